@@ -1,0 +1,1 @@
+"""RWC: a microphone for Linux whose voice is converted live."""

@@ -1,0 +1,111 @@
+"""The knobs that one turns while live: names, ranges, units, written once.
+
+`Controls` is what a conversion reads between two blocks. `parse` and `changed` are the border: they take what a user or
+a D-Bus client gave and answer with a whole new `Controls`, or raise and change nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
+
+from rwc_daemon.errors import NoSuchControl, OutOfRange
+
+F0_METHODS = ("auto", "rmvpe", "fcpe", "crepe", "crepe-tiny", "harvest", "dio", "pm", "yin", "autocorrelation")
+QUALITIES = ("low", "balanced", "high")
+
+
+@dataclass(frozen=True)
+class Controls:
+    """One setting of all knobs; the unit stands under each field."""
+
+    pitch: float = 0.0
+    # semitones
+    formant: float = 0.0
+    # semitones: the spectral envelope moves by 2^(formant/12)
+    index_rate: float = 0.75
+    # share of retrieved features, 0 … 1
+    protect: float = 0.33
+    # share of retrieval kept in unvoiced frames, 0 … 0.5 (0.5: protection off)
+    envelope: float = 0.75
+    # 0: the voice's own loudness, 1: loudness follows the input (1 - rms_mix_rate of other programs)
+    gate_db: float = -60.0
+    # dB full scale below which the input counts as silence; -90: off
+    input_gain_db: float = 0.0
+    output_gain_db: float = 0.0
+    speaker: int = 0
+    # which speaker of a voice that holds several
+    f0_method: str = "auto"
+    quality: str = "balanced"
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a knob may be set to."""
+
+    low: float
+    high: float
+    unit: str
+    doc: str
+
+
+NUMBERS: dict[str, Range] = {
+    "pitch": Range(-24, 24, "semitones", "moves the pitch"),
+    "formant": Range(-12, 12, "semitones", "moves the formants: smaller or larger speaker"),
+    "index_rate": Range(0, 1, "share", "how much of the voice's own index is mixed in"),
+    "protect": Range(0, 0.5, "share", "guards unvoiced consonants from the index; 0.5 is off"),
+    "envelope": Range(0, 1, "share", "0 keeps the voice's loudness, 1 follows yours"),
+    "gate_db": Range(-90, 0, "dB", "quieter input counts as silence; -90 is off"),
+    "input_gain_db": Range(-30, 30, "dB", "louder or softer before conversion"),
+    "output_gain_db": Range(-30, 30, "dB", "louder or softer after conversion"),
+    "speaker": Range(0, 65535, "number", "which speaker of a voice with several"),
+}
+CHOICES: dict[str, tuple[str, ...]] = {"f0_method": F0_METHODS, "quality": QUALITIES}
+NAMES: tuple[str, ...] = tuple(field.name for field in fields(Controls))
+
+
+def known_name(name: str) -> str:
+    """`gate-db`, `GateDb` or `gate_db` → `gate_db`; raises NoSuchControl with the nearest name."""
+    plain = name.replace("-", "_")
+    snake = "".join("_" + c.lower() if c.isupper() else c for c in plain).lstrip("_").replace("__", "_")
+    if snake in NAMES:
+        return snake
+    near = difflib.get_close_matches(snake, NAMES, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else "known: " + ", ".join(NAMES)
+    raise NoSuchControl(f"no control '{name}': {hint}")
+
+
+def dbus_name(name: str) -> str:
+    """`gate_db` → `GateDb`, the property on the bus."""
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+def parse(name: str, value: Any) -> float | int | str:
+    """The value of one knob, checked. Numbers may come as text. Raises NoSuchControl or OutOfRange."""
+    name = known_name(name)
+    if name in CHOICES:
+        if value not in CHOICES[name]:
+            raise OutOfRange(f"{name} is one of {', '.join(CHOICES[name])}; not '{value}'")
+        return str(value)
+    span = NUMBERS[name]
+    try:
+        number = float(value) if not isinstance(value, bool) else math.nan
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    whole = name == "speaker"
+    if not span.low <= number <= span.high or (whole and number != int(number)):
+        kind = "a whole number" if whole else "a number"
+        raise OutOfRange(f"{name} is {kind} from {span.low:g} to {span.high:g} {span.unit}; not '{value}'")
+    return int(number) if whole else number
+
+
+def changed(controls: Controls, wanted: Mapping[str, Any]) -> Controls:
+    """All of `wanted` set at once, or nothing: raises before anything is changed."""
+    return replace(controls, **{known_name(name): parse(name, value) for name, value in wanted.items()})
+
+
+def to_dict(controls: Controls) -> dict[str, float | int | str]:
+    return asdict(controls)

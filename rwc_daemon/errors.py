@@ -1,0 +1,129 @@
+"""Every way in which RWC says no.
+
+    RwcError                     the message says what to do next
+    ├── NoSuchVoice              no voice of that name (the message lists near ones)
+    ├── NoSuchInput              no microphone of that name
+    ├── NoSuchControl            no control or setting key of that name
+    ├── NoSuchJob                no slow work of that number
+    ├── OutOfRange               a value that is not a number, or outside its range
+    ├── BadModel                 a file that is not a voice, an index or a support file we can use
+    ├── BadAudio                 a sound file that cannot be read or written
+    ├── BadSettings              config.toml or RWC_… cannot be read
+    ├── BadState                 saved state cannot be read or written (disk full, no permission)
+    ├── MissingAsset             a support file (content encoder, pitch net) is not on this machine
+    ├── MissingPackage           an optional Python package is not installed
+    ├── Unsupported              valid, but not something this version can do
+    ├── NotReady                 the part needed is not there yet (engine starting, no server)
+    ├── Busy                     one such job at a time
+    ├── Cancelled                the user stopped it
+    ├── EngineFailed             the engine died or gave nonsense
+    ├── NoAudioServer            neither PipeWire nor JACK answers
+    ├── NoSessionBus             no D-Bus session bus
+    ├── NoDaemon                 rwc-daemon does not run                      (exit status 3)
+    └── AlreadyRunning           another rwc-daemon owns the name             (exit status 3)
+
+`code` is the last part of the D-Bus error name `org.rwc.Error.<code>` and the `code` of the signal `Fault`.
+"""
+
+from __future__ import annotations
+
+DBUS_PREFIX = "org.rwc.Error."
+
+
+class RwcError(Exception):
+    """The base of all; `exit_status` is what `rwcctl` ends with."""
+
+    exit_status = 1
+
+    @property
+    def code(self) -> str:
+        return type(self).__name__
+
+    @property
+    def dbus_name(self) -> str:
+        return DBUS_PREFIX + self.code
+
+
+class NoSuchVoice(RwcError):
+    pass
+
+
+class NoSuchInput(RwcError):
+    pass
+
+
+class NoSuchControl(RwcError):
+    pass
+
+
+class NoSuchJob(RwcError):
+    pass
+
+
+class OutOfRange(RwcError):
+    pass
+
+
+class BadModel(RwcError):
+    pass
+
+
+class BadAudio(RwcError):
+    pass
+
+
+class BadSettings(RwcError):
+    pass
+
+
+class BadState(RwcError):
+    pass
+
+
+class MissingAsset(RwcError):
+    pass
+
+
+class MissingPackage(RwcError):
+    pass
+
+
+class Unsupported(RwcError):
+    pass
+
+
+class NotReady(RwcError):
+    pass
+
+
+class Busy(RwcError):
+    pass
+
+
+class Cancelled(RwcError):
+    pass
+
+
+class EngineFailed(RwcError):
+    pass
+
+
+class NoAudioServer(RwcError):
+    pass
+
+
+class NoSessionBus(RwcError):
+    pass
+
+
+class NoDaemon(RwcError):
+    exit_status = 3
+
+
+class AlreadyRunning(RwcError):
+    exit_status = 3
+
+
+def by_code(code: str) -> type[RwcError]:
+    """The class of a code that came over a border; the base class for a code we do not know."""
+    return next((kind for kind in RwcError.__subclasses__() if kind.__name__ == code), RwcError)

@@ -1,0 +1,66 @@
+"""What every voice is: weights that can open a session.
+
+A voice holds weights only and may be shared; a session holds memory only, is made fresh by `open` and thrown away
+whole. Both built-in and neural voices are used through these two protocols, live and for files.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from rwc_daemon.controls import Controls
+from rwc_daemon.plan import Block, Plan
+
+Samples = np.ndarray  # float32, mono, one dimension
+
+
+@dataclass(frozen=True)
+class VoiceInfo:
+    """What lists of voices show."""
+
+    id: str
+    # what `use` takes; also the folder's name for stored voices
+    name: str
+    # what people read
+    kind: str
+    # "builtin", "rvc" or "rvc-onnx"
+    rate: int = 0
+    # samples/s the net renders at; 0: the host's
+    f0: bool = True
+    # follows pitch
+    version: str = ""
+    # "v1", "v2" or empty
+    speakers: int = 1
+    size: int = 0
+    # bytes on disk
+    origin: str = "built in"
+    # the file it came from
+
+
+class Session(Protocol):
+    """The memory of one conversion."""
+
+    @property
+    def delay(self) -> int:
+        """Samples @host by which the output lags the input; constant for the life of the session."""
+
+    def convert(self, x: Samples, controls: Controls, silent: bool = False) -> Samples:
+        """Exactly `plan.block` samples in, as many out. `silent`: the gate found nothing to hear in this block's
+        input, so a costly voice may skip work and answer zeros once what it held back has been played."""
+
+
+class Voice(Protocol):
+    """Loaded weights."""
+
+    @property
+    def info(self) -> VoiceInfo: ...
+
+    @property
+    def block(self) -> Block:
+        """The live block this voice wants (a wish that `Plan.fit` makes exact)."""
+
+    def open(self, plan: Plan, controls: Controls, seed: int = 0) -> Session:
+        """A fresh session; `seed` fixes every random draw, so that one input gives the same bits each time."""
