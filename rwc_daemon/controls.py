@@ -104,7 +104,8 @@ def parse(name: str, value: Any) -> float | int | str:
 
 def changed(controls: Controls, wanted: Mapping[str, Any]) -> Controls:
     """All of `wanted` set at once, or nothing: raises before anything is changed."""
-    return replace(controls, **{known_name(name): parse(name, value) for name, value in wanted.items()})
+    values: dict[str, Any] = {known_name(name): parse(name, value) for name, value in wanted.items()}
+    return replace(controls, **values)
 
 
 def to_dict(controls: Controls) -> dict[str, float | int | str]:

@@ -82,8 +82,9 @@ class Plan:
     def fit(cls, rate: int, quantum: int, wanted: Block, slack_ms: float = 0.0) -> Plan:
         """The live plan nearest to what a voice wants.
 
-        A block that is a whole number of quanta completes at the same moment of every cycle. Where hops and quanta have
-        no common multiple within twice the wish, the block follows the hops and one more quantum of slack absorbs the saw.
+        A block that is a whole number of quanta completes at the same moment of every cycle. Where hops and quanta
+        have no common multiple within twice the wish, the block follows the hops and one more quantum of slack absorbs
+        the saw.
         """
         grid = math.lcm(hop_at(rate), quantum) if wanted.on_hop else quantum
         size = wanted.ms * rate / 1000
