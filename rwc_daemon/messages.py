@@ -1,0 +1,149 @@
+"""What the daemon and the engine say to each other, one JSON line a message over a socket pair.
+
+Calls go down (daemon → engine), events go up. Every message is a frozen dataclass; `encode` and `decode` are the only
+doors. Both ends are of one version, so a message that cannot be read is a bug and raises BadMessage.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+class BadMessage(ValueError):
+    """A line that is not one of the messages below."""
+
+
+# ---- down: daemon → engine ----
+
+
+@dataclass(frozen=True)
+class Configure:
+    """The graph as it is now; the engine plans anew, starts a fresh stream at the newest sample and answers Planned."""
+
+    rate: int
+    # samples per second
+    quantum: int
+    # samples per cycle
+    slack_ms: float = 0.0
+    # converted voice kept ready beyond one quantum
+
+
+@dataclass(frozen=True)
+class Use:
+    """Load this voice beside the playing one and switch to it; answered by VoiceOn or VoiceFailed."""
+
+    voice: str
+
+
+@dataclass(frozen=True)
+class SetControls:
+    controls: dict[str, Any]
+    # all of `Controls`, by name
+
+
+@dataclass(frozen=True)
+class Rest:
+    """Nobody listens: drop the stream, keep the weights."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Somebody looks at levels: put pitch figures into Beat."""
+
+    on: bool
+
+
+@dataclass(frozen=True)
+class Quit:
+    pass
+
+
+# ---- up: engine → daemon ----
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The engine runs and waits for Configure and Use."""
+
+    pid: int
+
+
+@dataclass(frozen=True)
+class VoiceOn:
+    """This voice converts from now on (or from the first Configure on)."""
+
+    voice: str
+    # its id
+    device: str
+    # "cpu", "cuda:0 NVIDIA …"
+    load_ms: float
+
+
+@dataclass(frozen=True)
+class VoiceFailed:
+    voice: str
+    code: str
+    # a class name of `errors`
+    message: str
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The sizes of the stream that runs now; all samples @host."""
+
+    rate: int
+    quantum: int
+    block: int
+    slack: int
+    delay: int
+    # what the stream (gate, voice, limiter) holds back
+
+
+@dataclass(frozen=True)
+class Beat:
+    """Once a second while alive; figures are of the last second."""
+
+    blocks: int
+    # blocks converted
+    load: float
+    # compute time over audio time, 0 … (above 1: too slow)
+    compute_p50_ms: float
+    compute_p95_ms: float
+    compute_max_ms: float
+    skipped: int
+    # samples dropped because the engine was behind
+    resident_mb: float
+    pitch_in_hz: float = 0.0
+    # 0: unvoiced, or nobody watches
+    pitch_out_hz: float = 0.0
+
+
+@dataclass(frozen=True)
+class EngineFault:
+    """Something the user should know; the engine goes on (or says it last)."""
+
+    code: str
+    message: str
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+Message = (
+    Configure | Use | SetControls | Rest | Watch | Quit | Ready | VoiceOn | VoiceFailed | Planned | Beat | EngineFault
+)
+KINDS: dict[str, type] = {kind.__name__: kind for kind in Message.__args__}
+
+
+def encode(message: Message) -> bytes:
+    """One line, with its newline."""
+    return json.dumps({"is": type(message).__name__, **asdict(message)}, separators=(",", ":")).encode() + b"\n"
+
+
+def decode(line: bytes) -> Message:
+    """The message in a line; raises BadMessage."""
+    try:
+        parts = json.loads(line)
+        return KINDS[parts.pop("is")](**parts)
+    except (ValueError, KeyError, TypeError, AttributeError) as bad:
+        raise BadMessage(f"not a message: {line[:200]!r}") from bad
