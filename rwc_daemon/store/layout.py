@@ -1,8 +1,9 @@
 """What each kind of net file must hold: the name and shape of every tensor, derived from its configuration.
 
 Torch-free, so that the import child can judge a file before any net exists, and the nets check themselves against the
-same table. Support files (content encoder, pitch nets) have theirs in `layout_support`. Names are the old weight-norm names (`weight_g`, `weight_v`); `plain_name` maps the newer ones onto them.
-Source: RVC engineering specification, sections 2, 4.3, 6.4 – 6.6 and appendix A.
+same table. Support files (content encoder, pitch nets) have theirs in `layout_support`. Names are the old weight-norm
+names (`weight_g`, `weight_v`); `plain_name` maps the newer ones onto them.
+Source: RVC engineering specification, section 2 and appendix A.
 """
 
 from __future__ import annotations
