@@ -7,7 +7,7 @@ whole. Both built-in and neural voices are used through these two protocols, liv
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -50,6 +50,14 @@ class Session(Protocol):
     def convert(self, x: Samples, controls: Controls, silent: bool = False) -> Samples:
         """Exactly `plan.block` samples in, as many out. `silent`: the gate found nothing to hear in this block's
         input, so a costly voice may skip work and answer zeros once what it held back has been played."""
+
+
+@runtime_checkable
+class Primed(Protocol):
+    """A session that can take in past input without rendering it: wanted of costly voices, for switching."""
+
+    def prime(self, x: Samples) -> None:
+        """One block of input that came before the first `convert`."""
 
 
 class Voice(Protocol):

@@ -1,0 +1,86 @@
+"""The memory of one conversion, from the microphone's samples to the voice's: live and for files the same.
+
+    x ─▶ cut into blocks ─▶ input gain ─▶ gate ─▶ the voice's session ─▶ output gain ─▶ limiter ─▶ y
+
+Every stage sees whole blocks only, counted from the stream's first sample; so where the caller cuts the input makes no
+difference to a single bit. Output sample k is input sample k − `delay`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rwc_daemon.controls import Controls
+from rwc_daemon.dsp.gain import Gain
+from rwc_daemon.dsp.gate import Gate
+from rwc_daemon.dsp.limiter import Limiter
+from rwc_daemon.plan import Plan
+from rwc_daemon.voices.base import Primed, Samples, Voice
+
+
+class Stream:
+    """One voice, one plan, one run. Made fresh, used by one thread, thrown away whole."""
+
+    def __init__(self, voice: Voice, plan: Plan, controls: Controls, seed: int = 0) -> None:
+        self.plan = plan
+        self.controls = controls
+        self.spoiled = 0  # blocks in which the voice gave NaN or infinity, and silence was played
+        self._session = voice.open(plan, controls, seed)
+        self._input_gain, self._output_gain = Gain(plan.rate), Gain(plan.rate)
+        self._gate, self._limiter = Gate(plan.rate), Limiter(plan.rate)
+        self._pending = np.empty(0, np.float32)
+
+    @property
+    def delay(self) -> int:
+        """Samples by which the output lags the input."""
+        return self._gate.delay + self._session.delay + self._limiter.delay
+
+    def feed(self, x: Samples) -> Samples:
+        """Any number of samples in; all whole blocks that are ready come out."""
+        self._pending = np.concatenate([self._pending, np.asarray(x, np.float32)])
+        size = self.plan.block
+        ready = [self.convert(self._pending[n : n + size]) for n in range(0, len(self._pending) - size + 1, size)]
+        self._pending = self._pending[size * len(ready) :]
+        return np.concatenate(ready) if ready else np.empty(0, np.float32)
+
+    def flush(self) -> Samples:
+        """The rest: after it, as many samples came out as went in, plus `delay`. The stream is then used up."""
+        wanted = len(self._pending) + self.delay
+        size = self.plan.block
+        padding = -(-wanted // size) * size - len(self._pending)
+        return self.feed(np.zeros(padding, np.float32))[:wanted]
+
+    def convert(self, x: Samples) -> Samples:
+        """Exactly one block in, one out."""
+        assert x.shape == (self.plan.block,), (x.shape, self.plan.block)
+        heard, silent = self._hear(x)
+        y = self._session.convert(heard, self.controls, silent)
+        if not np.isfinite(y).all():
+            self.spoiled += 1
+            y = np.zeros_like(y)
+        return self._limiter.feed(self._output_gain.feed(y, self.controls.output_gain_db))
+
+    @property
+    def missing(self) -> int:
+        """Samples to feed until the next block is whole."""
+        return self.plan.block - len(self._pending)
+
+    @property
+    def primes(self) -> bool:
+        """Can take in past input at little cost."""
+        return isinstance(self._session, Primed)
+
+    def prime(self, x: Samples) -> None:
+        """Whole blocks of past input: context for what follows. Their conversion is not wanted."""
+        size = self.plan.block
+        assert len(x) % size == 0, (len(x), size)
+        for n in range(0, len(x), size):
+            if isinstance(self._session, Primed):
+                self._session.prime(self._hear(x[n : n + size])[0])
+            else:
+                self.convert(x[n : n + size])
+
+    def _hear(self, x: Samples) -> tuple[Samples, bool]:
+        """What the voice gets to hear of a block, and whether the gate found nothing in it."""
+        clean = np.where(np.isfinite(x), x, np.float32(0)).astype(np.float32, copy=False)
+        return self._gate.feed(self._input_gain.feed(clean, self.controls.input_gain_db), self.controls.gate_db)

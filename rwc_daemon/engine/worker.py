@@ -1,0 +1,141 @@
+"""rwc-engine: the process that holds the nets. Crash-only: it never repairs itself, the supervisor starts another.
+
+channel thread (this one) ── orders ──▶ inference thread: ring → deck → ring
+        │                                     ▲
+        └── names ──▶ loader thread ── voices ┘
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import logging
+import os
+import signal
+import sys
+import threading
+import traceback
+from pathlib import Path
+
+from rwc_daemon.controls import Controls, changed
+from rwc_daemon.engine.inference import Inference, Order
+from rwc_daemon.engine.loader import Failed, Loaded, Loader
+from rwc_daemon.link.channel import Channel
+from rwc_daemon.link.ring import Link
+from rwc_daemon.messages import (
+    Configure,
+    EngineFault,
+    Message,
+    Quit,
+    Ready,
+    Rest,
+    SetControls,
+    Use,
+    VoiceFailed,
+    Watch,
+)
+from rwc_daemon.voices.shelf import Shelf
+
+PR_SET_PDEATHSIG = 1
+SWITCH_INTERVAL_S = 0.0005  # the loader's Python must not hold the inference thread for long
+NICE = -11  # wanted, not required: plain users may have no right to it
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the daemon, which then says Quit
+    logging.basicConfig(level=logging.INFO, format="<4>%(name)s: %(message)s")
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    link = Link.attach(options.memory_fd, options.wake_fd)
+    engine = Engine(link, Channel.from_fd(options.channel_fd), options)
+    engine.run()
+    return 0
+
+
+class Engine:
+    """Three threads and what joins them."""
+
+    def __init__(self, link: Link, channel: Channel, options: argparse.Namespace) -> None:
+        self._channel, self._link = channel, link
+        self._controls = Controls()
+        self._inference = Inference(link, options.generation, self._controls, self._send)
+        self._loader = Loader(Shelf(options.data_dir), options.device, lambda: self._controls)
+
+    def run(self) -> None:
+        """Until Quit, or until the daemon is gone."""
+        inference = threading.Thread(target=self._infer, name="inference")
+        inference.start()
+        threading.Thread(target=self._loader.run, args=(self._loaded,), name="loader", daemon=True).start()
+        self._send(Ready(os.getpid()))
+        for message in self._channel.receive():
+            if isinstance(message, Quit):
+                break
+            self._obey(message)
+        self._order(None)
+        inference.join(timeout=1.0)
+        # a loader in the middle of gigabytes must not keep the process: there is nothing to tidy up
+        os._exit(0)
+
+    def _obey(self, message: Message) -> None:
+        match message:
+            case SetControls(controls):
+                self._controls = changed(self._controls, controls)
+                self._order(self._controls)
+            case Use(voice):
+                self._loader.want(voice)
+            case Configure() | Rest() | Watch():
+                self._order(message)
+
+    def _order(self, order: Order) -> None:
+        self._inference.orders.put(order)
+        os.eventfd_write(self._link.wake_fd, 1)
+
+    def _loaded(self, outcome: Loaded | Failed) -> None:
+        if isinstance(outcome, Failed):
+            self._send(VoiceFailed(outcome.voice, outcome.code, outcome.message))
+        else:
+            self._order(outcome)
+
+    def _infer(self) -> None:
+        raise_priority()
+        try:
+            self._inference.run()
+        except BaseException as failure:  # noqa: BLE001 - the one top of this process: say it, then die
+            traceback.print_exc()
+            self._send(EngineFault("EngineFailed", f"the engine stopped: {type(failure).__name__}: {failure}"[:300]))
+            os._exit(1)
+
+    def _send(self, message: Message) -> None:
+        try:
+            self._channel.send(message)
+        except OSError:
+            os._exit(0)  # the daemon is gone, and we with it
+
+
+def die_with_parent() -> None:
+    """SIGKILL for us when the daemon's thread that started us ends; its channel's end is the second witness."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def raise_priority() -> None:
+    """A nicer nice value for the calling thread, where the user may. Never realtime: RLIMIT_RTTIME kills."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+    except PermissionError:
+        logging.getLogger(__name__).info("the inference thread runs at normal priority: no right to nice %d", NICE)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="rwc-engine", description="Started by rwc-daemon; not for the command line.")
+    parser.add_argument("--memory-fd", type=int, required=True)
+    parser.add_argument("--wake-fd", type=int, required=True)
+    parser.add_argument("--channel-fd", type=int, required=True)
+    parser.add_argument("--generation", type=int, required=True)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--device", default="auto")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
