@@ -11,19 +11,22 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from rwc_daemon.errors import BadModel, Unsupported
 
 Shape = tuple[int, ...]
 Shapes = dict[str, Shape]
+V = TypeVar("V")
 
 CONTENT_WIDTHS = {"v1": 256, "v2": 768}
 PITCH_BINS = 256  # rows of the coarse-pitch embedding
 ATTENTION_REACH = 10  # relative positions known to the text encoder, each way
 FLOWS, WAVENET_LAYERS, WAVENET_KERNEL = 4, 3, 5
 CONFIG_LENGTH = 18
-KNOWN_VOCODER = "HiFi-GAN"
+NSF, MRF = "HiFi-GAN", "MRF HiFi-GAN"  # decoders as Applio names them; a file without a name has the first
+MRF_HARMONICS = 9
 MOST_CHANNELS, MOST_LAYERS, MOST_KERNEL, MOST_SPEAKERS = 4096, 48, 128, 65536
 VOICE_RATES = range(8000, 96001)
 NAMED_RATES = {"24k": 24000, "32k": 32000, "40k": 40000, "48k": 48000}
@@ -55,6 +58,16 @@ class SynthConfig:
     # samples/s
     version: str
     f0: bool
+    vocoder: str = NSF
+
+    @property
+    def harmonics(self) -> int:
+        """Sines that the source mixes."""
+        return MRF_HARMONICS if self.vocoder == MRF else 1
+
+    @property
+    def post_bias(self) -> bool:
+        return self.vocoder == MRF
 
     @property
     def content(self) -> int:
@@ -81,16 +94,22 @@ class SynthConfig:
     def source_kernel(self, stage: int) -> int:
         """Length of the convolution that brings the source down to `stage`."""
         stride = self.stride(stage)
-        return 2 * stride if stage + 1 < self.stages else 1
+        return 2 * stride - stride % 2
 
     @classmethod
-    def parse(cls, config: Sequence[object], version: str, f0: bool, speakers: int | None = None) -> SynthConfig:
+    def parse(
+        cls, config: Sequence[object], version: str, f0: bool, speakers: int | None = None, vocoder: str = NSF
+    ) -> SynthConfig:
         """Reads the list of a voice file; `speakers`: rows of `emb_g.weight` (the list's own count is only nominal).
 
-        Raises BadModel with the entry that is wrong.
+        Raises BadModel with the entry that is wrong, Unsupported for a version or vocoder that we do not have.
         """
         if version not in CONTENT_WIDTHS:
             raise Unsupported(f"version '{version}' of RVC is not known here: v1 and v2 voices can be used")
+        if vocoder not in (NSF, MRF) or (vocoder == MRF and not f0):
+            # RefineGAN has had several layouts under one name, so a file does not say which net it is
+            kind = vocoder if f0 else f"{vocoder} without pitch"
+            raise Unsupported(f"voices with the vocoder {kind} cannot be used: train or choose one with {NSF} or {MRF}")
         if len(config) != CONFIG_LENGTH:
             raise BadModel(f"the configuration of a voice has {CONFIG_LENGTH} entries; this one has {len(config)}")
         rates = _wholes(config[12], 12, 512)
@@ -113,6 +132,7 @@ class SynthConfig:
             rate=parse_rate(config[17]),
             version=version,
             f0=bool(f0),
+            vocoder=vocoder,
         )
         found._check()
         return found
@@ -126,7 +146,7 @@ class SynthConfig:
             (any(k % 2 == 0 for k in self.resblock_kernels), "resblock kernels (entry 10) must be odd"),
             (len(set(map(len, self.resblock_dilations))) > 1, "dilations (entry 11) differ in length"),
             (len(self.rates) != len(self.upsample_kernels), "entries 12 and 14 differ in length"),
-            (any(k < r or (k - r) % 2 for k, r in zip(self.upsample_kernels, self.rates, strict=False)),
+            (not all(map(_fits, self.upsample_kernels, self.rates)),
              "an upsampling kernel (entry 14) does not fit its rate (entry 12)"),
             (self.hop * 100 != self.rate, f"rates {self.rates} make {self.hop * 100} Hz, the file says {self.rate} Hz"),
             (self.initial % (1 << self.stages), "the decoder's width (entry 13) cannot be halved at every stage"),
@@ -134,6 +154,11 @@ class SynthConfig:
         for wrong, what in trouble:
             if wrong:
                 raise BadModel(f"the configuration of this voice is damaged: {what}")
+
+
+def _fits(kernel: int, rate: int) -> bool:
+    """Whether a transposed convolution can make exactly `rate` samples of each one."""
+    return kernel == 2 * rate if rate % 2 else kernel >= rate and kernel % 2 == 0
 
 
 def parse_rate(value: object) -> int:
@@ -163,9 +188,11 @@ def _wholes(value: object, entry: int, most: int) -> tuple[int, ...]:
     return tuple(_whole(one, entry, most) for one in _list(value, entry))
 
 
-def expected_shapes(config: Sequence[object], version: str, f0: bool, speakers: int | None = None) -> Shapes:
+def expected_shapes(
+    config: Sequence[object], version: str, f0: bool, speakers: int | None = None, vocoder: str = NSF
+) -> Shapes:
     """Name → shape of every tensor of a voice; `config` is the list of 18. Raises BadModel or Unsupported."""
-    return synth_shapes(SynthConfig.parse(config, version, f0, speakers))
+    return synth_shapes(SynthConfig.parse(config, version, f0, speakers, vocoder))
 
 
 def synth_shapes(c: SynthConfig) -> Shapes:
@@ -211,29 +238,45 @@ def _flow_shapes(c: SynthConfig) -> Shapes:
 
 
 def _decoder_shapes(c: SynthConfig) -> Shapes:
-    shapes = _conv("dec.conv_pre", c.initial, c.inter, 7) | _conv("dec.cond", c.initial, c.gin, 1)
+    edge = _normed if c.vocoder == MRF else _conv
+    shapes = edge("dec.conv_pre", c.initial, c.inter, 7) | _conv("dec.cond", c.initial, c.gin, 1)
     if c.f0:
-        shapes |= _conv("dec.m_source.l_linear", 1, 1)
+        shapes |= _conv("dec.m_source.l_linear", 1, c.harmonics)
     for i in range(c.stages):
         into, out = c.width(i), c.width(i + 1)
+        up = f"dec.upsamples.{i}" if c.vocoder == MRF else f"dec.ups.{i}"
         # a transposed convolution keeps its input channels first, so its norm is per input channel
-        shapes[f"dec.ups.{i}.weight_g"] = (into, 1, 1)
-        shapes[f"dec.ups.{i}.weight_v"] = (into, out, c.upsample_kernels[i])
-        shapes[f"dec.ups.{i}.bias"] = (out,)
+        shapes |= {f"{up}.weight_g": (into, 1, 1), f"{up}.weight_v": (into, out, c.upsample_kernels[i])}
+        shapes[f"{up}.bias"] = (out,)
         if c.f0:
             shapes |= _conv(f"dec.noise_convs.{i}", out, 1, c.source_kernel(i))
         for j, kernel in enumerate(c.resblock_kernels):
-            shapes |= _resblock_shapes(c, f"dec.resblocks.{i * len(c.resblock_kernels) + j}", out, kernel)
-    return shapes | {"dec.conv_post.weight": (1, c.width(c.stages), 7)}
+            for name in _resblock_names(c, i, j):
+                shapes |= _normed(name, out, out, kernel)
+    post = edge("dec.conv_post", 1, c.width(c.stages), 7)
+    return shapes | (post if c.post_bias else {"dec.conv_post.weight": post["dec.conv_post.weight"]})
 
 
-def _resblock_shapes(c: SynthConfig, name: str, width: int, kernel: int) -> Shapes:
-    lists = ("convs1", "convs2") if c.resblock == "1" else ("convs",)
-    shapes: Shapes = {}
-    for part in lists:
-        for n in range(len(c.resblock_dilations[0])):
-            shapes |= _normed(f"{name}.{part}.{n}", width, width, kernel)
-    return shapes
+def _resblock_names(c: SynthConfig, stage: int, j: int) -> list[str]:
+    """The convolutions of one residual block, as its kind of file names them."""
+    steps = range(len(c.resblock_dilations[0]))
+    if c.vocoder == MRF:
+        return [f"dec.mrfs.{stage}.{j}.layers.{n}.conv{part}" for part in (1, 2) for n in steps]
+    parts = ("convs1", "convs2") if c.resblock == "1" else ("convs",)
+    return [f"dec.resblocks.{stage * len(c.resblock_kernels) + j}.{part}.{n}" for part in parts for n in steps]
+
+
+def plain_decoder_names(tensors: Mapping[str, V], c: SynthConfig) -> dict[str, V]:
+    """The MRF decoder is the ordinary one under other names: a voice's tensors under the ordinary ones."""
+    if c.vocoder != MRF:
+        return dict(tensors)
+    plain = replace(c, vocoder=NSF, resblock="1")
+    names = {f"dec.upsamples.{i}": f"dec.ups.{i}" for i in range(c.stages)}
+    for i in range(c.stages):
+        for j in range(len(c.resblock_kernels)):
+            names |= dict(zip(_resblock_names(c, i, j), _resblock_names(plain, i, j), strict=True))
+    stems = {name: name.rpartition(".")[0] for name in tensors}
+    return {names.get(stem, stem) + name.removeprefix(stem): tensors[name] for name, stem in stems.items()}
 
 
 _PARAMETRIZED = re.compile(r"\.parametrizations\.weight\.original([01])$")

@@ -1,0 +1,139 @@
+"""The synthesizer: features, pitch and a speaker in, samples out. Nothing random inside.
+
+    m, s = encoder(phone, pitch)      z_p = m + exp(s) * eps * 0.66666      z = flow(z_p, g)      y = decoder(z, f0, g)
+
+A `Window` renders only part of what the encoder hears: it is what keeps live conversion affordable.
+
+Shapes: B batch, T frames, L frames rendered, U samples per frame. Source: spec sections 3.1 and 3.10.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from rwc_daemon.store.layout import SynthConfig, plain_decoder_names, synth_shapes
+from rwc_daemon.voices.rvc import flow as flows
+from rwc_daemon.voices.rvc.decoder import Decoder
+from rwc_daemon.voices.rvc.flow import Flow
+from rwc_daemon.voices.rvc.text import TextEncoder
+from rwc_daemon.voices.rvc.weights import checked, folded, settle
+
+NOISE_LEVEL = 0.66666  # the literal of the reference, not two thirds
+
+
+class Window(NamedTuple):
+    """Which frames are rendered."""
+
+    skip: int
+    # frames before the first rendered one
+    length: int
+    # frames rendered
+    stretch: int | None = None
+    # frames they are stretched to before the decoder (formant shift)
+
+    @property
+    def flow_head(self) -> int:
+        """Frames that not even the flow has to hear."""
+        return max(self.skip - flows.REACH, 0)
+
+
+class Draws(NamedTuple):
+    """All that is random in one rendering."""
+
+    latent: Tensor
+    # [B, inter, T - flow_head], unit variance
+    source: Tensor | None = None
+    # [B, L*U, harmonics], unit variance; None without f0
+    phase: Tensor | None = None
+    # [B, harmonics] cycles, of each harmonic before the first sample; None: all at 0
+
+
+class Rendering(NamedTuple):
+    audio: Tensor
+    # [B, 1, L*U] float32
+    mean: Tensor
+    log_std: Tensor
+    prior: Tensor
+    # z_p [B, inter, T - flow_head]
+    latent: Tensor
+    # z [B, inter, L]
+    mask: Tensor
+    # [B, 1, L]
+
+
+class Synthesizer(nn.Module):
+    """Every RVC voice: v1 or v2, with or without f0, by its configuration."""
+
+    def __init__(self, c: SynthConfig) -> None:
+        super().__init__()
+        self.config = c
+        self.emb_g = nn.Embedding(c.speakers, c.gin)
+        self.enc_p = TextEncoder(c)
+        self.flow = Flow(c)
+        self.dec = Decoder(c)
+
+    @classmethod
+    def load(
+        cls, tensors: Mapping[str, Tensor], c: SynthConfig, device: str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> Synthesizer:
+        """Raises BadModel unless every tensor is there with its shape; only `enc_q.*` may be surplus."""
+        with torch.device("meta"):
+            net = cls(c)
+        weights = plain_decoder_names(checked(tensors, synth_shapes(c), "this voice"), c)
+        return settle(net, folded(weights), device, dtype)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.emb_g.weight.dtype
+
+    def speaker(self, number: Tensor) -> Tensor:
+        """[B] → speaker vector [B, G, 1]."""
+        return self.emb_g(number).unsqueeze(-1)
+
+    @torch.inference_mode()
+    def forward(
+        self,
+        phone: Tensor,
+        pitch: Tensor | None,
+        f0: Tensor | None,
+        speaker: Tensor,
+        draws: Draws,
+        window: Window | None = None,
+        lengths: Tensor | None = None,
+    ) -> Rendering:
+        """phone [B, T, C], pitch [B, T] coarse, f0 [B, T] Hz, speaker [B], lengths [B] valid frames (None: all)."""
+        B, T, _ = phone.shape
+        window = window or Window(0, T)
+        head, first = window.flow_head, window.skip - window.flow_head
+        mask = self.mask(lengths, B, T)
+        g = self.speaker(speaker)
+        mean, log_std = self.enc_p(phone.to(self.dtype), pitch, mask, head)
+        mask = mask[..., head:]
+        prior = (mean + log_std.exp() * draws.latent.to(self.dtype) * NOISE_LEVEL) * mask
+        z = self.flow(prior, mask, g)[..., first : first + window.length]
+        mask = mask[..., first : first + window.length]
+        source = self.source(f0, draws, window)
+        audio = self.dec(z * mask, g, source, window.stretch)
+        return Rendering(audio.float(), mean, log_std, prior, z, mask)
+
+    def source(self, f0: Tensor | None, draws: Draws, window: Window) -> Tensor | None:
+        """[B, 1, L*U], or None for a voice without f0."""
+        if not self.config.f0:
+            return None
+        assert f0 is not None
+        assert draws.source is not None
+        phase = draws.phase
+        if phase is None:
+            phase = f0.new_zeros(f0.shape[0], self.config.harmonics)
+        return self.dec.m_source(f0[:, window.skip : window.skip + window.length], draws.source, phase)
+
+    def mask(self, lengths: Tensor | None, B: int, T: int) -> Tensor:
+        """[B, 1, T]: 1 where a frame counts."""
+        if lengths is None:
+            return torch.ones(B, 1, T, dtype=self.dtype, device=self.emb_g.weight.device)
+        frames = torch.arange(T, device=lengths.device)
+        return (frames < lengths.unsqueeze(1)).unsqueeze(1).to(self.dtype)

@@ -1,0 +1,133 @@
+"""The text encoder: content features and coarse pitch → mean and spread of the latent, frame by frame.
+
+A post-norm transformer whose attention also knows how far apart two frames are, up to 10 frames each way:
+
+    S[i,j] = (q_i . k_j + q_i . E_K[j-i]) / sqrt(D)        E_K and E_V are zero beyond the reach
+    o_i    = sum_j P[i,j] (v_j + E_V[j-i])                 P = softmax_j(S)
+
+Shapes: B batch, T frames of 10 ms, C content width, H width, N heads, D = H/N. Source: spec sections 3.2 – 3.4.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from rwc_daemon.store.layout import ATTENTION_REACH, PITCH_BINS, SynthConfig
+
+MASKED = -1e4
+SLOPE = 0.1
+
+
+def band(x: Tensor) -> Tensor:
+    """The diagonal band of `x` [..., T, T + 2R] as a view [..., T, 2R + 1]: row i shows columns i … i + 2R.
+
+    One row down and one column right is one step of `row length + 1` in memory.
+    """
+    *batch, T, W = x.shape
+    *outer, down, right = x.stride()
+    return x.as_strided((*batch, T, W - T + 1), (*outer, down + right, right), x.storage_offset())
+
+
+class ChannelNorm(nn.Module):
+    """Layer norm over the channels of [B, H, T]."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(width))
+        self.beta = nn.Parameter(torch.zeros(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.layer_norm(x.mT, self.gamma.shape, self.gamma, self.beta, eps=1e-5).mT
+
+
+class RelativeAttention(nn.Module):
+    """x [B, H, T], allowed [B, 1, T, T] → [B, H, T]."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.conv_q, self.conv_k, self.conv_v, self.conv_o = (nn.Conv1d(width, width, 1) for _ in range(4))
+        self.emb_rel_k, self.emb_rel_v = (
+            nn.Parameter(torch.zeros(1, 2 * ATTENTION_REACH + 1, width // heads)) for _ in range(2)
+        )
+
+    def split(self, x: Tensor) -> Tensor:
+        """[B, H, T] → [B, N, T, D]; channel c belongs to head c // D."""
+        B, H, T = x.shape
+        return x.view(B, self.heads, H // self.heads, T).mT
+
+    def forward(self, x: Tensor, allowed: Tensor) -> Tensor:
+        R = ATTENTION_REACH
+        q, k, v = self.split(self.conv_q(x)), self.split(self.conv_k(x)), self.split(self.conv_v(x))
+        q = q / math.sqrt(q.shape[-1])
+        scores = F.pad(q @ k.mT, (R, R))
+        band(scores).add_(q @ self.emb_rel_k.mT)
+        weights = scores[..., R:-R].masked_fill(~allowed, MASKED).softmax(-1)
+        out = weights @ v + band(F.pad(weights, (R, R))) @ self.emb_rel_v
+        return self.conv_o(out.mT.reshape(x.shape))
+
+
+class FeedForward(nn.Module):
+    """Two convolutions over time with a ReLU between; x [B, H, T], mask [B, 1, T]."""
+
+    def __init__(self, width: int, inner: int, kernel: int) -> None:
+        super().__init__()
+        self.pad = ((kernel - 1) // 2, kernel // 2)
+        self.conv_1 = nn.Conv1d(width, inner, kernel)
+        self.conv_2 = nn.Conv1d(inner, width, kernel)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        x = self.conv_1(F.pad(x * mask, self.pad)).relu()
+        return self.conv_2(F.pad(x * mask, self.pad)) * mask
+
+
+class Transformer(nn.Module):
+    """x [B, H, T], mask [B, 1, T] → [B, H, T]."""
+
+    def __init__(self, c: SynthConfig) -> None:
+        super().__init__()
+        each = range(c.layers)
+        self.attn_layers = nn.ModuleList(RelativeAttention(c.hidden, c.heads) for _ in each)
+        self.norm_layers_1 = nn.ModuleList(ChannelNorm(c.hidden) for _ in each)
+        self.ffn_layers = nn.ModuleList(FeedForward(c.hidden, c.filter, c.kernel) for _ in each)
+        self.norm_layers_2 = nn.ModuleList(ChannelNorm(c.hidden) for _ in each)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        allowed = (mask.unsqueeze(2) * mask.unsqueeze(-1)) > 0
+        x = x * mask
+        layers = zip(self.attn_layers, self.norm_layers_1, self.ffn_layers, self.norm_layers_2, strict=True)
+        for attend, norm_1, feed, norm_2 in layers:
+            x = norm_1(x + attend(x, allowed))
+            x = norm_2(x + feed(x, mask))
+        return x * mask
+
+
+class TextEncoder(nn.Module):
+    """phone [B, T, C], pitch [B, T] (1 … 255, None without f0) → mean, log of the spread [B, inter, T - head]."""
+
+    def __init__(self, c: SynthConfig) -> None:
+        super().__init__()
+        self.emb_phone = nn.Linear(c.content, c.hidden)
+        if c.f0:
+            self.emb_pitch = nn.Embedding(PITCH_BINS, c.hidden)
+        self.f0 = c.f0
+        self.encoder = Transformer(c)
+        self.proj = nn.Conv1d(c.hidden, 2 * c.inter, 1)
+
+    def embed(self, phone: Tensor, pitch: Tensor | None) -> Tensor:
+        """[B, T, H]. The scale comes after the sum, so it lifts the pitch too."""
+        x = self.emb_phone(phone)
+        if self.f0:
+            assert pitch is not None
+            x = x + self.emb_pitch(pitch)
+        return F.leaky_relu(x * math.sqrt(x.shape[-1]), SLOPE)
+
+    def forward(self, phone: Tensor, pitch: Tensor | None, mask: Tensor, head: int = 0) -> tuple[Tensor, Tensor]:
+        """`head`: frames at the start that are heard but not answered."""
+        x = self.encoder(self.embed(phone, pitch).mT, mask)[..., head:]
+        mean, log_std = (self.proj(x) * mask[..., head:]).chunk(2, dim=1)
+        return mean, log_std
