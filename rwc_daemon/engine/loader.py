@@ -1,7 +1,7 @@
 """The loader thread: reads and warms the next voice beside the playing one.
 
-Only the newest wish counts. A voice is warmed on a throwaway stream, so that its first real block is not its first; that
-run also tells how long a block takes, and so how much slack the live stream needs.
+Only the newest wish counts. A voice is warmed on a throwaway stream, so that its first real block is not its first;
+that run also tells how long a block takes, and so how much slack the live stream needs.
 """
 
 from __future__ import annotations

@@ -1,0 +1,199 @@
+"""The Python face: conversion without daemon or audio server, for other people's programs.
+
+    config = ConversionConfig(voice="deep", sample_rate=48000, pitch_shift=-2)
+    with StreamingConverter(config) as converter:
+        for chunk in chunks:
+            play(converter.convert_chunk(chunk))
+        play(converter.flush())
+
+The two converters are interchangeable. Together, `convert_chunk` and `flush` give as many samples as went in, plus
+`latency_samples` at the front.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from rwc_daemon import controls as knobs
+from rwc_daemon.controls import Controls
+from rwc_daemon.engine import files, offline
+from rwc_daemon.engine.stream import Stream
+from rwc_daemon.errors import NotReady, OutOfRange
+from rwc_daemon.host import paths
+from rwc_daemon.plan import Block, Plan, hop_at
+from rwc_daemon.voices.base import Samples, Voice
+from rwc_daemon.voices.shelf import Shelf
+
+
+@dataclass(frozen=True)
+class ConversionConfig:
+    """What to convert with. Give `voice` (a name that `rwcctl voices` lists) or `model_path`, not both."""
+
+    voice: str = ""
+    # id or name; empty and no model_path: "deep"
+    model_path: str | Path | None = None
+    # a .pth, .safetensors or .onnx file, used without importing it
+    index_path: str | Path | None = None
+    sample_rate: int = 48000
+    # samples/s, in and out
+    chunk_size: int = 0
+    # samples per `convert_chunk`, as a hint for the block; 0: the voice's own wish
+    pitch_shift: float = 0.0
+    # semitones, −24 … 24
+    formant_shift: float = 0.0
+    # semitones, −12 … 12
+    index_rate: float = 0.75
+    # 0 … 1
+    protect: float = 0.33
+    # 0 … 0.5
+    f0_method: str = "auto"
+    speaker: int = 0
+    device: str = "auto"
+    # "auto", "cpu", "cuda"
+
+    def __post_init__(self) -> None:
+        if self.voice and self.model_path:
+            raise OutOfRange("give voice or model_path, not both")
+        if self.index_path and not self.model_path:
+            raise OutOfRange("index_path goes with model_path; an imported voice has its index already")
+        if self.chunk_size < 0:
+            raise OutOfRange(f"chunk_size is a number of samples, 0 or more; not {self.chunk_size}")
+        hop_at(self.sample_rate)
+        _ = self.controls
+
+    @property
+    def controls(self) -> Controls:
+        """The knobs among the fields, checked. Raises OutOfRange."""
+        return knobs.changed(
+            Controls(),
+            {
+                "pitch": self.pitch_shift,
+                "formant": self.formant_shift,
+                "index_rate": self.index_rate,
+                "protect": self.protect,
+                "f0_method": self.f0_method,
+                "speaker": self.speaker,
+            },
+        )
+
+    def load(self) -> Voice:
+        """The voice with its weights. Raises NoSuchVoice, BadModel, MissingAsset, MissingPackage."""
+        shelf = Shelf(paths.data_dir())
+        if self.model_path:
+            index = Path(self.index_path) if self.index_path else None
+            return shelf.load_file(Path(self.model_path), index, self.device)
+        return shelf.load(self.voice or "deep", self.device)
+
+
+UPDATES = {"pitch_shift": "pitch", "formant_shift": "formant"}  # the other names are those of the controls
+
+
+class _Converter:
+    """What both converters share: the voice, the controls, the order of calls."""
+
+    latency_samples = 0
+
+    def __init__(self, config: ConversionConfig, seed: int = 0) -> None:
+        self._config, self._seed = config, seed
+        self._controls = config.controls
+        self._voice: Voice | None = None
+
+    def initialize(self) -> None:
+        """Load the voice and start a fresh conversion. Calling it again starts over with the same weights."""
+        self._voice = self._voice or self._config.load()
+        self._begin(self._voice)
+
+    def cleanup(self) -> None:
+        """Let go of weights and memory; `initialize` makes it usable again."""
+        self._voice = None
+
+    def update(self, **changes: Any) -> None:
+        """Turn knobs while running: pitch_shift, formant_shift, or any control by name. All or nothing."""
+        self._controls = knobs.changed(self._controls, {UPDATES.get(name, name): v for name, v in changes.items()})
+
+    def __enter__(self) -> Self:
+        self.initialize()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.cleanup()
+
+    def _begin(self, voice: Voice) -> None:
+        raise AssertionError("each converter says how it begins")
+
+    def _checked(self, x: Samples) -> Samples:
+        if self._voice is None:
+            raise NotReady("call initialize() first, or use the converter in a with statement")
+        x = np.asarray(x, np.float32)
+        if x.ndim != 1:
+            raise OutOfRange(f"a chunk is one-dimensional mono float32; not of shape {x.shape}")
+        return x
+
+
+class StreamingConverter(_Converter):
+    """Answers every chunk at once with as many samples, `latency_samples` late."""
+
+    def _begin(self, voice: Voice) -> None:
+        wanted = voice.block
+        if self._config.chunk_size:
+            wanted = Block(1000 * self._config.chunk_size / self._config.sample_rate, wanted.on_hop)
+        self._stream = Stream(voice, Plan.offline(self._config.sample_rate, wanted), self._controls, self._seed)
+        # one block of silence ahead answers any chunk length at once
+        self._ahead = np.zeros(self._stream.plan.block, np.float32)
+        self.latency_samples = len(self._ahead) + self._stream.delay
+
+    def update(self, **changes: Any) -> None:
+        super().update(**changes)
+        if self._voice is not None:
+            self._stream.controls = self._controls
+
+    def convert_chunk(self, x: Samples) -> Samples:
+        """f32[n] → f32[n], any n."""
+        x = self._checked(x)
+        ready = np.concatenate([self._ahead, self._stream.feed(x)])
+        self._ahead = ready[len(x) :]
+        return ready[: len(x)]
+
+    def flush(self) -> Samples:
+        """The last `latency_samples`, and a fresh start for what is fed next."""
+        self._checked(np.empty(0))
+        rest = np.concatenate([self._ahead, self._stream.flush()])
+        self.initialize()
+        return rest
+
+
+class BatchConverter(_Converter):
+    """Collects, and converts as a whole at `flush` with offline quality; no latency."""
+
+    def _begin(self, voice: Voice) -> None:
+        self._batch = offline.BatchConverter(voice, self._config.sample_rate, self._controls, self._seed)
+        self._batch.initialize()
+
+    def update(self, **changes: Any) -> None:
+        super().update(**changes)
+        if self._voice is not None:
+            self._batch.update(**knobs.to_dict(self._controls))
+
+    def convert_chunk(self, x: Samples) -> Samples:
+        """Keeps the chunk; answers nothing yet (f32[0])."""
+        return self._batch.convert_chunk(self._checked(x))
+
+    def flush(self) -> Samples:
+        """The whole conversion, as long as what was fed."""
+        self._checked(np.empty(0))
+        return self._batch.flush()
+
+
+def convert_file(
+    source: str | Path, target: str | Path, config: ConversionConfig, progress: Callable[[float], None] | None = None
+) -> None:
+    """Convert a sound file with offline quality; `progress` hears 0 … 1. Raises BadAudio and what `load` raises."""
+    files.convert_file(Path(source), Path(target), replace(config).load(), config.controls, progress=progress)
