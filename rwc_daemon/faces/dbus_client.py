@@ -21,8 +21,8 @@ from typing import Any, Self, TypeVar
 
 from dbus_next import Message, MessageType, Variant
 from dbus_next.aio import MessageBus
-from dbus_next.errors import DBusError, InvalidAddressError, SignatureBodyMismatchError
 from dbus_next.errors import AuthError as BusRefused
+from dbus_next.errors import DBusError, InvalidAddressError, SignatureBodyMismatchError
 
 from rwc_daemon.errors import DBUS_PREFIX, NoDaemon, NoSessionBus, NotReady, OutOfRange, RwcError, by_code
 from rwc_daemon.faces.dbus_types import INTERFACE, METHODS, NAME, PATH, PROPERTIES, guessed, plain
@@ -155,6 +155,7 @@ class Daemon:
             raise OutOfRange(f"{member} does not take that value: {bad}") from bad
         except (OSError, EOFError, DBusError) as lost:
             raise NoSessionBus(NO_BUS) from lost
+        assert reply is not None  # every message above asks for one
         if reply.message_type is MessageType.ERROR:
             raise _error_of(reply)
         return reply.body
