@@ -1,0 +1,47 @@
+"""`rwcctl inputs` and `rwcctl input`: which microphone feeds RWC."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from rwc_daemon.faces.cli import show
+from rwc_daemon.faces.cli.remote import connected
+
+
+def add_parser(subparsers: Any) -> None:
+    subparsers.add_parser("inputs", description="The microphones that can feed RWC; the one in use is marked with *.")
+    choose = subparsers.add_parser("input", description="Choose the microphone that feeds RWC.")
+    choose.add_argument("name", metavar="NAME", nargs="?", help="a name of `rwcctl inputs`, or `default` to follow")
+
+
+def run(args: argparse.Namespace) -> int:
+    with connected() as daemon:
+        if args.command == "inputs":
+            write(daemon.inputs(), args.json)
+            return 0
+        if args.name:
+            daemon.put("Input", args.name)
+        chosen = daemon.properties()["Input"]
+    if args.json:
+        show.as_json({"input": chosen})
+    else:
+        print(f"input {chosen}" + (": follows the default source" if chosen == "default" else ""))
+    return 0
+
+
+def write(inputs: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        show.as_json(inputs)
+        return
+    if not inputs:
+        print("No microphone is there: plug one in, or look at `pactl list short sources`.")
+        return
+    rows = [row(found) for found in inputs]
+    marked = next((number for number, found in enumerate(inputs) if found.get("current")), None)
+    show.table(("", "name", "channels", "what it is"), rows, marked)
+
+
+def row(found: dict[str, Any]) -> tuple[str, ...]:
+    description = found.get("description", "") + (" (the default source)" if found.get("default") else "")
+    return ("*" if found.get("current") else "", found["name"], str(found.get("channels", "")), description)

@@ -1,0 +1,128 @@
+"""`rwcctl install`, `uninstall`, `logs`: the systemd user services, D-Bus activation, the journal."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+from typing import Any
+
+from rwc_daemon.errors import MissingPackage, NotReady, RwcError
+from rwc_daemon.faces.cli import show
+from rwc_daemon.faces.cli.units import DAEMON, MICROPHONE, Written, stale, wanted_files
+
+START_TIMEOUT_S = 90
+
+
+def add_parser(subparsers: Any) -> None:
+    subparsers.add_parser(
+        "install",
+        description="Write the systemd user services rwc-mic and rwc-daemon and the D-Bus activation file, then start "
+        "them, now and at every login. Repeating it is harmless; nothing is restarted where nothing changed.",
+    )
+    subparsers.add_parser(
+        "uninstall",
+        description="Stop the services and delete the files that install wrote. Voices and settings stay.",
+    )
+    logs = subparsers.add_parser("logs", description="What daemon and microphone wrote to the journal.")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on printing")
+    logs.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="the last N lines (default 50)")
+
+
+def run(args: argparse.Namespace) -> int:
+    acts = {"install": install, "uninstall": uninstall, "logs": logs}
+    return acts[args.command](args)
+
+
+def install(args: argparse.Namespace) -> int:
+    require_manager()
+    files = wanted_files()
+    changed = [file for file in files if stale(file)]
+    for file in changed:
+        write(file)
+    if changed:
+        systemctl("daemon-reload")
+        reload_bus()
+    services = list(dict.fromkeys(file.service for file in files if file.service))
+    systemctl("enable", *services)
+    for service in services:
+        # a running service is left alone where its files say what they said: the node must not blink for nothing
+        systemctl("restart" if any(file.service == service for file in changed) else "start", service)
+    report(args, {"written": [str(file.path) for file in changed], "running": services})
+    return 0
+
+
+def write(file: Written) -> None:
+    """Whole or not at all."""
+    file.path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = file.path.with_name(f".{file.path.name}.new")
+    fresh.write_text(file.text, encoding="utf-8")
+    os.replace(fresh, file.path)
+
+
+def uninstall(args: argparse.Namespace) -> int:
+    require_manager()
+    files = [file for file in wanted_files() if file.path.exists()]
+    for service in dict.fromkeys(file.service for file in files if file.service):
+        systemctl("disable", "--now", service)
+    for file in files:
+        file.path.unlink()
+    if files:
+        systemctl("daemon-reload")
+        reload_bus()
+    report(args, {"removed": [str(file.path) for file in files]})
+    return 0
+
+
+def report(args: argparse.Namespace, done: dict[str, list[str]]) -> None:
+    if args.json:
+        show.as_json(done)
+        return
+    for verb, things in done.items():
+        for thing in things:
+            show.line(verb, thing)
+    if not any(done.values()):
+        print("Nothing was installed.")
+
+
+def logs(args: argparse.Namespace) -> int:
+    command = ["journalctl", "--user", "-u", DAEMON, "-u", MICROPHONE, "-n", str(max(1, args.lines)), "-q"]
+    command += ["-o", "json" if args.json else "short-precise", *(["-f"] if args.follow else ["--no-pager"])]
+    try:
+        return 1 if subprocess.run(command, check=False).returncode else 0
+    except FileNotFoundError:
+        raise MissingPackage(
+            "there is no journalctl on this machine: a private session logs to a file that `./tools/start` names"
+        ) from None
+
+
+def require_manager() -> None:
+    """Raises NotReady where no systemd user session runs."""
+    try:
+        systemctl("show-environment")
+    except RwcError as no:
+        raise NotReady(
+            f"no systemd user session answers ({no}): log in to a desktop, or use ./tools/start, "
+            "which runs the daemon in a private session"
+        ) from no
+
+
+def systemctl(*words: str) -> str:
+    """`systemctl --user …`; raises NotReady with systemd's own last word."""
+    command = ["systemctl", "--user", "--no-ask-password", *words]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=START_TIMEOUT_S)
+    except FileNotFoundError:
+        raise MissingPackage("systemd is not on this machine: use ./tools/start") from None
+    except subprocess.TimeoutExpired:
+        raise NotReady(f"systemctl {' '.join(words)} took longer than {START_TIMEOUT_S} s: see `rwcctl logs`") from None
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise NotReady(f"systemctl {' '.join(words)}: {said[0]}")
+    return done.stdout
+
+
+def reload_bus() -> None:
+    """The bus learns of new activation files; it reads them by itself only in folders that were there at its start."""
+    words = ["org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", "ReloadConfig"]
+    subprocess.run(["busctl", "--user", "call", *words], capture_output=True, check=False, timeout=START_TIMEOUT_S)

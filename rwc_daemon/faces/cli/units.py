@@ -1,0 +1,89 @@
+"""Which files `rwcctl install` writes, and what stands in them: the templates of `systemd/` and `dbus/`, filled in."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from rwc_daemon.errors import MissingPackage
+from rwc_daemon.host import paths
+
+DAEMON, MICROPHONE, ACTIVATION = "rwc-daemon.service", "rwc-mic.service", "org.rwc.Daemon1.service"
+HOLDER_CONFIG = "rwc-mic.conf"
+SHARE = "share/rwc"  # below sys.prefix: where an installed wheel keeps what a checkout has at its top
+
+
+@dataclass(frozen=True)
+class Written:
+    """One file of an installation."""
+
+    path: Path
+    text: str
+    service: str = ""
+    # the service that must be started anew when the text changes; empty: none
+
+
+def wanted_files() -> list[Written]:
+    """Everything an installation consists of, in the order of writing. The node's parts only where PipeWire is."""
+    units, data = paths.config_file().parent.parent / "systemd" / "user", paths.data_dir().parent
+    values = {"DAEMON": quoted(program("rwc-daemon"))}
+    files = [
+        Written(units / DAEMON, filled("systemd", DAEMON, values), DAEMON),
+        Written(data / "dbus-1" / "services" / ACTIVATION, filled("dbus", ACTIVATION, {})),
+    ]
+    pipewire = shutil.which("pipewire")
+    if not pipewire:
+        return files
+    config = paths.config_file().parent / HOLDER_CONFIG
+    values = {"PIPEWIRE": quoted(Path(pipewire)), "HOLDER_CONFIG": quoted(config)}
+    node = [
+        Written(config, holder_config(), MICROPHONE),
+        Written(units / MICROPHONE, filled("systemd", MICROPHONE, values), MICROPHONE),
+    ]
+    return node + files
+
+
+def holder_config() -> str:
+    from rwc_daemon.audio import holder
+
+    return holder.config_text()
+
+
+def stale(file: Written) -> bool:
+    """Whether the file is missing or says something else."""
+    try:
+        return file.path.read_text(encoding="utf-8") != file.text
+    except (OSError, UnicodeDecodeError):
+        return True
+
+
+def program(name: str) -> Path:
+    """A script of this installation: beside the interpreter that runs us. Raises MissingPackage."""
+    path = Path(sys.executable).parent / name
+    if not path.exists():
+        raise MissingPackage(f"{path} is not there: install the package with ./tools/start or 'pip install -e .'")
+    return path
+
+
+def filled(folder: str, name: str, values: dict[str, str]) -> str:
+    """A template with every @NAME@ replaced."""
+    text = template(folder, name).read_text(encoding="utf-8")
+    for key, value in values.items():
+        text = text.replace(f"@{key}@", value)
+    return text
+
+
+def template(folder: str, name: str) -> Path:
+    """In a checkout at its top, from a wheel below sys.prefix. Raises MissingPackage."""
+    for root in (Path(__file__).resolve().parents[3], Path(sys.prefix) / SHARE):
+        if (root / folder / name).is_file():
+            return root / folder / name
+    raise MissingPackage(f"{folder}/{name} was not installed with this package: install it again with pip")
+
+
+def quoted(path: Path) -> str:
+    """A path as one word of a unit file: quotes, backslashes and systemd's own % and $ are escaped."""
+    text = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{text}"'
