@@ -1,0 +1,182 @@
+"""From what a voice's file says to what we keep: every tensor checked against the table of its kind, a card written.
+
+Runs in the import child. Everything here takes open files and a fresh folder; it touches nothing else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import os
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from rwc_daemon.errors import BadModel, Unsupported
+from rwc_daemon.store.card import CARD, WEIGHTS, card_bytes
+from rwc_daemon.store.faiss_file import IndexInfo, read_index
+from rwc_daemon.store.kinds import shapes_of
+from rwc_daemon.store.layout import (
+    CONTENT_WIDTHS,
+    NSF,
+    SynthConfig,
+    check_shapes,
+    is_surplus,
+    parse_rate,
+    plain_name,
+    synth_shapes,
+)
+from rwc_daemon.store.onnx_file import OnnxInfo, read_onnx
+from rwc_daemon.store.recognise import Model
+from rwc_daemon.store.tensors import Progress, Tensor, Writer
+
+COMMON_ROWS = 109  # rows of a speaker table that mean one speaker
+USUAL_EMBEDDERS = ("contentvec", "hubert_base", "hubert", "contentvec_base")
+MOST_TEXT, CHUNK = 200, 4 << 20
+
+
+def adopt_voice(model: Model, file: BinaryIO, origin: str, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Writes weights and card of a voice into `folder`; its facts. Raises BadModel or Unsupported."""
+    tensors = {plain_name(name): tensor for name, tensor in model.tensors.items()}
+    config = _config(model.facts, tensors)
+    wanted = synth_shapes(config)
+    check_shapes(shapes_of(tensors), wanted, "the voice")
+    listed = list(_listed(model.facts["config"]))
+    listed[15], listed[17] = config.speakers, config.rate
+    kept = {name: tensor for name, tensor in tensors.items() if not is_surplus(name)}
+    notes = {"kind": "rvc", "version": config.version, "f0": str(int(config.f0)), "config": json.dumps(listed)}
+    Writer(folder / WEIGHTS["rvc"], notes | {"vocoder": config.vocoder}, progress).write(kept)
+    facts = _facts(model.facts, "rvc", origin, file) | {
+        "version": config.version,
+        "f0": config.f0,
+        "rate": config.rate,
+        "speakers": _speakers(model.facts, config.speakers),
+        "config": listed,
+        "vocoder": config.vocoder,
+    }
+    write_card(folder, facts)
+    return facts
+
+
+def _config(facts: dict[str, Any], tensors: dict[str, Tensor]) -> SynthConfig:
+    phone, table = tensors.get("enc_p.emb_phone.weight"), tensors.get("emb_g.weight")
+    if phone is None or table is None or len(phone.shape) != 2 or len(table.shape) != 2:
+        raise BadModel("the voice lacks its text encoder or speaker table: take a complete inference file")
+    version = _text(facts.get("version")) or "v1"
+    f0 = "enc_p.emb_pitch.weight" in tensors
+    if version in CONTENT_WIDTHS and phone.shape[1] != CONTENT_WIDTHS[version]:
+        raise BadModel(
+            f"the voice says {version} ({CONTENT_WIDTHS[version]} features) but hears {phone.shape[1]}: "
+            "its file was edited; take the original one"
+        )
+    if "f0" in facts and _flag(facts["f0"]) != f0:
+        raise BadModel("the voice's mark for pitch (f0) and its weights disagree: take the original file")
+    vocoder = _text(facts.get("vocoder")) or NSF
+    return SynthConfig.parse(_listed(facts["config"]), version, f0, table.shape[0], vocoder)
+
+
+def _listed(config: Any) -> list[Any]:
+    """The configuration as a list; safetensors files hold it as text."""
+    if isinstance(config, str) and len(config) < MOST_TEXT * 10:
+        try:
+            config = json.loads(config)
+        except (ValueError, RecursionError):
+            config = None
+    if not isinstance(config, (list, tuple)):
+        raise BadModel("the voice's configuration is no list: its file is damaged; get it again")
+    return list(config)
+
+
+def _flag(value: Any) -> bool:
+    return value in (1, True, "1", "True", "true")
+
+
+def _text(value: Any) -> str:
+    return value.strip()[:MOST_TEXT] if isinstance(value, str) else ""
+
+
+def _speakers(facts: dict[str, Any], rows: int) -> int:
+    said = facts.get("speakers_id")
+    if type(said) is int and 1 < said <= rows:
+        return said
+    if isinstance(facts.get("speaker_info"), dict) and 1 < len(facts["speaker_info"]) <= rows:
+        return len(facts["speaker_info"])
+    return 1 if rows == COMMON_ROWS else rows
+
+
+def _facts(said: dict[str, Any], kind: str, origin: str, file: BinaryIO) -> dict[str, Any]:
+    """What every card has, from what the file says about itself."""
+    embedder = _text(said.get("embedder_model") or said.get("embedder_name") or said.get("embedder")) or "contentvec"
+    embedder = embedder.removesuffix("768") or "contentvec"
+    notes = []
+    if embedder.lower() not in USUAL_EMBEDDERS:
+        notes.append(f"made for the content encoder '{embedder}': with contentvec it may sound wrong")
+    return {
+        "name": _text(said.get("model_name")),
+        "kind": kind,
+        "embedder": "contentvec" if embedder.lower() in USUAL_EMBEDDERS else embedder,
+        "licence": _text(said.get("licence") or said.get("license")),
+        "origin": origin,
+        "sha256": sha256_of(file),
+        "notes": notes,
+    }
+
+
+def write_card(folder: Path, facts: dict[str, Any]) -> None:
+    with (folder / CARD).open("xb") as card:
+        card.write(card_bytes(facts))
+
+
+def adopt_onnx(file: BinaryIO, origin: str, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Copies an RVC voice in ONNX form into `folder` with its card. Raises BadModel or Unsupported."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        info = read_onnx(memoryview(mapped))
+    _check_onnx(info)
+    said = {"embedder": info.client.get("embedder")} | {key: info.notes.get(key) for key in ("license", "licence")}
+    copy(file, folder / WEIGHTS["rvc-onnx"], progress)
+    version = next(name for name, width in CONTENT_WIDTHS.items() if width == info.width)
+    facts = _facts(said, "rvc-onnx", origin, file) | {
+        "version": version,
+        "f0": info.f0,
+        "rate": parse_rate(info.rate),
+        "speakers": 1 if info.speakers == COMMON_ROWS else max(1, info.speakers),
+        "config": [],
+        "vocoder": NSF,
+    }
+    write_card(folder, facts)
+    return facts
+
+
+def _check_onnx(info: OnnxInfo) -> None:
+    if not info.is_voice:
+        names = ", ".join(list(info.inputs)[:4]) or "none"
+        raise Unsupported(f"this ONNX file is no RVC voice (its inputs: {names}): import an RVC or VCClient export")
+    if info.width not in CONTENT_WIDTHS.values():
+        raise BadModel(f"the ONNX voice hears {info.width or 'unknown'} features, RVC ones 256 or 768: export it again")
+    parse_rate(info.rate)
+
+
+def adopt_index(file: BinaryIO, path: Path, progress: Progress) -> IndexInfo:
+    """Judges an index and copies it to `path`. Raises BadModel or Unsupported."""
+    info = read_index(file)
+    copy(file, path, progress)
+    return info
+
+
+def sha256_of(file: BinaryIO) -> str:
+    """Of the whole file."""
+    digest, at = hashlib.sha256(), 0
+    while part := os.pread(file.fileno(), CHUNK, at):
+        digest.update(part)
+        at += len(part)
+    return digest.hexdigest()
+
+
+def copy(file: BinaryIO, path: Path, progress: Progress) -> None:
+    """The whole of an open file into a new one."""
+    size, at = os.fstat(file.fileno()).st_size, 0
+    with path.open("xb") as out:
+        while part := os.pread(file.fileno(), CHUNK, at):
+            out.write(part)
+            at += len(part)
+            progress(at / max(size, at))

@@ -1,0 +1,101 @@
+"""What is written down about a stored voice, and the names that voices may have."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from rwc_daemon.errors import BadState
+
+CARD, SETTINGS, INDEX = "card.json", "settings.json", "voice.index"
+WEIGHTS = {"rvc": "weights.safetensors", "rvc-onnx": "model.onnx"}
+BUILTIN_NAMES = ("plain", "deep", "bright", "giant", "tiny", "robot", "whisper")
+LONGEST_ID = 40
+
+
+@dataclass(frozen=True)
+class VoiceCard:
+    """One stored voice: its folder, and what its weights are."""
+
+    id: str
+    # name of the folder; what `use` takes
+    name: str
+    kind: str
+    # "rvc" or "rvc-onnx"
+    version: str
+    # "v1" (256 content features) or "v2" (768)
+    f0: bool
+    rate: int
+    # samples/s
+    speakers: int
+    # speakers that can be chosen; the rows of the table are in config[15]
+    config: tuple[Any, ...]
+    # the 18 entries, with the true rows and the rate in Hz; empty for ONNX
+    vocoder: str
+    embedder: str
+    # the content encoder it was trained with
+    licence: str
+    # as stated in the file, or empty
+    origin: str
+    # the file it came from
+    sha256: str
+    # of that file
+    size: int
+    # bytes on disk
+    folder: Path
+    weights: Path
+    index: Path | None = None
+    notes: tuple[str, ...] = field(default=())
+    # what the user should know
+
+
+STORED = tuple(one.name for one in fields(VoiceCard) if one.name not in ("id", "size", "folder", "weights", "index"))
+
+
+def card_bytes(facts: dict[str, Any]) -> bytes:
+    """What goes into card.json; `facts` has the keys of STORED."""
+    return json.dumps({key: facts[key] for key in STORED}, ensure_ascii=False, indent=1).encode()
+
+
+def read_card(folder: Path) -> VoiceCard:
+    """Raises BadState where the folder is no whole voice."""
+    try:
+        facts = json.loads((folder / CARD).read_bytes())
+        weights = folder / WEIGHTS[facts["kind"]]
+        index = folder / INDEX
+        size = sum(path.stat().st_size for path in (weights, index) if path.is_file())
+        kept = {key: facts[key] for key in STORED} | {"config": frozen(facts["config"]), "notes": tuple(facts["notes"])}
+    except (OSError, ValueError, KeyError, TypeError):
+        raise BadState(f"the voice in {folder} is damaged: `rwcctl remove {folder.name}`, then import it again") from None
+    if not weights.is_file():
+        raise BadState(f"the voice in {folder} has lost its weights: `rwcctl remove {folder.name}`, import it again")
+    return VoiceCard(
+        id=folder.name, folder=folder, weights=weights, index=index if index.is_file() else None, size=size, **kept
+    )
+
+
+def frozen(value: Any) -> Any:
+    """Lists, also nested, as tuples."""
+    return tuple(map(frozen, value)) if isinstance(value, (list, tuple)) else value
+
+
+def slug(name: str) -> str:
+    """A name as an id: small letters and digits of any script, hyphens between; never empty, a path or an option."""
+    plain = unicodedata.normalize("NFKC", name).lower()
+    words = "".join(letter if letter.isalnum() else " " for letter in plain).split()
+    return "-".join(words)[:LONGEST_ID].strip("-") or "voice"
+
+
+def free_id(name: str, taken: Iterable[str]) -> str:
+    """`name`, or `name-2`, `name-3` …, whichever is not taken; built-in names are."""
+    used = {*taken, *BUILTIN_NAMES}
+    base = wanted = slug(name)
+    number = 1
+    while wanted in used:
+        number += 1
+        wanted = f"{base}-{number}"
+    return wanted
