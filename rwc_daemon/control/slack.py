@@ -1,0 +1,53 @@
+"""How much converted voice is kept ready: one quantum beyond what computing and its jitter have shown to need.
+
+Too little is heard as gaps, too much is latency. It grows at once when voice ran out, and shrinks one quantum at a time
+after half a minute without trouble, at a quiet moment, because each change is a dip of 10 ms.
+"""
+
+from __future__ import annotations
+
+import math
+
+CALM_S = 30.0
+LONGEST_MS = 500.0
+
+
+class Slack:
+    """For one voice in one graph; times are the caller's."""
+
+    def __init__(self, rate: int, quantum: int, start: int, least: int, most: int) -> None:
+        """All in samples @host. `start` and `least` are rounded up to quanta, and at least one."""
+        self._rate, self._quantum = rate, quantum
+        self._most = max(quantum, min(most, round(LONGEST_MS * rate / 1000)) // quantum * quantum)
+        self._least = self._bounded(least)
+        self.samples = max(self._least, self._bounded(start))
+        self._calm_s = 0.0
+        self._worst_ms = 0.0
+
+    def look(self, elapsed_s: float, underruns: int, compute_max_ms: float, quiet: bool) -> bool:
+        """What happened since the last look (`underruns`: new ones); True when `samples` changed."""
+        self._calm_s += elapsed_s
+        self._worst_ms = max(self._worst_ms, compute_max_ms)
+        if underruns:
+            return self._raise()
+        if self._calm_s < CALM_S or not quiet:
+            return False
+        wanted = self._wanted()
+        self._calm_s, self._worst_ms = 0.0, 0.0
+        if wanted >= self.samples:
+            return False
+        self.samples = max(self._least, self.samples - self._quantum)
+        return True
+
+    def _raise(self) -> bool:
+        before = self.samples
+        self.samples = self._bounded(max(self.samples + self._quantum, self._wanted()))
+        self._calm_s = 0.0
+        return self.samples != before
+
+    def _wanted(self) -> int:
+        return max(self._least, self._bounded(round(self._worst_ms * self._rate / 1000) + self._quantum))
+
+    def _bounded(self, samples: int) -> int:
+        quanta = max(1, math.ceil(samples / self._quantum))
+        return min(self._most, quanta * self._quantum)

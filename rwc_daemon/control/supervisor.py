@@ -1,0 +1,257 @@
+"""Keeps one engine process running: starts it, hears it, ends it when it hangs, starts the next one.
+
+The engine is crash-only, so a death is ordinary: the next start follows at once, later ones wait longer. What the new
+engine is told is the owner's business (`on_up`); so is who is to blame (`on_death` gets a `Death`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from rwc_daemon.host.journal import ENGINE_DOWN, ENGINE_UP, event
+from rwc_daemon.messages import BadMessage, Message, Quit, Ready, decode, encode
+
+log = logging.getLogger(__name__)
+
+SILENCE_S = 5.0  # an engine that was up and says nothing for this long hangs
+START_S = 60.0  # a cold disk, a large torch
+QUICK_S = 10.0  # a death sooner than this after the start is a quick one
+MANY = 5  # quick deaths in a row: give up loudly, retry slowly
+WAITS_S = (0.0, 0.25, 0.5, 1.0, 2.0)
+SLOW_S = 30.0
+FULL_BYTES = 1 << 20  # an engine that leaves so much unread hangs
+QUIT_S = 2.0
+
+
+class Rings(Protocol):
+    """What the supervisor needs of the link."""
+
+    memory_fd: int
+    wake_fd: int
+
+    def new_generation(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Death:
+    """How an engine ended."""
+
+    reason: str
+    # "was killed for want of memory", "ended by SIGSEGV", "hung", …
+    own_fault: bool
+    # False: stopped or killed from outside
+    quick: bool
+    # soon after its start
+
+
+class Supervisor:
+    """One engine at a time. All methods belong to the event loop's thread."""
+
+    def __init__(
+        self,
+        rings: Rings,
+        data_dir: Path,
+        device: str,
+        on_up: Callable[[], None],
+        on_message: Callable[[Message], None],
+        on_death: Callable[[Death], None],
+    ) -> None:
+        self._rings = rings
+        self._arguments = ["--data-dir", str(data_dir), "--device", device]
+        self._on_up, self._on_message, self._on_death = on_up, on_message, on_death
+        self._process: subprocess.Popen[bytes] | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._pidfd = -1
+        self._status = 0
+        self._silent_s = 0.0
+        self._hung = ""
+        self.up = False
+        self.quick_deaths = 0
+        self.starts = 0
+
+    @property
+    def pid(self) -> int:
+        """0 while there is none."""
+        return self._process.pid if self._process else 0
+
+    @property
+    def restarts(self) -> int:
+        return max(0, self.starts - 1)
+
+    @property
+    def given_up(self) -> bool:
+        """It died too often; it is still tried, slowly."""
+        return self.quick_deaths >= MANY
+
+    @property
+    def wanted(self) -> bool:
+        return self._task is not None
+
+    @property
+    def broken(self) -> bool:
+        """This supervisor itself has failed: nobody watches."""
+        return self._task is not None and self._task.done()
+
+    def start(self) -> None:
+        """Has an engine running from now on; harmless when it is so already."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._keep_running(), name="supervisor")
+
+    async def stop(self) -> None:
+        """No engine from now on: Quit, two seconds, SIGKILL."""
+        task, self._task = self._task, None
+        if task is None:
+            return
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+    def send(self, message: Message) -> None:
+        """To the engine that is up; without one the message is dropped, `on_up` says everything again."""
+        if not self.up or self._writer is None:
+            return
+        self._writer.write(encode(message))
+        if self._writer.transport.get_write_buffer_size() > FULL_BYTES:
+            self._end("stopped reading")
+
+    def check(self, elapsed_s: float) -> None:
+        """Called about once a second: ends an engine that hangs. Time in which this process did not run either
+        (suspend, SIGSTOP of everything) must not count, so the caller's ticks are clamped."""
+        self._silent_s += min(elapsed_s, 2.0)
+        if self._process is not None and self._silent_s > (SILENCE_S if self.up else START_S):
+            self._end("hung")
+
+    async def _keep_running(self) -> None:
+        while True:
+            wait_s = SLOW_S if self.given_up else WAITS_S[min(self.quick_deaths, len(WAITS_S) - 1)]
+            await asyncio.sleep(wait_s)
+            death = await self._one_life()
+            self.quick_deaths = self.quick_deaths + 1 if death.quick else 0
+            event(log, ENGINE_DOWN, f"the engine {death.reason}", logging.WARNING, RWC_QUICK=self.quick_deaths)
+            self._on_death(death)
+
+    async def _one_life(self) -> Death:
+        """From start to death; whatever ends this coroutine, the process is gone and reaped after it."""
+        loop = asyncio.get_running_loop()
+        born, kills = loop.time(), oom_kills()
+        ours, theirs = socket.socketpair()
+        try:
+            with theirs:
+                self._spawn(theirs)
+        except OSError as failed:
+            ours.close()
+            return Death(f"could not be started ({failed.strerror})", own_fault=False, quick=True)
+        ended = asyncio.Event()
+        loop.add_reader(self._pidfd, ended.set)
+        listening = loop.create_task(self._listen(ours))
+        try:
+            await ended.wait()
+        except asyncio.CancelledError:
+            await self._dismiss(ended)
+            raise
+        finally:
+            self._bury(listening)
+        return self._death(loop.time() - born, oom_kills() > kills)
+
+    def _spawn(self, channel: socket.socket) -> None:
+        """From the loop's own thread: the engine dies with the thread that started it."""
+        fds = (self._rings.memory_fd, self._rings.wake_fd, channel.fileno())
+        names = ("--memory-fd", "--wake-fd", "--channel-fd")
+        command = [sys.executable, "-m", "rwc_daemon.engine.worker"]
+        for name, fd in zip(names, fds, strict=True):
+            command += [name, str(fd)]
+        command += ["--generation", str(self._rings.new_generation()), *self._arguments]
+        self._silent_s, self._hung = 0.0, ""
+        self.starts += 1
+        self._process = subprocess.Popen(command, pass_fds=fds, stdin=subprocess.DEVNULL)
+        self._pidfd = os.pidfd_open(self._process.pid)
+
+    async def _listen(self, channel: socket.socket) -> None:
+        reader, self._writer = await asyncio.open_connection(sock=channel)
+        try:
+            while line := await reader.readline():
+                message = decode(line)
+                self._silent_s = 0.0
+                if isinstance(message, Ready):
+                    self._arrived(message)
+                else:
+                    self._on_message(message)
+        except (BadMessage, ValueError, OSError) as bad:
+            log.warning("the engine's channel broke: %s", bad)
+            self._end("said something that cannot be read")
+
+    def _arrived(self, ready: Ready) -> None:
+        self.up = True
+        event(log, ENGINE_UP, f"the engine runs, process {ready.pid}", RWC_PID=ready.pid)
+        self._on_up()
+
+    def _end(self, reason: str) -> None:
+        """SIGKILL; `_one_life` awaits the end before the next one starts."""
+        if self._process is None or self._hung:
+            return
+        stopped = _is_stopped(self._process.pid)
+        self._hung = "was stopped from outside" if stopped else reason
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    async def _dismiss(self, ended: asyncio.Event) -> None:
+        self.send(Quit())
+        try:
+            await asyncio.wait_for(ended.wait(), QUIT_S if self.up else 0.1)
+        except TimeoutError:
+            self._end("did not quit")
+            await ended.wait()
+
+    def _bury(self, listening: asyncio.Task[None]) -> None:
+        listening.cancel()
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        if self._writer is not None:
+            self._writer.close()
+        assert self._process is not None
+        self._process.wait()
+        self._status = self._process.returncode
+        self._process = self._writer = None
+        self.up = False
+
+    def _death(self, lived_s: float, oom: bool) -> Death:
+        quick = lived_s < QUICK_S
+        if self._hung:
+            return Death(self._hung, own_fault="outside" not in self._hung, quick=quick)
+        if self._status == -signal.SIGKILL and not oom:
+            return Death("was killed from outside (SIGKILL)", own_fault=False, quick=quick)
+        if self._status == -signal.SIGKILL:
+            return Death("was killed for want of memory", own_fault=True, quick=quick)
+        if self._status < 0:
+            name = signal.Signals(-self._status).name
+            return Death(f"ended by {name}", own_fault=name not in ("SIGTERM", "SIGHUP", "SIGINT"), quick=quick)
+        return Death(f"ended with status {self._status}", own_fault=True, quick=quick)
+
+
+def oom_kills() -> int:
+    """How many processes this machine's kernel has killed for want of memory; 0 where it does not say."""
+    try:
+        text = Path("/proc/vmstat").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("oom_kill ")), 0)
+
+
+def _is_stopped(pid: int) -> bool:
+    """proc(5): state T after the command's closing bracket."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in ("T", "t")
+    except (OSError, IndexError):
+        return False
