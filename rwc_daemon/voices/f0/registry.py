@@ -1,6 +1,6 @@
 """Which pitch trackers there are, which of them this machine can run, and one of them by name.
 
-`yin` and `autocorrelation` always run; `rmvpe fcpe crepe crepe-tiny` need torch and weights; `harvest dio pm` a package.
+`yin` and `autocorrelation` always run; rmvpe, fcpe and both crepes need torch and weights; harvest, dio, pm a package.
 Nothing is imported before it is asked for.
 """
 

@@ -1,7 +1,7 @@
 """YIN: the lag at which a frame differs least from itself. Always there, fast, no look-ahead beyond its frame.
 
-De Cheveigné & Kawahara, "YIN, a fundamental frequency estimator for speech and music" (JASA 2002), steps 1 – 5, with two
-changes: pairs are centred (see `lags`), and instead of one absolute threshold the first dip wins that is nearly as
+De Cheveigné & Kawahara, "YIN, a fundamental frequency estimator for speech and music" (JASA 2002), steps 1 – 5, with
+two changes: pairs are centred (see `lags`), and instead of one absolute threshold the first dip wins that is nearly as
 deep as the deepest. A fixed threshold takes half the period for the period as soon as the second harmonic is strong.
 """
 
@@ -40,7 +40,7 @@ def _pitch(rows: np.ndarray) -> np.ndarray:
 
 
 def _normalised(energy: np.ndarray, correlation: np.ndarray) -> np.ndarray:
-    """The cumulative mean normalised difference, f64[B, lags]: mean squared difference per pair over its mean so far."""
+    """The cumulative mean normalised difference, f64[B, lags]: the difference per pair over its mean so far."""
     count = np.arange(energy.shape[1])
     difference = np.maximum(energy - 2 * correlation, 0) / (lags.WIDTH - count)
     mean = np.cumsum(difference, axis=1) / np.maximum(count, 1)
