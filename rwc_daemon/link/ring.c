@@ -8,7 +8,7 @@
 typedef struct {
   uint64_t cycles, missed_cycles, late_cycles, xruns, underruns, overruns, retargets, silence_samples, skipped_samples,
       last_cycle_ns, callback_max_ns;
-  uint32_t quantum, rate, policy, priority;
+  uint32_t quantum, rate;
   uint64_t histogram[RWC_HISTOGRAM];
 } rwc_snapshot;
 
@@ -51,8 +51,6 @@ static void rwc_take_snapshot(rwc_link *link, rwc_snapshot *s) {
   s->callback_max_ns = RWC_GET(link->callback_max_ns);
   s->quantum = RWC_GET(link->quantum);
   s->rate = RWC_GET(link->rate);
-  s->policy = RWC_GET(link->policy);
-  s->priority = RWC_GET(link->priority);
   for (int i = 0; i < RWC_HISTOGRAM; i++) s->histogram[i] = RWC_GET(link->histogram[i]);
 }
 

@@ -35,7 +35,6 @@ typedef struct {
 
   /* the callback writes */
   alignas(64) rwc_count mic_write;
-  rwc_count voice_read;
 
   /* the engine writes */
   alignas(64) rwc_count mic_read;
@@ -49,7 +48,7 @@ typedef struct {
   alignas(64) rwc_count cycles;
   rwc_count missed_cycles, late_cycles, xruns, underruns, overruns, retargets, silence_samples;
   rwc_count last_cycle_ns, callback_max_ns;
-  _Atomic uint32_t quantum, rate, policy, priority, peak_in, peak_out; /* peaks: the bits of a float */
+  _Atomic uint32_t quantum, rate, peak_in, peak_out; /* peaks: the bits of a float */
   alignas(64) rwc_count histogram[RWC_HISTOGRAM];
 
   alignas(64) float samples[]; /* mic ring, then voice ring */

@@ -20,7 +20,6 @@ from rwc_daemon.errors import EngineFailed
 from rwc_daemon.link._ring import ffi, lib
 
 MODES = ("convert", "mute", "bypass")
-POLICIES = {0: "other", 1: "fifo", 2: "rr"}
 BUCKETS_PER_OCTAVE = 8
 
 
@@ -56,8 +55,6 @@ class Counters:
     # samples of the newest cycle
     rate: int
     # samples/s as the callback last heard it; 0: not yet
-    policy: str
-    # how the kernel schedules the callback: "fifo 83", "rr 20", "other"; "" before the first cycle
     callback_p50_us: float
     callback_p999_us: float
     callback_max_us: float
@@ -127,6 +124,11 @@ class Link:
         return int(ffi.cast("uintptr_t", self._link))
 
     @property
+    def size(self) -> int:
+        """Bytes of the memory."""
+        return len(self._memory)
+
+    @property
     def capacity(self) -> int:
         return int(lib.rwc_capacity_of(self._link, len(self._memory)))
 
@@ -154,10 +156,8 @@ class Link:
         snapshot = ffi.new("rwc_snapshot *")
         lib.rwc_take_snapshot(self._link, snapshot)
         histogram = np.frombuffer(ffi.buffer(snapshot.histogram), np.uint64)
-        policy = POLICIES.get(snapshot.policy, "other")
         return Counters(
             **{name: int(getattr(snapshot, name)) for name in _PLAIN_COUNTERS},
-            policy=f"{policy} {snapshot.priority}" if snapshot.priority else policy if snapshot.cycles else "",
             callback_p50_us=percentile_us(histogram, 0.5),
             callback_p999_us=percentile_us(histogram, 0.999),
             callback_max_us=snapshot.callback_max_ns / 1000,

@@ -20,7 +20,7 @@ ffi.cdef(
     typedef struct {
         uint64_t cycles, missed_cycles, late_cycles, xruns, underruns, overruns, retargets, silence_samples,
                  skipped_samples, last_cycle_ns, callback_max_ns;
-        uint32_t quantum, rate, policy, priority;
+        uint32_t quantum, rate;
         uint64_t histogram[256];
     } rwc_snapshot;
 

@@ -1,0 +1,53 @@
+/* What one JACK client of ours keeps between cycles. Python allocates it, locks it and frees it; the callback only
+   copies and counts. */
+#ifndef RWC_CALLBACK_H
+#define RWC_CALLBACK_H
+
+#include "../link/ring.h"
+
+#define RWC_HISTORY 4096 /* a power of two above the longest fade: 5 ms at 384 kHz are 1920 samples */
+#define RWC_FADES_PER_SECOND 200 /* a fade is 5 ms */
+
+enum { RWC_RATE = 1, RWC_QUANTUM = 2, RWC_SHUTDOWN = 4 };
+enum { RWC_SILENT, RWC_PLAYING, RWC_ENDING };
+
+/* When cycles came, for "missed" and "late". */
+typedef struct {
+  uint64_t started_ns;
+  uint32_t frames, quantum;
+} rwc_clock;
+
+typedef struct {
+  rwc_link *link;
+  int wake_fd, notify_fd;
+  void *client, *input, *output;
+  _Atomic uint32_t rate;     /* samples/s */
+  _Atomic uint32_t delay;    /* samples between the ports, for latency ranges */
+  _Atomic uint32_t events;   /* RWC_RATE …, for a thread that waits on notify_fd */
+  _Atomic int32_t thread;    /* kernel id of the process thread; 0: not yet */
+  rwc_clock clock;
+
+  int phase;        /* RWC_SILENT … */
+  uint32_t mode;    /* as adopted from the link */
+  uint64_t target;  /* likewise */
+  uint32_t gain;    /* 0 … fade: how far faded in */
+  uint32_t mirrored;/* samples played from history since the source ran out */
+  uint64_t played;  /* samples ever put into history */
+  float history[RWC_HISTORY];
+} rwc_state;
+
+/* A client that plays one signal and records another in the same cycles, sample for sample. */
+typedef struct {
+  void *client, *input, *output;
+  const float *play;
+  float *record;
+  uint64_t length;
+  rwc_count at;
+} rwc_probe;
+
+void rwc_adopt(rwc_state *state);
+void rwc_run_cycle(rwc_state *state, const float *in, float *out, uint32_t n);
+void rwc_count_cycle(rwc_state *state, uint32_t frames, uint32_t n, uint64_t started_ns);
+void rwc_count_body(rwc_link *link, uint64_t ns);
+
+#endif

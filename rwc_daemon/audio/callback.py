@@ -1,0 +1,134 @@
+"""The native callback's Python face: allocates its state, registers it on a JACK client, runs one cycle for tests.
+
+JACK-Client has no call for a C callback, a shutdown callback that PipeWire 0.3.65 honours, latency ranges or thread
+set-up; `_callback` brings them, on the same libjack and the client's own pointer.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rwc_daemon.audio._callback import ffi, lib
+from rwc_daemon.errors import NoAudioServer
+from rwc_daemon.link.ring import Link
+
+if TYPE_CHECKING:
+    import jack
+
+EVENTS = {lib.RWC_RATE: "rate", lib.RWC_QUANTUM: "quantum", lib.RWC_SHUTDOWN: "shutdown"}
+_POLICIES = {os.SCHED_OTHER: "other", os.SCHED_FIFO: "fifo", os.SCHED_RR: "rr"}
+_RESET_ON_FORK = 0x40000000
+
+
+def bind_libjack(library: str) -> None:
+    """Finds the functions that JACK-Client lacks in a libjack that is loaded already. Raises NoAudioServer."""
+    missing = lib.rwc_bind_libjack(library.encode())
+    if missing != ffi.NULL:
+        name = ffi.string(missing).decode()
+        raise NoAudioServer(f"{library} has no {name}: install PipeWire's pipewire-jack, or JACK2 1.9.10 or newer")
+
+
+class Callback:
+    """One client's memory between cycles. Keep it until the client is closed."""
+
+    def __init__(self, link: Link, rate: int) -> None:
+        self.notify_fd = os.eventfd(0, os.EFD_CLOEXEC)
+        self._link = link  # the callback writes into it: it must outlive us
+        self._state = ffi.new("rwc_state *")
+        self._state.link = ffi.cast("rwc_link *", link.address)
+        self._state.wake_fd = link.wake_fd
+        self._state.notify_fd = self.notify_fd
+        lib.rwc_set_rate(self._state, rate)
+        lib.rwc_adopt(self._state)
+        lib.rwc_lock(self._state, ffi.sizeof("rwc_state"))
+        lib.rwc_lock(self._state.link, link.size)
+
+    def register(self, client: jack.Client, source: jack.Port, sink: jack.Port, plain: bool = False) -> None:
+        """Before the client is activated. `plain`: a pass-through that only counts, to compare with."""
+        self._state.client = _pointer(client)
+        self._state.input = _pointer(source)
+        self._state.output = _pointer(sink)
+        refused = lib.rwc_register(self._state, plain)
+        if refused:
+            raise NoAudioServer(f"the audio server refused our callback (registration {refused}): restart it")
+
+    def close(self) -> None:
+        """After the client was closed."""
+        os.close(self.notify_fd)
+
+    def events(self) -> list[str]:
+        """Waits on `notify_fd`; answers what happened since the last call: "rate", "quantum", "shutdown"."""
+        os.eventfd_read(self.notify_fd)
+        bits = lib.rwc_take_events(self._state)
+        return [name for bit, name in EVENTS.items() if bits & bit]
+
+    def set_delay(self, samples: int) -> None:
+        """Samples between the ports; takes effect with `recompute_latencies`."""
+        lib.rwc_set_delay(self._state, samples)
+
+    def recompute_latencies(self) -> None:
+        lib.rwc_recompute_latencies(self._state)
+
+    def latency_before(self) -> int:
+        """Samples from the microphone's capture to our input port, as the graph says."""
+        return int(lib.rwc_port_latency(self._state, 0))
+
+    def latency_behind(self) -> int:
+        """Samples from our output port to a recorder, as the graph says."""
+        return int(lib.rwc_port_latency(self._state, 1))
+
+    def policy(self) -> str:
+        """How the kernel schedules the callback: "fifo 83", "rr 20", "other"; "" before the first cycle."""
+        thread = lib.rwc_thread(self._state)
+        if not thread:
+            return ""
+        try:
+            policy = os.sched_getscheduler(thread) & ~_RESET_ON_FORK
+            priority = os.sched_getparam(thread).sched_priority
+        except ProcessLookupError:
+            return ""
+        name = _POLICIES.get(policy, "other")
+        return f"{name} {priority}" if priority else name
+
+    def run_cycle(self, x: np.ndarray, frames: int = 0, time_ns: int = 0) -> np.ndarray:
+        """One cycle without an audio server: f32[n] from the microphone in, f32[n] to RWC Mic out."""
+        samples = np.ascontiguousarray(x, np.float32)
+        out = np.full(samples.size, np.nan, np.float32)
+        source = ffi.cast("float *", ffi.from_buffer(samples))
+        sink = ffi.cast("float *", ffi.from_buffer(out))
+        lib.rwc_test_cycle(self._state, source, sink, samples.size, frames, time_ns)
+        return out
+
+
+class ProbeCallback:
+    """Plays one signal and records another in the same cycles: sample i of both belongs to one cycle."""
+
+    def __init__(self, signal: np.ndarray) -> None:
+        self._play = np.ascontiguousarray(signal, np.float32)
+        self.recorded = np.zeros_like(self._play)
+        self._state = ffi.new("rwc_probe *")
+        self._state.play = ffi.cast("float *", ffi.from_buffer(self._play))
+        self._state.record = ffi.cast("float *", ffi.from_buffer(self.recorded))
+        self._state.length = self._play.size
+
+    def register(self, client: jack.Client, source: jack.Port, sink: jack.Port) -> None:
+        self._state.client = _pointer(client)
+        self._state.input = _pointer(source)
+        self._state.output = _pointer(sink)
+        if lib.rwc_register_probe(self._state):
+            raise NoAudioServer("the audio server refused the probe's callback: restart it")
+
+    @property
+    def position(self) -> int:
+        """Samples played and recorded so far."""
+        return int(lib.rwc_probe_position(self._state))
+
+
+def _pointer(thing: Any) -> Any:
+    """JACK-Client's own pointer, across two CFFI libraries."""
+    from _jack import ffi as jack_ffi
+
+    return ffi.cast("void *", int(jack_ffi.cast("uintptr_t", thing._ptr)))
