@@ -7,24 +7,40 @@ order, sees the same values. Overlapping renderings can agree only if their nois
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from rwc_daemon.store.layout import SynthConfig
+from rwc_daemon.voices.rvc.synth import Draws, Window
 
 PAGE = 64  # frames drawn at once: whole pages make the draw cheap
 KEPT = 32  # pages in memory
 LATENT, SOURCE = 0, 1
 
 
+class Noise(Protocol):
+    """Where the random part of a rendering comes from."""
+
+    def draws(self, start: int, frames: int, window: Window) -> Draws:
+        """For `frames` frames of features, of which the first is absolute frame `start`."""
+
+
 class FrameNoise:
     """Normal noise for one conversion. Frames may be negative (before the first sample)."""
 
-    def __init__(self, seed: int, inter: int, hop: int, harmonics: int = 1) -> None:
-        """`inter`: latent channels; `hop`: samples per frame at the voice's rate."""
+    def __init__(self, config: SynthConfig, seed: int) -> None:
         self._seed = seed & 0xFFFF_FFFF_FFFF_FFFF
-        self._inter, self._hop, self._harmonics = inter, hop, harmonics
+        self._f0, self._inter, self._hop, self._harmonics = config.f0, config.inter, config.hop, config.harmonics
         self._page = lru_cache(KEPT)(self._draw)
+
+    def draws(self, start: int, frames: int, window: Window) -> Draws:
+        """All harmonics start at phase 0."""
+        head = window.flow_head
+        source = self.source(start + window.skip, window.length) if self._f0 else None
+        return Draws(self.latent(start + head, frames - head), source)
 
     def latent(self, first: int, frames: int) -> Tensor:
         """[1, inter, frames], float32."""

@@ -51,6 +51,10 @@ class Draws(NamedTuple):
     phase: Tensor | None = None
     # [B, harmonics] cycles, of each harmonic before the first sample; None: all at 0
 
+    def to(self, device: str) -> Draws:
+        source, phase = (None if draw is None else draw.to(device) for draw in (self.source, self.phase))
+        return Draws(self.latent.to(device), source, phase)
+
 
 class Rendering(NamedTuple):
     audio: Tensor

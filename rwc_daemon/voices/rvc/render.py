@@ -1,0 +1,115 @@
+"""What one voice can do with sound: find the content, mix in its index, render. Stateless; live and files share it.
+
+Shapes: N samples @16k, n content rows of 20 ms, T frames of 10 ms, C content width, L frames rendered, U samples per
+frame at the voice's rate. Source: spec sections 4.4, 5, 6.1 and 7.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from rwc_daemon.dsp.resample import resample
+from rwc_daemon.errors import OutOfRange
+from rwc_daemon.store.layout import SynthConfig
+from rwc_daemon.voices.f0 import shape
+from rwc_daemon.voices.rvc.content import SHORTEST_16K, ContentEncoder
+from rwc_daemon.voices.rvc.retrieval import Index, protect
+from rwc_daemon.voices.rvc.synth import Draws, Synthesizer, Window
+
+OFF = 0.5  # of `protect`: retrieval everywhere alike
+
+
+@dataclass(frozen=True)
+class Pitch:
+    """A pitch curve as the nets want it."""
+
+    coarse: np.ndarray
+    # int64[T], 1 … 255
+    hz: np.ndarray
+    # float32[T], 0 unvoiced
+    voiced_hz: np.ndarray
+    # the same before gaps were filled: what `protect` asks
+
+    @classmethod
+    def of(cls, f0_hz: np.ndarray, semitones: float, fill_gaps: bool) -> Pitch:
+        """From a tracker's curve. `fill_gaps`: unvoiced stretches get the pitch of their neighbours; voices trained
+        since 2026 expect that, all others expect 0 there (spec, appendix C)."""
+        voiced = shape.transpose(f0_hz, semitones)
+        hz = shape.transpose(shape.interpolate_gaps(f0_hz), semitones) if fill_gaps else voiced
+        return cls(shape.coarse(hz), hz.astype(np.float32), voiced.astype(np.float32))
+
+    def part(self, first: int, last: int) -> Pitch:
+        return Pitch(self.coarse[first:last], self.hz[first:last], self.voiced_hz[first:last])
+
+
+@dataclass(frozen=True)
+class Renderer:
+    """The nets of one voice and its index."""
+
+    content: ContentEncoder
+    synth: Synthesizer
+    index: Index | None
+    device: str
+
+    @property
+    def config(self) -> SynthConfig:
+        return self.synth.config
+
+    def features(self, x_16k: np.ndarray) -> Tensor:
+        """f32[N] → [n, C]; N is brought to the shortest length that gives one row."""
+        x = torch.from_numpy(np.ascontiguousarray(x_16k, np.float32)).to(self.device)
+        x = F.pad(x, (0, max(0, SHORTEST_16K - len(x))))
+        return self.content.features(x[None], self.config.version)[0]
+
+    def mixed(self, rows: Tensor, rate: float, skip: int = 0, strict: bool = False) -> Tensor:
+        """[n, C] → [n, C] with the share `rate` from the index, from row `skip` on (see `Index.mix`)."""
+        if self.index is None or rate == 0:
+            return rows
+        return self.index.mix(rows, rate, skip, strict)
+
+    def guarded(self, mixed: Tensor, rows: Tensor, pitch: Pitch, share: float) -> Tensor:
+        """[T, C] → [T, C]: only the share of retrieval stays where the voice is unvoiced."""
+        if mixed is rows or share >= OFF or not self.config.f0:
+            return mixed
+        return protect(mixed, rows, pitch.voiced_hz, share)
+
+    def render(
+        self, phone: Tensor, pitch: Pitch | None, speaker: int, draws: Draws, window: Window, formant: float = 0.0
+    ) -> np.ndarray:
+        """phone [T, C] → f32[L*U] @voice; `window.stretch` follows from `formant` (semitones).
+
+        A higher formant renders more frames at a proportionally higher pitch and plays them faster.
+        """
+        factor = 2 ** (formant / 12)
+        stretch = math.ceil(window.length * factor)
+        ids = hz = None
+        if self.config.f0:
+            assert pitch is not None
+            ids = torch.from_numpy(pitch.coarse)[None].to(self.device)
+            hz = torch.from_numpy(pitch.hz * np.float32(stretch / window.length))[None].to(self.device)
+        who = torch.tensor([speaker], device=self.device)
+        done = self.synth(phone[None], ids, hz, who, draws.to(self.device), window._replace(stretch=stretch))
+        return self._in_time(done.audio[0, 0].cpu().numpy(), window.length, factor)
+
+    def _in_time(self, y: np.ndarray, frames: int, factor: float) -> np.ndarray:
+        hop = self.config.hop
+        stretched_hop = math.floor(factor * hop)
+        if stretched_hop == hop:
+            return y[: frames * hop]
+        return resample(y[: frames * stretched_hop], stretched_hop, hop)[: frames * hop]
+
+    def check_speaker(self, speaker: int) -> None:
+        """Raises OutOfRange where the voice has no such speaker."""
+        if not 0 <= speaker < self.config.speakers:
+            raise OutOfRange(f"this voice has speakers 0 … {self.config.speakers - 1}; not {speaker}")
+
+
+def to_frames(rows: Tensor) -> Tensor:
+    """[n, C] → [2n, C]: every 20 ms row twice."""
+    return rows.repeat_interleave(2, dim=0)

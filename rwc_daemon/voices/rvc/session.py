@@ -1,0 +1,91 @@
+"""The memory of one live RVC conversion: block in, block out, always `delay` samples late.
+
+    x ─▶ window @host ─▶ window @16k ─▶ step ─▶ to the host's rate ─▶ loudness ─▶ splice ─▶ y
+
+Renderings agree by themselves here (noise and phase are owned, not redrawn), so the splice searches for nothing and the
+delay is the crossfade alone. With `REFERENCE` habits and a search of one hop this is the loop of the reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from rwc_daemon.controls import Controls
+from rwc_daemon.dsp.resample import resample
+from rwc_daemon.errors import RwcError
+from rwc_daemon.plan import HOP_16K, RATE_16K
+from rwc_daemon.voices.base import Samples
+from rwc_daemon.voices.f0.base import Tracker
+from rwc_daemon.voices.rvc.live import LiveStep
+from rwc_daemon.voices.rvc.splice import Geometry, Splice, follow_envelope
+
+EDGE_HOPS = 2  # heard again with every block, so that the resampler's edges are overwritten
+
+
+class Trackers:
+    """The tracker that the controls ask for. One that cannot be had leaves the last one, and says why in `trouble`."""
+
+    def __init__(self, find: Callable[[str], Tracker], name: str) -> None:
+        """Raises what `find` raises: a session does not begin without its tracker."""
+        self._find, self._name = find, name
+        self._now = find(name)
+        self.trouble = ""
+
+    def get(self, name: str) -> Tracker:
+        if name != self._name:
+            self._name, self.trouble = name, ""
+            try:
+                self._now = self._find(name)
+            except RwcError as error:
+                self.trouble = str(error)
+        return self._now
+
+
+class RvcSession:
+    """One stream's memory (see `voices.base.Session`)."""
+
+    def __init__(self, geometry: Geometry, voice_rate: int, step: LiveStep, trackers: Trackers | None) -> None:
+        """`trackers`: None for a voice without f0."""
+        self._g, self._voice_rate, self._step, self._trackers = geometry, voice_rate, step, trackers
+        self._heard = np.zeros(geometry.window, np.float32)
+        self._heard_16k = np.zeros(geometry.window_16k, np.float32)
+        self._splice = Splice(geometry)
+        self._quiet = 0  # samples of silence up to the newest
+
+    @property
+    def delay(self) -> int:
+        return self._g.delay
+
+    @property
+    def trouble(self) -> str:
+        """Why the tracker asked for is not the one that works, or empty."""
+        return self._trackers.trouble if self._trackers else ""
+
+    def prime(self, x: Samples) -> None:
+        """One block of past input: heard, not rendered."""
+        self._hear(x)
+        self._step.rest()
+        self._step.forget_pitch()
+
+    def convert(self, x: Samples, controls: Controls, silent: bool = False) -> Samples:
+        """f32[block] → f32[block] @host."""
+        g = self._g
+        self._hear(x)
+        self._quiet = self._quiet + g.block if silent else 0
+        if self._quiet >= g.block + g.delay:  # all that this block could play is silence
+            self._step.rest()
+            return self._splice.feed(np.zeros(g.rendered * g.hop, np.float32))
+        tracker = self._trackers.get(controls.f0_method) if self._trackers else None
+        y = resample(self._step.run(self._heard_16k, tracker, controls), self._voice_rate, g.rate)
+        y = follow_envelope(y, self._heard[g.context :], g.hop, controls.envelope)
+        return self._splice.feed(y)
+
+    def _hear(self, x: Samples) -> None:
+        """Both windows move on by one block. The newest edge @16k is provisional: the next block overwrites it."""
+        g = self._g
+        self._heard = np.concatenate([self._heard[g.block :], x])
+        newest = resample(self._heard[-(g.block + EDGE_HOPS * g.hop) :], g.rate, RATE_16K)[HOP_16K:]
+        self._heard_16k = np.concatenate([self._heard_16k[g.block_16k :], np.zeros(g.block_16k, np.float32)])
+        self._heard_16k[-len(newest) :] = newest

@@ -1,0 +1,139 @@
+"""An RVC voice: its nets, its index, and the trackers it may be led by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+
+from rwc_daemon.controls import Controls
+from rwc_daemon.errors import BadModel, OutOfRange, Unsupported
+from rwc_daemon.plan import Block, Plan
+from rwc_daemon.store.card import VoiceCard
+from rwc_daemon.store.layout import NSF, SynthConfig
+from rwc_daemon.voices.base import VoiceInfo
+from rwc_daemon.voices.f0.base import Tracker
+from rwc_daemon.voices.f0.registry import Assets, available, open_tracker
+from rwc_daemon.voices.rvc import weights
+from rwc_daemon.voices.rvc.content import ContentEncoder
+from rwc_daemon.voices.rvc.live import LiveStep
+from rwc_daemon.voices.rvc.noise import FrameNoise
+from rwc_daemon.voices.rvc.render import Renderer
+from rwc_daemon.voices.rvc.retrieval import Index
+from rwc_daemon.voices.rvc.session import RvcSession, Trackers
+from rwc_daemon.voices.rvc.splice import Geometry, whole_hops
+from rwc_daemon.voices.rvc.synth import Synthesizer
+
+ENCODER = "contentvec"
+BEST_TRACKERS = ("rmvpe", "fcpe", "harvest", "yin")  # what "auto" takes: the first that can be had
+BLOCK_MS = {"cpu": 250.0, "cuda": 100.0}
+CROSSFADE_S = 0.05
+CONTEXT_S = {"low": 0.5, "balanced": 1.0, "high": 2.5}  # on a CPU; a GPU hears the reference's 2.5 s at any quality
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+
+@dataclass
+class RvcVoice:
+    """Loaded weights (see `voices.base.Voice`)."""
+
+    info: VoiceInfo
+    renderer: Renderer
+    assets: Assets
+    precision: str
+    _open: dict[str, Tracker] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def load(cls, card: VoiceCard, assets: Assets, device: str = "auto", precision: str = "auto") -> RvcVoice:
+        """`device`: "auto", "cpu" or "cuda"; `precision`: "auto" or one of `PRECISIONS`.
+
+        Raises MissingAsset and MissingPackage before anything is read, BadModel, Unsupported.
+        """
+        if card.kind != "rvc":
+            raise Unsupported(f"'{card.name}' is an ONNX voice, which cannot be played yet: import its .pth instead")
+        device = choose_device(device)
+        precision = choose_precision(device, precision)
+        encoder_path = assets.path(ENCODER)
+        dtype = getattr(torch, precision)
+        tensors, _ = weights.read(card.weights)
+        config = SynthConfig.parse(card.config, card.version, card.f0, _rows(tensors), card.vocoder or NSF)
+        content = ContentEncoder.load(weights.read(encoder_path)[0], device, dtype)
+        if content.width(config.version) != config.content:
+            raise BadModel(
+                f"the content encoder gives {content.width(config.version)} features, a {config.version} voice wants "
+                f"{config.content}: run `rwcctl assets fetch {ENCODER}`"
+            )
+        synth = Synthesizer.load(tensors, config, device, dtype)
+        index = Index.load(card.index, device) if card.index else None
+        if index is not None and index.width != config.content:
+            raise BadModel(f"the index is {index.width} wide, the voice {config.content}: import the right .index")
+        return cls(info_of(card), Renderer(content, synth, index, device), assets, precision)
+
+    @property
+    def device(self) -> str:
+        return self.renderer.device
+
+    @property
+    def block(self) -> Block:
+        return Block(BLOCK_MS["cpu" if self.device == "cpu" else "cuda"], on_hop=True)
+
+    def tracker(self, name: str) -> Tracker:
+        """Opened once, then kept. Raises MissingAsset, MissingPackage, BadModel."""
+        if name == "auto":
+            missing = available(self.assets)
+            name = next(one for one in BEST_TRACKERS if not missing[one])
+        if name not in self._open:
+            self._open[name] = open_tracker(name, self.assets, self.device, self.precision)
+        return self._open[name]
+
+    def noise(self, seed: int) -> FrameNoise:
+        return FrameNoise(self.renderer.config, seed)
+
+    def open(self, plan: Plan, controls: Controls, seed: int = 0) -> RvcSession:
+        """A live session. The speaker is checked now; later wishes beyond the last speaker mean the last.
+
+        The quality is read here: on a CPU it sets the context.
+        """
+        self.renderer.check_speaker(controls.speaker)
+        context_s = CONTEXT_S[controls.quality if self.device == "cpu" else "high"]
+        geometry = Geometry(
+            rate=plan.rate,
+            block=plan.block,
+            context=whole_hops(context_s, plan.rate),
+            crossfade=whole_hops(CROSSFADE_S, plan.rate),
+            search=0,
+        )
+        step = LiveStep(self.renderer, geometry, self.noise(seed))
+        trackers = Trackers(self.tracker, controls.f0_method) if self.info.f0 else None
+        return RvcSession(geometry, self.info.rate, step, trackers)
+
+
+def info_of(card: VoiceCard) -> VoiceInfo:
+    return VoiceInfo(
+        card.id, card.name, card.kind, card.rate, card.f0, card.version, card.speakers, card.size, card.origin
+    )
+
+
+def choose_device(wanted: str) -> str:
+    """Raises Unsupported for a device that this machine has not."""
+    if wanted not in ("auto", "cpu", "cuda"):
+        raise OutOfRange(f"a device is auto, cpu or cuda; not '{wanted}'")
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise Unsupported("no CUDA device can be used here: choose device auto or cpu, or see `rwcctl doctor`")
+    return "cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def choose_precision(device: str, wanted: str) -> str:
+    """ "auto" is float16 on a GPU with usable halves, else float32."""
+    if wanted != "auto":
+        if wanted not in PRECISIONS:
+            raise OutOfRange(f"a precision is auto, {', '.join(PRECISIONS)}; not '{wanted}'")
+        return wanted
+    return "float16" if device == "cuda" and torch.cuda.get_device_capability() >= (7, 0) else "float32"
+
+
+def _rows(tensors: weights.Tensors) -> int:
+    """Speakers that the file has vectors for."""
+    table = tensors.get("emb_g.weight")
+    if table is None:
+        raise BadModel("this voice lacks emb_g.weight: import a complete inference file")
+    return table.shape[0]
