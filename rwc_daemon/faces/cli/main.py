@@ -16,7 +16,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rwc_daemon.errors import RwcError
 
@@ -66,8 +66,8 @@ MODULES = {command: module for group in COMMANDS.values() for command, (module, 
 class Parser(argparse.ArgumentParser):
     """A parser whose complaints are one line, and whose every command knows --json."""
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, allow_abbrev=False, conflict_handler="resolve", **kwargs)  # type: ignore[arg-type]
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "allow_abbrev": False, "conflict_handler": "resolve"})
         self.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON, for scripts")
 
     def error(self, message: str) -> NoReturn:

@@ -1,0 +1,95 @@
+"""One report of everything RWC stands on: what was found, whether it is well, and how to mend it.
+
+`examine` needs no daemon. What only a running daemon knows (properties and statistics of the contract) is handed in by
+the face that asks, since the bus is its business.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rwc_daemon.control import doctor_audio, doctor_host, doctor_voices
+from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding
+from rwc_daemon.host import paths
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the face knows about the daemon."""
+
+    running: bool
+    why_not: str = ""
+    # the error's one line, where it does not run
+    properties: Mapping[str, Any] | None = None
+    statistics: Mapping[str, Any] | None = None
+
+    def get(self, key: str, otherwise: Any = None) -> Any:
+        """A property (`State`) or a figure (`rate_hz`)."""
+        return (self.properties or {}).get(key, (self.statistics or {}).get(key, otherwise))
+
+
+def examine(asked: Asked) -> list[Finding]:
+    """The whole report, from the ground up."""
+    scheduling = asked.get("scheduling", "")
+    checks: tuple[Callable[[], list[Finding]], ...] = (
+        doctor_host.machine,
+        doctor_host.packages,
+        doctor_host.gpu,
+        lambda: doctor_host.realtime(scheduling),
+        lambda: doctor_host.settings(paths.config_file(), os.environ),
+        doctor_audio.servers,
+        doctor_audio.libjack,
+        doctor_audio.microphone,
+        doctor_audio.sources,
+        doctor_voices.voices,
+        doctor_voices.assets,
+        lambda: daemon(asked),
+        lambda: timings(asked),
+    )
+    return [finding for check in checks for finding in check()]
+
+
+def to_dict(findings: list[Finding]) -> dict[str, Any]:
+    return {"well": all(f.state != BAD for f in findings), "findings": [asdict(finding) for finding in findings]}
+
+
+def daemon(asked: Asked) -> list[Finding]:
+    if not asked.running:
+        return [Finding("daemon", BAD, asked.why_not, "start it: ./tools/start, or `rwcctl install` on a desktop")]
+    state, voice = asked.get("State"), asked.get("Voice") or "none yet"
+    found = [Finding("daemon", BAD if state == "degraded" else GOOD, f"state {state}, pid {asked.get('daemon_pid')}")]
+    found.append(
+        Finding("voice", GOOD if asked.get("Voice") else NOTE, f"{voice} on {asked.get('Device') or 'no device'}")
+    )
+    if asked.get("Mode") != "convert":
+        mend = "rwcctl mode convert"
+        found.append(Finding("mode", NOTE, f"{asked.get('Mode')}: what RWC Mic plays is not converted", mend))
+    if not asked.get("input_node") and asked.get("capturing"):
+        found.append(Finding("input", BAD, "no microphone feeds the daemon", "plug one in, or `rwcctl inputs`"))
+    if asked.get("fault_message"):
+        found.append(Finding("fault", BAD, asked.get("fault_message"), "`rwcctl logs` has the whole story"))
+    return found
+
+
+def timings(asked: Asked) -> list[Finding]:
+    """Figures of the running daemon, judged."""
+    if not asked.get("cycles"):
+        return [Finding("timings", NOTE, "none yet: they come when somebody records RWC Mic (try `rwcctl latency`)")]
+    rate, quantum = asked.get("rate_hz", 0), asked.get("quantum_samples", 0)
+    load, late = asked.get("load_ratio", 0.0), asked.get("late_cycles", 0) + asked.get("missed_cycles", 0)
+    p999, underruns = asked.get("callback_p999_us", 0.0), asked.get("underruns", 0)
+    total = asked.get("latency_total_ms", 0.0)
+    return [
+        Finding("graph", GOOD, f"{rate} Hz, quantum {quantum}, callback p99.9 {p999:.0f} µs"),
+        Finding("cycles", GOOD if not late else NOTE, f"{asked.get('cycles')} served, {late} late or missed"),
+        Finding("latency", GOOD, f"{total:.1f} ms microphone to application"),
+        Finding(
+            "load",
+            BAD if load > 1 else NOTE if load > 0.8 or underruns else GOOD,
+            f"{100 * load:.0f} % of real time, {underruns} underruns",
+            "a lighter voice, or `rwcctl set quality low`" if load > 0.8 else "",
+        ),
+    ]

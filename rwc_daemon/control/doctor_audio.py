@@ -1,0 +1,121 @@
+"""The doctor looks at the audio side: servers, libjack, the node, the default source."""
+
+from __future__ import annotations
+
+import ctypes.util
+from pathlib import Path
+from typing import Any
+
+from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding, answer
+
+NODE, DESCRIPTION = "rwc_mic", "RWC Mic"
+PIPEWIRE_JACK = ("/usr/lib/*/pipewire-0.3/jack/libjack.so.0", "/usr/lib*/pipewire-0.3/jack/libjack.so.0")
+
+
+def servers() -> list[Finding]:
+    core, pulse = answer("pw-cli", "info", "0"), _pulse()
+    found = []
+    if core is not None:
+        found.append(Finding("pipewire", GOOD, f"PipeWire {_version_in(answer('pipewire', '--version'))}"))
+        found.append(_session_manager())
+    if pulse:
+        info = pulse["server"]
+        name = info.server_name if "PipeWire" not in info.server_name else f"pipewire-pulse ({info.server_name})"
+        found.append(Finding("pulse", GOOD, name))
+    if core is not None and not pulse:
+        mend = "install pipewire-pulse, then: systemctl --user enable --now pipewire-pulse.socket"
+        found.append(Finding("pulse", BAD, "PipeWire runs without pipewire-pulse: most programs see no source", mend))
+    if core is None and not pulse and not _jack_runs():
+        mend = "on a desktop: systemctl --user start pipewire wireplumber pipewire-pulse; elsewhere: ./tools/start"
+        found.append(Finding("server", BAD, "no audio server answers", mend))
+    elif core is None and not pulse:
+        found.append(Finding("server", NOTE, "JACK alone: only JACK programs can record rwc:output"))
+    return found
+
+
+def libjack() -> list[Finding]:
+    """Which libjack a client of this machine's server needs, and whether it is there."""
+    pipewires = [path for pattern in PIPEWIRE_JACK for path in sorted(Path("/").glob(pattern.lstrip("/")))]
+    others = ctypes.util.find_library("jack")
+    if answer("pw-cli", "info", "0") is None:
+        return [Finding("libjack", GOOD if others else NOTE, others or "no libjack of JACK2 (no JACK server needs it)")]
+    if pipewires:
+        return [Finding("libjack", GOOD, str(pipewires[0]))]
+    if others and "pipewire" in (answer("ldconfig", "-p") or ""):
+        return [Finding("libjack", GOOD, f"{others} of the system")]
+    mend = "Debian, Ubuntu: apt install pipewire-jack; Fedora: pipewire-jack-audio-connection-kit; Arch: pipewire-jack"
+    return [Finding("libjack", BAD, "PipeWire's libjack is not installed, so the daemon cannot join the graph", mend)]
+
+
+def microphone() -> list[Finding]:
+    """The node, as an application would see it."""
+    pulse = _pulse()
+    if not pulse:
+        return []
+    nodes = [source for source in pulse["sources"] if source.name == NODE]
+    if not nodes:
+        mend = "start the daemon (./tools/start); on a desktop also: systemctl --user status rwc-mic"
+        return [Finding("node", BAD, f"no source '{NODE}': applications do not see {DESCRIPTION}", mend)]
+    alike = [source for source in pulse["sources"] if source.description == DESCRIPTION]
+    if len(alike) > 1:
+        names = ", ".join(source.name for source in alike)
+        mend = "stop what made the other one: `pactl list short modules` shows modules"
+        return [Finding("node", BAD, f"{len(alike)} sources are named {DESCRIPTION}: {names}", mend)]
+    muted = nodes[0].mute or nodes[0].volume.value_flat == 0
+    if muted:
+        mend = f"pactl set-source-mute {NODE} 0; pactl set-source-volume {NODE} 100%"
+        return [Finding("node", BAD, f"{DESCRIPTION} is muted or at volume 0 in the mixer", mend)]
+    volume = f"volume {100 * nodes[0].volume.value_flat:.0f} %"
+    return [Finding("node", GOOD, f"{nodes[0].description}, {nodes[0].channel_count} channel, {volume}")]
+
+
+def sources() -> list[Finding]:
+    """Whether there is a real microphone, and whether the default source is one."""
+    pulse = _pulse()
+    if not pulse:
+        return []
+    real = [source for source in pulse["sources"] if source.name != NODE and not _is_monitor(source)]
+    if not real:
+        return [Finding("input", NOTE, "no microphone is there: RWC Mic stays silent", "plug one in; RWC picks it up")]
+    default = pulse["server"].default_source_name
+    if default == NODE:
+        text = f"the default source is {DESCRIPTION} itself, so RWC takes {real[0].name} instead"
+        return [Finding("input", NOTE, text, f"pactl set-default-source {real[0].name}, or `rwcctl input NAME`")]
+    if default.endswith(".monitor"):
+        mend = f"pactl set-default-source {real[0].name}"
+        return [Finding("input", NOTE, f"the default source {default} is a monitor, not a microphone", mend)]
+    return [Finding("input", GOOD, f"default source {default}, {len(real)} in all")]
+
+
+def _pulse() -> dict[str, Any] | None:
+    """Server, sources: what the pulse server answers now; None where none does."""
+    import pulsectl
+
+    try:
+        with pulsectl.Pulse("rwc-doctor", connect=False) as pulse:
+            pulse.connect(autospawn=False, timeout=3.0)
+            return {"server": pulse.server_info(), "sources": pulse.source_list()}
+    except pulsectl.PulseError:
+        return None
+
+
+def _is_monitor(source: Any) -> bool:
+    return source.name.endswith(".monitor") or source.proplist.get("device.class") == "monitor"
+
+
+def _session_manager() -> Finding:
+    manager = answer("wireplumber", "--version")
+    if answer("pw-metadata", "0") is None or manager is None:
+        mend = "systemctl --user start wireplumber"
+        return Finding("session", NOTE, "WirePlumber was not found; another session manager must link sources", mend)
+    return Finding("session", GOOD, f"WirePlumber {_version_in(manager)}")
+
+
+def _version_in(text: str | None) -> str:
+    """The last word of the line that names the library in use: "Linked with libpipewire 0.3.65" → "0.3.65"."""
+    lines = [line for line in (text or "").splitlines() if line.startswith("Linked")]
+    return lines[0].split()[-1] if lines else "of unknown version"
+
+
+def _jack_runs() -> bool:
+    return answer("jack_wait", "-c", "-t", "1") == "running"

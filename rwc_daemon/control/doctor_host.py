@@ -1,0 +1,153 @@
+"""The doctor looks at the machine: processor, Python packages, GPU, realtime permission, settings."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import sys
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from rwc_daemon import settings as words
+from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding, answer
+from rwc_daemon.errors import BadSettings
+
+NEEDED = (
+    "cffi",
+    "dbus-next",
+    "JACK-Client",
+    "matplotlib",
+    "numpy",
+    "pulsectl",
+    "rich",
+    "safetensors",
+    "scipy",
+    "soundfile",
+    "soxr",
+)
+OPTIONAL = {
+    "torch": ("RVC voices", "rvc"),
+    "faiss-cpu": ("indexes of RVC voices", "rvc"),
+    "onnxruntime": ("ONNX voices", "onnx"),
+    "pyworld": ("pitch trackers harvest and dio", "world"),
+    "praat-parselmouth": ("pitch tracker pm", "praat"),
+    "systemd-python": ("structured lines in the journal", "systemd"),
+}
+MATRIX_UNITS = ("amx_bf16", "avx512_bf16", "bf16")  # what makes nets fast on a CPU, best first
+NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
+IMPORT_TORCH_S = 60.0
+
+
+def machine() -> list[Finding]:
+    system = platform.freedesktop_os_release().get("PRETTY_NAME", "Linux") if _has_os_release() else "Linux"
+    cores = len(os.sched_getaffinity(0))
+    gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
+    flags = _cpu_flags()
+    fast = next((flag for flag in MATRIX_UNITS if flag in flags), "")
+    return [
+        Finding("host", GOOD, f"{system}, Linux {platform.release()}, {platform.machine()}"),
+        Finding("processor", GOOD, f"{_cpu_name()}, {cores} cores" + (f", {fast}" if fast else "")),
+        Finding("memory", GOOD if gigabytes > 3 else NOTE, f"{gigabytes:.0f} GB"),
+    ]
+
+
+def packages() -> list[Finding]:
+    missing = [name for name in NEEDED if not _version(name)]
+    python = f"Python {platform.python_version()} in {sys.prefix}"
+    found = [Finding("python", GOOD if sys.version_info >= (3, 11) else BAD, python)]
+    if missing:
+        found.append(Finding("packages", BAD, f"not installed: {', '.join(missing)}", "./tools/start installs them"))
+    for name, (gives, extra) in OPTIONAL.items():
+        have = _version(name)
+        if have:
+            found.append(Finding(name, GOOD, f"{have} ({gives})"))
+        else:
+            mend = f"pip install 'rwc-daemon[{extra}]', or in a checkout: pip install -e '.[{extra}]'"
+            found.append(Finding(name, NOTE, f"not installed, so no {gives}", mend))
+    return found
+
+
+def gpu() -> list[Finding]:
+    """Whether nets can run on a GPU, and if not, why."""
+    build = _version("torch")
+    if not NVIDIA_DRIVER.exists():
+        other = any(Path("/sys/class/drm").glob("renderD*")) if Path("/sys/class/drm").exists() else False
+        seen = "a GPU, but no NVIDIA driver: nets run on the CPU" if other else "none: nets run on the CPU"
+        return [Finding("gpu", NOTE if other else GOOD, seen)]
+    card = answer("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader") or "NVIDIA"
+    if not build:
+        return [Finding("gpu", NOTE, f"{card}, not used: torch is not installed", "pip install torch")]
+    if "+cpu" in build:
+        mend = "install the CUDA build: pip install --force-reinstall torch"
+        return [Finding("gpu", NOTE, f"{card}, not used: torch {build} is the build without CUDA", mend)]
+    look = "import torch; torch.zeros(1, device='cuda'); print(torch.version.cuda)"
+    cuda = answer(sys.executable, "-c", look, timeout_s=IMPORT_TORCH_S)
+    if cuda is None:
+        mend = "update the driver, then `nvidia-smi` must list the card"
+        return [Finding("gpu", BAD, f"{card}, not used: torch {build} cannot reach it", mend)]
+    return [Finding("gpu", GOOD, f"{card}, CUDA {cuda}")]
+
+
+def realtime(scheduling: str) -> list[Finding]:
+    """Whether the audio thread may run before everything else. `scheduling`: as the daemon measured it, or empty."""
+    soft, hard = (_limit(value) for value in resource.getrlimit(resource.RLIMIT_RTPRIO))
+    rtkit = answer("busctl", "--system", "status", "org.freedesktop.RealtimeKit1") is not None
+    found = []
+    if scheduling.startswith(("fifo", "rr")):
+        found.append(Finding("realtime", GOOD, f"the audio callback runs as {scheduling}"))
+    elif soft > 0 or hard > 0 or rtkit:
+        way = f"RLIMIT_RTPRIO {hard}" if hard > 0 else "rtkit"
+        text = f"allowed by {way}" + (f", but the callback runs as '{scheduling}'" if scheduling else "")
+        found.append(Finding("realtime", NOTE if scheduling else GOOD, text))
+    else:
+        mend = "install rtkit, or join the group 'pipewire', 'audio' or 'realtime' and log in again"
+        found.append(Finding("realtime", NOTE, "not permitted: audio may crackle while the machine is busy", mend))
+    rttime = resource.getrlimit(resource.RLIMIT_RTTIME)[1]
+    if rttime != resource.RLIM_INFINITY:
+        text = (
+            f"RLIMIT_RTTIME {rttime / 1000:.0f} ms: a realtime thread that computes longer is killed; ours only copies"
+        )
+        found.append(Finding("rttime", GOOD, text))
+    return found
+
+
+def settings(path: Path, environment: Mapping[str, str]) -> list[Finding]:
+    try:
+        words.read(path, environment)
+    except BadSettings as bad:
+        return [Finding("settings", BAD, str(bad), f"mend {path} (or the variable), then restart the daemon")]
+    return [Finding("settings", GOOD, str(path) if path.exists() else f"all at their defaults (no {path})")]
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def _limit(value: int) -> int:
+    return 99 if value == resource.RLIM_INFINITY else value
+
+
+def _has_os_release() -> bool:
+    return Path("/etc/os-release").exists() or Path("/usr/lib/os-release").exists()
+
+
+def _cpu_name() -> str:
+    names = [line.partition(":")[2].strip() for line in _cpuinfo() if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _cpu_flags() -> set[str]:
+    flags = [line.partition(":")[2] for line in _cpuinfo() if line.startswith(("flags", "Features"))]
+    return set(flags[0].split()) if flags else set()
+
+
+def _cpuinfo() -> list[str]:
+    try:
+        return Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return []

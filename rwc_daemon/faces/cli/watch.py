@@ -1,0 +1,83 @@
+"""`rwcctl watch`: the live view. `view` draws one moment from plain values; `run` asks the daemon and repeats."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rwc_daemon.faces.cli.remote import Daemon, connected
+from rwc_daemon.faces.cli.status import gather
+
+REFRESH_S = 0.1
+FIGURES_S = 0.5  # statistics change once a second
+PEAK_FALL_DB_PER_S = 20.0
+SILENT_DB = -90.0
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "watch",
+        description="Live view of levels, pitch in and out, latency parts, load and counters, until Ctrl+C. "
+        "With --json one line a second.",
+    )
+    parser.add_argument("--seconds", type=float, metavar="N", help="stop by itself after N seconds")
+
+
+def run(args: argparse.Namespace) -> int:
+    end = time.monotonic() + args.seconds if args.seconds else float("inf")
+    with connected() as daemon, levels_wanted(daemon):
+        if args.json:
+            return stream(daemon, end)
+        return live(daemon, end)
+
+
+def stream(daemon: Daemon, end: float) -> int:
+    for levels in moments(daemon, end, every_s=1.0):
+        print(json.dumps({**gather(daemon), "levels": levels}, ensure_ascii=False), flush=True)
+    return 0
+
+
+def live(daemon: Daemon, end: float) -> int:
+    from rich.console import Console
+    from rich.live import Live
+
+    from rwc_daemon.faces.cli.watch_view import view
+
+    report, asked = gather(daemon), time.monotonic()
+    with Live(console=Console(), screen=True, auto_refresh=False) as screen:
+        for levels in moments(daemon, end, every_s=REFRESH_S):
+            if time.monotonic() - asked >= FIGURES_S:
+                report, asked = gather(daemon), time.monotonic()
+            screen.update(view(report, levels), refresh=True)
+    return 0
+
+
+@contextmanager
+def levels_wanted(daemon: Daemon) -> Iterator[None]:
+    """The daemon measures levels and pitch only while somebody looks."""
+    daemon.bus.listen()
+    daemon.call("WatchLevels", True)
+    try:
+        yield
+    finally:
+        daemon.call("WatchLevels", False)
+
+
+def moments(daemon: Daemon, end: float, every_s: float) -> Iterator[dict[str, float]]:
+    """The newest levels, every so often; falling slowly where none come, as meters do."""
+    levels = {"in_db": SILENT_DB, "out_db": SILENT_DB}
+    shown = time.monotonic()
+    while (now := time.monotonic()) < end:
+        event = daemon.bus.next_event(max(0.0, shown + every_s - now))
+        if event and event.signal == "Levels":
+            levels = {
+                name: max(float(new), levels[name] - PEAK_FALL_DB_PER_S * REFRESH_S)
+                for name, new in zip(levels, event.values, strict=True)
+            }
+        if time.monotonic() >= shown + every_s:
+            shown = time.monotonic()
+            yield dict(levels)
