@@ -1,0 +1,178 @@
+"""The floors and walls of docs/design.md, read from the sources: who may import whom, and what may stand nowhere."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "rwc_daemon"
+SOURCES = sorted(path for path in PACKAGE.rglob("*.py"))
+
+# from the ground up; parts of one floor never import each other, but for those that share a name
+FLOORS = (
+    ("errors", "controls", "plan", "settings", "messages"),
+    ("dsp", "link"),
+    ("store",),
+    ("voices",),
+    ("engine", "audio", "host"),
+    ("control",),
+    ("faces",),
+    ("__main__", "__init__"),
+)
+LEVEL = {part: level for level, floor in enumerate(FLOORS) for part in floor}
+WORDS = FLOORS[0]
+WALLS = {
+    "torch": ("voices", "engine", "store"),
+    "faiss": ("voices", "engine", "store"),
+    "onnxruntime": ("voices", "engine", "store"),
+    "jack": ("audio",),
+    "pulsectl": ("audio", "control/doctor_audio.py"),
+    "dbus_next": ("faces",),
+    "rich": ("faces",),
+    "matplotlib": ("faces",),
+    "systemd": ("host",),
+}
+# style: most files under 260 lines and none over 330; most functions under 25 lines and none over 60
+USUAL_FILE, LONGEST_FILE = 260, 330
+USUAL_FUNCTION, LONGEST_FUNCTION = 25, 60
+MOST = 0.9
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def part_of(path: Path) -> str:
+    first = path.relative_to(PACKAGE).parts[0]
+    return first.removesuffix(".py")
+
+
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def imports_when_loaded(tree: ast.Module) -> Iterator[str]:
+    """Only what `import` of the module itself runs: not inside functions, not under TYPE_CHECKING."""
+    for node in tree.body:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from imports(node)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_imports_go_down_the_floors(path: Path) -> None:
+    own = part_of(path)
+    for name in imports(tree_of(path)):
+        parts = name.split(".")
+        if parts[0] != "rwc_daemon" or len(parts) < 2 or parts[1] not in LEVEL:
+            continue
+        used = parts[1]
+        allowed = used == own or LEVEL[used] < LEVEL[own] or (used in WORDS and own in WORDS)
+        assert allowed, f"{name_of(path)} imports {name}: {used} is not below {own}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_libraries_stay_behind_their_walls(path: Path) -> None:
+    for name in imports(tree_of(path)):
+        rooms = WALLS.get(name.split(".")[0])
+        if rooms is not None:
+            assert part_of(path) in rooms or name_of(path) in rooms, f"{name_of(path)} imports {name}"
+
+
+def test_daemon_and_rwcctl_start_without_torch() -> None:
+    """Nothing that the daemon's process or `rwcctl status` loads at its start imports what is heavy."""
+    heavy = ("torch", "faiss", "onnxruntime", "matplotlib", "scipy.signal")
+    for start in ("__main__", "faces.cli.main", "faces.cli.status"):
+        for module in reached(start):
+            found = [name for name in imports_when_loaded(tree_of(file_of(module))) if name.startswith(heavy)]
+            assert not found, f"{start} reaches {module}, which imports {found}"
+
+
+def file_of(module: str) -> Path:
+    path = PACKAGE.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def reached(start: str) -> set[str]:
+    """Modules of ours that come in with `start`, by imports at module level."""
+    todo, seen = [start], set()
+    while todo:
+        module = todo.pop()
+        if module in seen or not file_of(module).exists():
+            continue
+        seen.add(module)
+        names = imports_when_loaded(tree_of(file_of(module)))
+        todo += [name.removeprefix("rwc_daemon.") for name in names if name.startswith("rwc_daemon.")]
+    return seen
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_nothing_runs_what_a_file_says(path: Path) -> None:
+    """No pickle, eval, exec or shell string. Pickles of others are read by store/unpickle.py, which runs nothing."""
+    tree = tree_of(path)
+    banned = ("pickle", "marshal", "shelve", "dill", "joblib", "cloudpickle")
+    found = [name for name in imports(tree) if name.split(".")[0] in banned]
+    assert not found, f"{name_of(path)} imports {found}"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            check_call(node, name_of(path))
+
+
+def check_call(node: ast.Call, where: str) -> None:
+    called = ast.unparse(node.func)
+    spot = f"{where}:{node.lineno}"
+    assert called not in ("eval", "exec", "compile", "__import__", "os.system", "os.popen", "torch.load"), (
+        f"{spot}: {called}"
+    )
+    for keyword in node.keywords:
+        is_true = isinstance(keyword.value, ast.Constant) and keyword.value.value is True
+        assert not (keyword.arg == "shell" and is_true), f"{spot}: a shell string"
+        assert not (keyword.arg == "allow_pickle" and is_true), f"{spot}: numpy would unpickle"
+
+
+def test_sizes_of_files() -> None:
+    sizes = {name_of(path): path.read_text(encoding="utf-8").count("\n") for path in SOURCES}
+    assert not {name: size for name, size in sizes.items() if size > LONGEST_FILE}, "one idea a file"
+    assert share(sizes, USUAL_FILE) >= MOST
+
+
+def test_sizes_of_functions() -> None:
+    sizes = {
+        f"{name_of(path)}:{node.lineno}": (node.end_lineno or 0) - node.lineno + 1
+        for path in SOURCES
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+    assert not {name: size for name, size in sizes.items() if size > LONGEST_FUNCTION}
+    assert share(sizes, USUAL_FUNCTION) >= MOST
+
+
+def share(sizes: dict[str, int], limit: int) -> float:
+    return sum(size <= limit for size in sizes.values()) / len(sizes)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_every_file_says_what_it_is(path: Path) -> None:
+    tree = tree_of(path)
+    assert not tree.body or ast.get_docstring(tree), f"{name_of(path)} has no docstring"
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler):
+            assert node.type is not None, f"{name_of(path)}:{node.lineno}: a bare except"
+        assert not isinstance(node, ast.Global), f"{name_of(path)}: a global"
+
+
+def test_no_drawer_for_everything() -> None:
+    assert not [name_of(path) for path in SOURCES if path.stem in ("utils", "util", "helpers", "common", "misc")]
