@@ -1,11 +1,10 @@
-"""From what a voice's file says to what we keep: every tensor checked against the table of its kind, a card written.
+"""From what a voice's file says to what we keep: every tensor checked against the table of its kind.
 
 Runs in the import child. Everything here takes open files and a fresh folder; it touches nothing else.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import mmap
 import os
@@ -13,8 +12,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from rwc_daemon.errors import BadModel, Unsupported
-from rwc_daemon.store.card import CARD, WEIGHTS, card_bytes
+from rwc_daemon.store.card import WEIGHTS
 from rwc_daemon.store.faiss_file import IndexInfo, read_index
+from rwc_daemon.store.files import sha256_of
 from rwc_daemon.store.kinds import shapes_of
 from rwc_daemon.store.layout import (
     CONTENT_WIDTHS,
@@ -36,7 +36,7 @@ MOST_TEXT, CHUNK = 200, 4 << 20
 
 
 def adopt_voice(model: Model, file: BinaryIO, origin: str, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Writes weights and card of a voice into `folder`; its facts. Raises BadModel or Unsupported."""
+    """Writes the weights of a voice into `folder`; what its card shall say. Raises BadModel or Unsupported."""
     tensors = {plain_name(name): tensor for name, tensor in model.tensors.items()}
     config = _config(model.facts, tensors)
     wanted = synth_shapes(config)
@@ -46,7 +46,7 @@ def adopt_voice(model: Model, file: BinaryIO, origin: str, folder: Path, progres
     kept = {name: tensor for name, tensor in tensors.items() if not is_surplus(name)}
     notes = {"kind": "rvc", "version": config.version, "f0": str(int(config.f0)), "config": json.dumps(listed)}
     Writer(folder / WEIGHTS["rvc"], notes | {"vocoder": config.vocoder}, progress).write(kept)
-    facts = _facts(model.facts, "rvc", origin, file) | {
+    return _facts(model.facts, "rvc", origin, file) | {
         "version": config.version,
         "f0": config.f0,
         "rate": config.rate,
@@ -54,8 +54,6 @@ def adopt_voice(model: Model, file: BinaryIO, origin: str, folder: Path, progres
         "config": listed,
         "vocoder": config.vocoder,
     }
-    write_card(folder, facts)
-    return facts
 
 
 def _config(facts: dict[str, Any], tensors: dict[str, Tensor]) -> SynthConfig:
@@ -122,20 +120,15 @@ def _facts(said: dict[str, Any], kind: str, origin: str, file: BinaryIO) -> dict
     }
 
 
-def write_card(folder: Path, facts: dict[str, Any]) -> None:
-    with (folder / CARD).open("xb") as card:
-        card.write(card_bytes(facts))
-
-
 def adopt_onnx(file: BinaryIO, origin: str, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Copies an RVC voice in ONNX form into `folder` with its card. Raises BadModel or Unsupported."""
+    """Copies an RVC voice in ONNX form into `folder`; what its card shall say. Raises BadModel or Unsupported."""
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         info = read_onnx(memoryview(mapped))
     _check_onnx(info)
     said = {"embedder": info.client.get("embedder")} | {key: info.notes.get(key) for key in ("license", "licence")}
     copy(file, folder / WEIGHTS["rvc-onnx"], progress)
     version = next(name for name, width in CONTENT_WIDTHS.items() if width == info.width)
-    facts = _facts(said, "rvc-onnx", origin, file) | {
+    return _facts(said, "rvc-onnx", origin, file) | {
         "version": version,
         "f0": info.f0,
         "rate": parse_rate(info.rate),
@@ -143,8 +136,6 @@ def adopt_onnx(file: BinaryIO, origin: str, folder: Path, progress: Progress) ->
         "config": [],
         "vocoder": NSF,
     }
-    write_card(folder, facts)
-    return facts
 
 
 def _check_onnx(info: OnnxInfo) -> None:
@@ -161,15 +152,6 @@ def adopt_index(file: BinaryIO, path: Path, progress: Progress) -> IndexInfo:
     info = read_index(file)
     copy(file, path, progress)
     return info
-
-
-def sha256_of(file: BinaryIO) -> str:
-    """Of the whole file."""
-    digest, at = hashlib.sha256(), 0
-    while part := os.pread(file.fileno(), CHUNK, at):
-        digest.update(part)
-        at += len(part)
-    return digest.hexdigest()
 
 
 def copy(file: BinaryIO, path: Path, progress: Progress) -> None:

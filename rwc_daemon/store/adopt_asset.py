@@ -1,4 +1,4 @@
-"""From a support file (content encoder, pitch net) to what we keep: checked tensor by tensor, names brought to one form.
+"""From a support file (content encoder, pitch net) to what we keep: checked tensor by tensor, one form of names.
 
 Sizes are read from the tensors, so a small net passes as a large one does; a content encoder must give the features
 that voices hear. Runs in the import child.
@@ -68,7 +68,7 @@ def _asset_shapes(kind: Kind, tensors: dict[str, Tensor]) -> tuple[Shapes, dict[
 
 
 def _content(sizes: dict[str, int]) -> tuple[Shapes, dict[str, int]]:
-    if sizes["hidden"] != CONTENT_WIDTHS['v2'] or sizes["projection"] != CONTENT_WIDTHS["v1"]:
+    if sizes["hidden"] != CONTENT_WIDTHS["v2"] or sizes["projection"] != CONTENT_WIDTHS["v1"]:
         raise BadModel(
             f"this content encoder gives {sizes['hidden']} and {sizes['projection']} features, RVC voices need "
             f"{CONTENT_WIDTHS['v2']} and {CONTENT_WIDTHS['v1']}: `rwcctl assets fetch contentvec` brings the right one"

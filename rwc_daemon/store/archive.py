@@ -1,7 +1,7 @@
 """Zips of voices, unpacked with suspicion: by number, into a folder of ours, never by the names inside.
 
-Nothing in a zip chooses where it lands, so `../` cannot slip out; such a name is refused all the same, because an honest
-zip has none.
+Nothing in a zip chooses where it lands, so `../` cannot slip out; such a name is refused all the same, because an
+honest zip has none.
 """
 
 from __future__ import annotations
@@ -42,7 +42,9 @@ def unpack(file: BinaryIO, folder: Path, wanted: Callable[[str], bool]) -> list[
     except (zipfile.BadZipFile, EOFError, ValueError, zipfile.zlib.error):  # type: ignore[attr-defined]
         raise BadModel("the zip is damaged or incomplete: get it again") from None
     except NotImplementedError:
-        raise Unsupported("the zip is packed in a way that is not known here: unpack it and import the folder") from None
+        raise Unsupported(
+            "the zip is packed in a way that is not known here: unpack it and import the folder"
+        ) from None
 
 
 def _checked(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
@@ -69,7 +71,9 @@ def _check(member: zipfile.ZipInfo) -> None:
     if member.flag_bits & 1:
         raise Unsupported("the zip is locked with a password: unpack it and import the folder")
     if member.file_size > SMALL and member.file_size > MOST_RATIO * member.compress_size:
-        raise BadModel(f"'{shown}' in the zip unpacks to {member.file_size >> 20} MiB out of almost nothing: a zip bomb")
+        raise BadModel(
+            f"'{shown}' in the zip unpacks to {member.file_size >> 20} MiB out of almost nothing: a zip bomb"
+        )
 
 
 def _extract(archive: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> Member:

@@ -70,7 +70,9 @@ def read_card(folder: Path) -> VoiceCard:
         size = sum(path.stat().st_size for path in (weights, index) if path.is_file())
         kept = {key: facts[key] for key in STORED} | {"config": frozen(facts["config"]), "notes": tuple(facts["notes"])}
     except (OSError, ValueError, KeyError, TypeError):
-        raise BadState(f"the voice in {folder} is damaged: `rwcctl remove {folder.name}`, then import it again") from None
+        raise BadState(
+            f"the voice in {folder} is damaged: `rwcctl remove {folder.name}`, then import it again"
+        ) from None
     if not weights.is_file():
         raise BadState(f"the voice in {folder} has lost its weights: `rwcctl remove {folder.name}`, import it again")
     return VoiceCard(

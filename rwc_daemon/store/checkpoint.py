@@ -28,7 +28,6 @@ STORAGES = {
     "LongStorage": "I64", "IntStorage": "I32", "ShortStorage": "I16", "CharStorage": "I8", "ByteStorage": "U8",
     "BoolStorage": "BOOL",
 }  # fmt: skip
-DTYPES = frozenset("float16 float32 float64 bfloat16 int64 int32 int16 int8 uint8 bool half float double".split())
 
 
 @dataclass

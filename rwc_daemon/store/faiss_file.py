@@ -35,7 +35,9 @@ class IndexInfo:
 
 def looks_like_index(head: bytes) -> bool:
     """Whether a file that starts so is some FAISS index."""
-    return head[:4] in (b"IwFl", b"IxF2", b"IxFI", b"IxFl") or (head[:2] in (b"Ix", b"Iw", b"IH") and head[:4].isalnum())
+    return head[:4] in (b"IwFl", b"IxF2", b"IxFI", b"IxFl") or (
+        head[:2] in (b"Ix", b"Iw", b"IH") and head[:4].isalnum()
+    )
 
 
 def read_index(file: BinaryIO) -> IndexInfo:
@@ -48,7 +50,7 @@ def read_index(file: BinaryIO) -> IndexInfo:
         info = _flat(cursor, needed=True)
     else:
         raise Unsupported(
-            f"an index of type '{tag.decode('latin-1')}' cannot be used: make a flat one (RVC: IVF…,Flat) and import that"
+            f"an index of type '{tag.decode('latin-1')}' cannot be used: make an 'IVF…,Flat' one and import that"
         )
     if cursor.at != cursor.size:
         raise BadModel(DAMAGED)

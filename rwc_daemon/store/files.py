@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
-from rwc_daemon.errors import BadState
+from rwc_daemon.errors import BadModel, BadState
 
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 STAGING = ".staging"
+CHUNK = 4 << 20  # bytes read at once
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -114,6 +118,16 @@ def make_private(folder: Path) -> None:
     sync_folder(folder)
 
 
-def folder_size(folder: Path) -> int:
-    """Bytes of the files in a flat folder."""
-    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+def plain_file(path: Path) -> None:
+    """Raises BadModel unless `path` is a file itself: no link, pipe or folder that a broken import left."""
+    if not stat.S_ISREG(path.lstat().st_mode):
+        raise BadModel("the import made something that is not a file: nothing was imported")
+
+
+def sha256_of(file: BinaryIO) -> str:
+    """Of the whole file."""
+    digest, at = hashlib.sha256(), 0
+    while part := os.pread(file.fileno(), CHUNK, at):
+        digest.update(part)
+        at += len(part)
+    return digest.hexdigest()

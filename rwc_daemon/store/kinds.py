@@ -88,7 +88,9 @@ def _old(name: str) -> str:
 def _useless(root: dict[Any, Any], state: dict[str, Tensor]) -> BadModel | Unsupported:
     names = set(state)
     if "stack.0.weight" in names and any(name.startswith("decoder.") for name in names):
-        return Unsupported("this is an FCPE of the older layout: `rwcctl assets fetch fcpe` brings one that can be used")
+        return Unsupported(
+            "this is an FCPE of the older layout: `rwcctl assets fetch fcpe` brings one that can be used"
+        )
     training = {"optimizer", "iteration", "learning_rate"} & {key for key in root if type(key) is str}
     if training or any(name.startswith(("enc_q.", "discriminators.")) for name in names):
         return BadModel(

@@ -75,7 +75,12 @@ class OnnxInfo:
 
 def looks_like_onnx(head: bytes) -> bool:
     """A ModelProto starts with its format version, field 1, a small number."""
-    return len(head) > 4 and head[0] == 0x08 and 1 <= head[1] <= 32 and head[2] in (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42)
+    return (
+        len(head) > 4
+        and head[0] == 0x08
+        and 1 <= head[1] <= 32
+        and head[2] in (0x12, 0x1A, 0x22, 0x28, 0x32, 0x3A, 0x42)
+    )
 
 
 def read_onnx(data: memoryview) -> OnnxInfo:
@@ -99,7 +104,9 @@ class _Reader:
                 entry = dict(self._walk(_part(value)))
                 self.info.notes[_text(entry.get(1, b""))] = _text(entry.get(2, b""))
             elif number == MODEL_FUNCTIONS:
-                raise Unsupported("the ONNX file brings functions of its own: export it without them (plain RVC export)")
+                raise Unsupported(
+                    "the ONNX file brings functions of its own: export it without them (plain RVC export)"
+                )
         if graphs != 1:
             raise BadModel(DAMAGED)
         return self.info
@@ -178,7 +185,11 @@ class _Reader:
                 dims += _integers(value)
             elif number == TENSOR_RAW:
                 raw = _part(value)
-        if kind in FLOATS and len(raw) % np.dtype(FLOATS[kind]).itemsize == 0 and np.isnan(np.frombuffer(raw, FLOATS[kind])).any():
+        if (
+            kind in FLOATS
+            and len(raw) % np.dtype(FLOATS[kind]).itemsize == 0
+            and np.isnan(np.frombuffer(raw, FLOATS[kind])).any()
+        ):
             raise BadModel("the ONNX file holds weights that are not numbers (NaN): take another export of this voice")
         if name == "emb_g.weight" and len(dims) == 2:
             self.info.speakers = dims[0]

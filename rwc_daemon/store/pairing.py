@@ -10,8 +10,9 @@ from rwc_daemon.store.layout import CONTENT_WIDTHS
 
 # words that index and voice files carry whatever voice they hold
 COMMON_WORDS = frozenset(
-    "added trained ivf flat nprobe v1 v2 v index model voice pth rvc final total fea weights best epoch e s".split()
-)
+    ("added", "trained", "ivf", "flat", "nprobe", "v1", "v2", "v", "index", "model", "voice", "pth", "rvc", "final",
+     "total", "fea", "weights", "best", "epoch", "e", "s")
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -32,13 +33,16 @@ def words(name: str) -> frozenset[str]:
     return frozenset(part for part in parts if part not in COMMON_WORDS)
 
 
-def pair(voices: Sequence[Thing], indexes: Sequence[Thing]) -> dict[int, int]:
-    """Number of the voice → number of its index. An index that fits several voices equally well goes to none."""
+def pair(voices: Sequence[Thing], indexes: Sequence[Thing], together: bool = True) -> dict[int, int]:
+    """Number of the voice → number of its index. An index that fits several voices equally well goes to none.
+
+    `together`: they came in one import, so one voice and its index need not share a name.
+    """
     offers = []
     for i, index in enumerate(indexes):
         for v, voice in enumerate(voices):
             if voice.width == index.width:
-                offers.append((_closeness(voice, index, len(voices) == 1), v, i))
+                offers.append((_closeness(voice, index, together and len(voices) == 1), v, i))
     pairs: dict[int, int] = {}
     for closeness, v, i in sorted(offers, key=lambda offer: (-offer[0], offer[1], offer[2])):
         rivals = [offer for offer in offers if offer[2] == i and offer[0] == closeness and offer[1] != v]

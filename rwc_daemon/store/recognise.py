@@ -15,7 +15,14 @@ from rwc_daemon.store.onnx_file import looks_like_onnx
 from rwc_daemon.store.tensors import Tensor, read_safetensors
 
 HEAD = 512  # bytes that tell the container
-PACKED = {b"\x1f\x8b": "gzip", b"7z\xbc\xaf": "7z", b"Rar!": "rar", b"\xfd7zX": "xz", b"BZh": "bzip2", b"\x28\xb5\x2f\xfd": "zstd"}
+PACKED = {
+    b"\x1f\x8b": "gzip",
+    b"7z\xbc\xaf": "7z",
+    b"Rar!": "rar",
+    b"\xfd7zX": "xz",
+    b"BZh": "bzip2",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
 # code that fairseq's files name; it is never run, and such a file is known for it
 FAIRSEQ_CODE = (
     "fairseq.", "omegaconf.", "argparse.Namespace", "collections.", "typing.", "enum.", "numpy.", "_codecs.encode",
@@ -100,7 +107,7 @@ def _refuse_code(foreign: set[str], content: bool, certain: bool = False) -> Non
     strange = sorted(name for name in foreign if not ((content or certain) and name.startswith(FAIRSEQ_CODE)))
     if strange:
         raise BadModel(
-            f"the file tries to run code ({', '.join(strange[:3])}): it was not run and nothing was imported; "
+            f"the file tries to run code ({', '.join(strange[:3])}): it was not run and not imported; "
             "delete the file and take the voice from a source you trust"
         )
 

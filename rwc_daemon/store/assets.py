@@ -1,0 +1,176 @@
+"""Support files on this machine: content encoder and pitch nets, kept as safetensors.
+
+assets/NAME.safetensors            what the nets read; metadata: kind, sizes, sha256 of the file it came from
+assets/.staging/  assets/.partial/ imports at work; downloads to be resumed
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from rwc_daemon.errors import BadModel, BadState, MissingAsset, NotReady
+from rwc_daemon.store import importer
+from rwc_daemon.store.catalog import Entry, packaged
+from rwc_daemon.store.fetch import OFFLINE_VARIABLE, download, offline
+from rwc_daemon.store.files import PRIVATE_FILE, disk_error, plain_file, private_folder, staging, sync_folder
+from rwc_daemon.store.tensors import Progress, read_safetensors
+
+PARTIAL = ".partial"
+ROOM = 4  # times the download: the file, its float32 form, some air
+CONVERTING = 0.1  # share of the progress that the conversion takes
+MODEL_NAMES = ("model.safetensors", "pytorch_model.bin")  # in a Hugging Face folder
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One support file, as lists show it."""
+
+    name: str
+    purpose: str
+    bytes: int
+    # to download
+    licence: str
+    url: str
+    path: Path
+    # where it lies, or would
+    installed: bool
+    known: bool
+    # installed from a file that the catalogue knows by its sha256
+
+
+Listing = list[Asset]
+
+
+class Assets:
+    """`root` holds the files; `offline` forbids the network (so does RWC_OFFLINE=1)."""
+
+    def __init__(self, root: Path, catalog: Mapping[str, Entry] | None = None, offline: bool = False) -> None:
+        self.root = root
+        self._catalog = packaged() if catalog is None else catalog
+        self._offline = offline
+
+    def list(self) -> Listing:
+        """Every support file of the catalogue, in its order."""
+        return [self._asset(entry) for entry in self._catalog.values()]
+
+    def has(self, name: str) -> bool:
+        return self._place(name).is_file()
+
+    def path(self, name: str) -> Path:
+        """The safetensors file. Raises MissingAsset with what to do."""
+        if not self.has(name):
+            raise MissingAsset(f"'{name}' is not on this machine: `rwcctl assets fetch {name}` brings it")
+        return self._place(name)
+
+    def fetch(self, name: str, progress: Progress | None = None, cancelled: importer.Cancel | None = None) -> Path:
+        """Downloads, checks and converts; does nothing where it is installed. `progress` is told the share done.
+
+        Raises MissingAsset (unknown name), NotReady (offline, no network), BadModel, Busy, Cancelled, BadState.
+        """
+        entry = self._entry(name)
+        if self.has(name):
+            return self._place(name)
+        if self._offline or offline():
+            raise NotReady(
+                f"'{name}' cannot be fetched offline: unset {OFFLINE_VARIABLE}, or bring the file and use "
+                "`rwcctl assets add PATH`"
+            )
+        tell = progress or (lambda share: None)
+        private_folder(self.root)
+        self._check_room(entry)
+        partial = self.root / PARTIAL / f"{name}-{entry.sha256[:12]}.part"
+        stop = cancelled or (lambda: False)
+        download(entry.urls, partial, entry.bytes, entry.sha256, lambda share: tell(share * (1 - CONVERTING)), stop)
+        found = self._convert(partial, name, lambda share: tell(1 - CONVERTING * (1 - share)), stop)
+        partial.unlink(missing_ok=True)
+        return found
+
+    def add(self, path: Path, name: str | None = None, progress: Progress | None = None) -> Path:
+        """Takes a file (or Hugging Face folder) that is already here; what it is, its content says.
+
+        Raises BadModel where it is no support file, or another than `name`; Unsupported, BadState.
+        """
+        if name is not None:
+            self._entry(name)
+        private_folder(self.root)
+        return self._convert(_model_file(Path(path)), name, progress or (lambda share: None), lambda: False)
+
+    def remove(self, name: str) -> None:
+        """Deletes a support file. Raises MissingAsset, BadState."""
+        try:
+            self.path(name).unlink()
+        except OSError as error:
+            raise disk_error(self._place(name), error) from None
+
+    def _entry(self, name: str) -> Entry:
+        if name not in self._catalog:
+            raise MissingAsset(f"no support file is named '{name}': known are {', '.join(self._catalog)}")
+        return self._catalog[name]
+
+    def _place(self, name: str) -> Path:
+        self._entry(name)
+        return self.root / f"{name}.safetensors"
+
+    def _asset(self, entry: Entry) -> Asset:
+        path = self._place(entry.name)
+        return Asset(
+            name=entry.name,
+            purpose=entry.purpose,
+            bytes=entry.bytes,
+            licence=entry.licence,
+            url=entry.urls[0],
+            path=path,
+            installed=path.is_file(),
+            known=path.is_file() and _source_hash(path) in entry.known,
+        )
+
+    def _check_room(self, entry: Entry) -> None:
+        free, wanted = shutil.disk_usage(self.root).free, ROOM * entry.bytes
+        if free < wanted:
+            raise BadState(
+                f"'{entry.name}' needs {wanted >> 20} MiB of disk while it is brought in, {free >> 20} are free "
+                f"at {self.root}: free some space"
+            )
+
+    def _convert(self, path: Path, name: str | None, progress: Progress, cancelled: importer.Cancel) -> Path:
+        """Through the confined child into safetensors, moved into place in one step."""
+        with ExitStack() as held:
+            stage = held.enter_context(staging(self.root))
+            files = held.enter_context(importer.opened([path]))
+            kind = str(importer.run("asset", files, stage, None, progress, cancelled).done["asset"])
+            if kind not in self._catalog:
+                raise BadModel(f"{path.name}: the catalogue has no support file '{kind}'")
+            if name is not None and kind != name:
+                raise BadModel(f"{path.name} is '{kind}', not '{name}': nothing was changed")
+            made = stage / f"{kind}.safetensors"
+            try:
+                plain_file(made)
+                os.chmod(made, PRIVATE_FILE)
+                os.replace(made, self._place(kind))
+                sync_folder(self.root)
+            except OSError as error:
+                raise disk_error(self._place(kind), error) from None
+            return self._place(kind)
+
+
+def _model_file(path: Path) -> Path:
+    """The model of a Hugging Face folder; any other path as it is."""
+    if not path.is_dir():
+        return path
+    for name in MODEL_NAMES:
+        if (path / name).is_file():
+            return path / name
+    raise BadModel(f"{path} holds neither {' nor '.join(MODEL_NAMES)}: name the file itself")
+
+
+def _source_hash(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return read_safetensors(file)[1].get("sha256", "")
+    except (OSError, BadModel):
+        return ""

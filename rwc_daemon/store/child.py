@@ -1,0 +1,247 @@
+"""The import child: `python -m rwc_daemon.store.child`, one request on stdin, one JSON line per event on stdout.
+
+It gets open files and a staging folder, gives up every power it has, and only then looks into the files. Events:
+{"progress": share}, {"skipped": text}, and last {"done": …} or {"error": code, "message": text}.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+from rwc_daemon.errors import BadModel, OutOfRange, RwcError, Unsupported
+from rwc_daemon.store.adopt import adopt_index, adopt_onnx, adopt_voice
+from rwc_daemon.store.adopt_asset import adopt_asset
+from rwc_daemon.store.archive import unpack
+from rwc_daemon.store.card import CARD, card_bytes
+from rwc_daemon.store.confine import Limits, confine
+from rwc_daemon.store.files import disk_error, sha256_of
+from rwc_daemon.store.kinds import Container, Kind
+from rwc_daemon.store.pairing import Thing, pair, width_of
+from rwc_daemon.store.recognise import container_of, read_model
+from rwc_daemon.store.tensors import Progress
+
+PR_SET_PDEATHSIG = 1
+SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".onnx", ".index")
+GENERIC = ("model", "voice", "weights", "g", "rvc", "final", "0", "")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file to look into."""
+
+    file: BinaryIO
+    name: str
+    # of the file, for messages and the card
+    folder: str
+    # of the file, or the zip it came in
+    named: bool
+    # the user named this very file, so it must be of use
+
+    @property
+    def stem(self) -> str:
+        return PurePosixPath(self.name).stem
+
+
+@dataclass
+class Haul:
+    """What was found, each with the source it came from."""
+
+    voices: list[tuple[Source, dict[str, Any], Path]] = field(default_factory=list)
+    indexes: list[tuple[Source, int, Path]] = field(default_factory=list)
+    # width of the vectors
+    refused: list[tuple[Source, RwcError]] = field(default_factory=list)
+
+
+def main() -> int:
+    """Reads the request, confines itself, does the work; 0 also where the answer is an error."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    request = json.load(sys.stdin)
+    staging = Path(request["staging"])
+    missing = confine(staging, Limits(**request["limits"]))
+    say({"missing": missing})
+    try:
+        done = {"voices": bring_voices, "asset": bring_asset}[request["task"]](request, staging)
+    except RwcError as error:
+        say({"error": error.code, "message": str(error)})
+    except MemoryError:
+        say({"error": "BadModel", "message": "the file needs more memory than an import may take: it is damaged"})
+    except OSError as error:
+        say({"error": "BadState", "message": str(disk_error(staging.parent.parent, error))})
+    else:
+        say({"done": done})
+    return 0
+
+
+def say(event: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(event) + "\n")
+    sys.stdout.flush()
+
+
+def sources_of(request: dict[str, Any]) -> list[Source]:
+    return [Source(os.fdopen(one["fd"], "rb"), one["name"], one["folder"], one["named"]) for one in request["files"]]
+
+
+# -- voices -----------------------------------------------------------------------------------------------------------
+
+
+def bring_voices(request: dict[str, Any], staging: Path) -> dict[str, Any]:
+    """Every voice of the request as `out/N/`, every index as `loose/N.index`, and which belong together."""
+    for name in ("out", "loose", "zip"):
+        (staging / name).mkdir()
+    sources = list(_opened(sources_of(request), staging / "zip"))
+    haul = Haul()
+    sizes = [max(1, os.fstat(source.file.fileno()).st_size) for source in sources]
+    for number, source in enumerate(sources):
+        _look_into(source, staging, haul, _part_of(sizes, number))
+    _judge(haul)
+    pairs = _pairs(haul)
+    wanted = request["name"]
+    if wanted and len(haul.voices) > 1:
+        raise OutOfRange(f"one name for {len(haul.voices)} voices: import them without --name, or one by one")
+    for source, facts, folder in haul.voices:
+        facts["name"] = wanted or _name_of(source, facts["name"])
+        (folder / CARD).write_bytes(card_bytes(facts))
+    # landlock's first version lets nobody move a file between folders, so the parent brings them together
+    joined = {haul.voices[v][2].name: haul.indexes[i][2].name for v, i in pairs.items()}
+    loose = [] if haul.voices else [{"path": p.name, "name": s.name, "width": w} for s, w, p in haul.indexes]
+    return {"voices": len(haul.voices), "joined": joined, "loose": loose}
+
+
+def _part_of(sizes: list[int], number: int) -> Progress:
+    """The progress of one file as a share of all; says so at every whole percent."""
+    before, total = sum(sizes[:number]), sum(sizes)
+    last = [-1]
+
+    def tell(share: float) -> None:
+        percent = int(100 * (before + share * sizes[number]) / total)
+        if percent > last[0]:
+            last[0] = percent
+            say({"progress": percent / 100})
+
+    return tell
+
+
+def _opened(sources: list[Source], folder: Path) -> Iterator[Source]:
+    """The sources, zips replaced by the models in them."""
+    for number, source in enumerate(sources):
+        if _container(source) is not Container.ZIP:
+            yield source
+            continue
+        place = folder / str(number)
+        place.mkdir()
+        with naming(source):
+            members = unpack(source.file, place, lambda name: name.lower().endswith(SUFFIXES))
+            if not members:
+                raise BadModel("the zip holds no .pth, .safetensors, .onnx or .index: check what was downloaded")
+        for member in members:
+            inside = PurePosixPath(member.name)
+            yield Source(
+                member.path.open("rb"), inside.name, f"{source.stem}/{inside.parent}".removesuffix("/."), False
+            )
+
+
+def _container(source: Source) -> Container | None:
+    try:
+        return container_of(source.file)
+    except RwcError:
+        return None  # said later, when the file's turn comes
+
+
+class naming:
+    """Puts the name of the file in front of what goes wrong inside."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (BadModel, Unsupported)):
+            raise type(error)(f"{self._source.name}: {error}") from None
+
+
+def _look_into(source: Source, staging: Path, haul: Haul, progress: Progress) -> None:
+    try:
+        with naming(source):
+            _adopt(source, staging, haul, progress)
+    except (BadModel, Unsupported) as error:
+        haul.refused.append((source, error))
+
+
+def _adopt(source: Source, staging: Path, haul: Haul, progress: Progress) -> None:
+    container = container_of(source.file)
+    if container is Container.ZIP:
+        raise Unsupported("a zip within a zip: unpack it and import the folder")
+    if container is Container.INDEX:
+        path = staging / "loose" / f"{len(haul.indexes)}.index"
+        haul.indexes.append((source, adopt_index(source.file, path, progress).width, path))
+        return
+    folder = staging / "out" / f"{len(haul.voices)}-{len(haul.refused)}"
+    if container is Container.ONNX:
+        folder.mkdir()
+        haul.voices.append((source, adopt_onnx(source.file, source.name, folder, progress), folder))
+        return
+    model = read_model(source.file, container)
+    if model.kind is not Kind.VOICE:
+        raise BadModel(f"this is a support file ({model.kind}), not a voice: `rwcctl assets add` takes it")
+    folder.mkdir()
+    haul.voices.append((source, adopt_voice(model, source.file, source.name, folder, progress), folder))
+
+
+def _judge(haul: Haul) -> None:
+    """A file that the user named must be of use; of a folder or zip, at least one."""
+    named = [error for source, error in haul.refused if source.named]
+    if named or (haul.refused and not haul.voices):
+        raise (named or [haul.refused[0][1]])[0]
+    for _, error in haul.refused:
+        say({"skipped": str(error)})
+
+
+def _pairs(haul: Haul) -> dict[int, int]:
+    voices = [Thing(source.stem, source.folder, width_of(facts["version"])) for source, facts, _ in haul.voices]
+    indexes = [Thing(source.stem, source.folder, width) for source, width, _ in haul.indexes]
+    pairs = pair(voices, indexes)
+    for number, (source, width, _) in enumerate(haul.indexes):
+        if number in pairs.values() or not voices:
+            continue
+        why = f"{source.name} ({width} wide) fits none of the voices, or several: import it with its own voice alone"
+        if source.named:
+            raise BadModel(why)
+        say({"skipped": why})
+    return pairs
+
+
+def _name_of(source: Source, said: str) -> str:
+    """The file's name; what the file calls itself or its folder where that says nothing."""
+    for name in (source.stem, said, PurePosixPath(source.folder).name, PurePosixPath(source.folder).parts[:1]):
+        name = "".join(name)
+        if name.lower() not in GENERIC:
+            return name[:80]
+    return source.stem or "voice"
+
+
+# -- support files ----------------------------------------------------------------------------------------------------
+
+
+def bring_asset(request: dict[str, Any], staging: Path) -> dict[str, Any]:
+    """The one support file of the request as `NAME.safetensors`."""
+    (source,) = sources_of(request)
+    with naming(source):
+        container = container_of(source.file)
+        if container not in (Container.TORCH, Container.LEGACY, Container.SAFETENSORS):
+            raise BadModel(f"a support file is a .pt, .pth, .bin or .safetensors, not {container}")
+        model = read_model(source.file, container)
+        return {"asset": adopt_asset(model, staging, sha256_of(source.file), _part_of([1], 0))}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
