@@ -239,8 +239,12 @@ class BatchConverter:
     def _through_stream(self, x: Samples) -> Samples:
         plan = Plan.offline(self._rate, Block(BUILTIN_BLOCK_MS, self._voice.block.on_hop))
         stream = Stream(self._voice, plan, self._controls, self._seed)
-        y = np.concatenate([stream.feed(x), stream.flush()])
-        return y[stream.delay :]
+        parts = []
+        for start in range(0, len(x), self._rate):
+            parts.append(stream.feed(x[start : start + self._rate]))
+            if self._progress:
+                self._progress(min(1.0, (start + self._rate) / len(x)))
+        return np.concatenate([*parts, stream.flush()])[stream.delay :]
 
     def _through_nets(self, x: Samples) -> Samples:
         from rwc_daemon.voices.rvc.voice import RvcVoice

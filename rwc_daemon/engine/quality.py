@@ -13,11 +13,13 @@ from scipy.signal import lfilter
 
 from rwc_daemon.plan import HOPS_PER_SECOND, RATE_16K
 from rwc_daemon.voices.base import Samples
+from rwc_daemon.voices.f0.shape import median
 from rwc_daemon.voices.f0.yin import Yin
 
 FRAMES_PER_SECOND = HOPS_PER_SECOND  # of a pitch track
 FULL_SCALE = 0.9999  # a sample at least this large counts as clipped: the largest 16-bit value is 0.99997
 HIGHEST_SNR_DB = 100.0  # digital silence between words: better than any microphone
+MEDIAN_FRAMES = 5  # takes away the octave slips at the edges of words
 FEWEST_FRAMES = 10  # fewer voiced frames than this say nothing about pitch
 
 
@@ -40,9 +42,55 @@ class PitchFigures:
 NO_PITCH = PitchFigures(None, None, None, None, None, None)
 
 
+@dataclass(frozen=True)
+class Figures:
+    """All figures of one file; None where a figure has no meaning (silence, a voice that follows no pitch)."""
+
+    pitch: PitchFigures
+    loudness_in_lufs: float | None
+    loudness_out_lufs: float | None
+    peak_out_db: float | None
+    # dB full scale
+    clipped_in: int
+    clipped_out: int
+    # samples
+    snr_in_db: float | None
+    snr_out_db: float | None
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The figures, and the two tracks behind them for drawing."""
+
+    figures: Figures
+    wanted_hz: np.ndarray
+    # per 10 ms frame, 0 where unvoiced or where no pitch is wanted
+    obtained_hz: np.ndarray
+
+
+def measure(before: Samples, rate_in: int, after: Samples, rate_out: int, shift_semitones: float | None) -> Measured:
+    """Both sounds start together. `shift_semitones`: None where the voice's pitch does not follow the speaker's."""
+    shift = 0.0 if shift_semitones is None else shift_semitones
+    heard_hz, obtained_hz = pitch_track(before, rate_in), pitch_track(after, rate_out)
+    pitch = NO_PITCH if shift_semitones is None else pitch_figures(heard_hz, obtained_hz, shift)
+    figures = Figures(
+        pitch,
+        loudness_lufs(before, rate_in),
+        loudness_lufs(after, rate_out),
+        peak_db(after),
+        clipped(before),
+        clipped(after),
+        signal_to_noise_db(before, rate_in),
+        signal_to_noise_db(after, rate_out),
+    )
+    wanted_hz = np.zeros_like(heard_hz) if shift_semitones is None else heard_hz * np.float32(2 ** (shift / 12))
+    return Measured(figures, wanted_hz, obtained_hz)
+
+
 def pitch_track(x: Samples, rate: int) -> np.ndarray:
     """Hz per 10 ms frame, 0 where unvoiced. x: f32[n] @rate."""
-    return Yin().track(soxr.resample(np.asarray(x, np.float32), rate, RATE_16K))
+    track = Yin().track(soxr.resample(np.asarray(x, np.float32), rate, RATE_16K))
+    return median(track, MEDIAN_FRAMES)
 
 
 def pitch_figures(before_hz: np.ndarray, after_hz: np.ndarray, shift_semitones: float) -> PitchFigures:

@@ -1,0 +1,204 @@
+"""`rwcctl convert`: sound files into converted sound files, without the daemon.
+
+Several processes share the files; each target appears whole or not at all, so that a run that was stopped goes on with
+`--skip-existing`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import functools
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rwc_daemon import controls as knobs
+from rwc_daemon.controls import Controls
+from rwc_daemon.errors import BadAudio, NoSuchVoice, OutOfRange
+
+if TYPE_CHECKING:
+    from rwc_daemon.engine.order import FileJob, Order
+    from rwc_daemon.faces.report import Entry
+
+FIRST_VOICE = "deep"
+GATE_OFF_DB = -90.0
+NET_CORES = 4  # beyond so many threads a net gains little: another process gains more
+
+
+def add_parser(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "convert",
+        description="Convert sound files with offline quality. Reads wav, flac, ogg and mp3 at any rate; writes wav, "
+        "flac and ogg, as long as the source to the sample. Needs no daemon.",
+        epilog="A run that was stopped goes on with --skip-existing: targets appear whole or not at all.",
+    )
+    parser.add_argument("inputs", metavar="IN", nargs="+", help="files, folders (with all below them) or 'patterns*'")
+    parser.add_argument("-o", "--out", metavar="OUT", required=True, help="a file for one file, else a folder")
+    _add_voice(parser)
+    _add_knobs(parser)
+    _add_output(parser)
+
+
+def _add_voice(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("voice")
+    group.add_argument("--voice", metavar="VOICE", help="default: the one in use, 'deep' where none was chosen yet")
+    group.add_argument("--model", metavar="PATH", type=Path, help="a voice file (.pth …), used without importing it")
+    group.add_argument("--index", metavar="PATH", type=Path, help="its index")
+    group.add_argument("--device", default="auto", metavar="DEVICE", help="auto, cpu or cuda")
+    group.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same result (default 0)")
+
+
+def _add_knobs(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("knobs", "Not given: what is remembered for the voice, else the default.")
+    start = knobs.to_dict(Controls(gate_db=GATE_OFF_DB))
+    for name, span in knobs.NUMBERS.items():
+        words = f"{span.doc}: {span.low:g} … {span.high:g} {span.unit}, default {start[name]:g}"
+        group.add_argument(_option(name), dest=name, metavar="N", help=words)
+    for name, choices in knobs.CHOICES.items():
+        group.add_argument(
+            _option(name), dest=name, metavar="NAME", help=f"{', '.join(choices)}; default {start[name]}"
+        )
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("output")
+    group.add_argument(
+        "--format", default="", choices=("wav", "flac", "ogg"), help="in a folder; default: as the source"
+    )
+    group.add_argument("--rate", type=int, default=0, metavar="HZ", help="8000 … 192000; default: the source's")
+    group.add_argument(
+        "--stereo", action="store_true", help="keep the channel count, all channels alike (default: mono)"
+    )
+    there = group.add_mutually_exclusive_group()
+    there.add_argument("--skip-existing", action="store_true", help="leave out what is there already")
+    there.add_argument("--overwrite", action="store_true", help="replace what is there already")
+    group.add_argument("--jobs", type=int, metavar="N", help="processes; default: as many as help on this machine")
+    group.add_argument(
+        "--report", nargs="?", const="", metavar="PATH", help="figures of each file, as PATH.html and .json"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from rwc_daemon.faces.cli.outcome import Outcome
+    from rwc_daemon.faces.cli.selection import select
+
+    order, kind = _order(args)
+    todo, skipped = _sifted(select(args.inputs, args.out, args.format), args)
+    began = time.perf_counter()
+    entries = _converted(todo, order, args.jobs, kind)
+    outcome = Outcome(order, entries, skipped, time.perf_counter() - began)
+    page = outcome.report(Path(args.report or _report_beside(Path(args.out)))) if args.report is not None else None
+    outcome.tell(page, args.json)
+    return 1 if any(entry.error for entry in entries) else 0
+
+
+def _order(args: argparse.Namespace) -> tuple[Order, str]:
+    """What all files share, checked, and the voice's kind."""
+    from rwc_daemon.engine.files import HIGHEST_RATE, LOWEST_RATE, Wanted
+    from rwc_daemon.engine.order import Order
+    from rwc_daemon.host import paths
+
+    if args.rate and not LOWEST_RATE <= args.rate <= HIGHEST_RATE:
+        raise OutOfRange(f"--rate is from {LOWEST_RATE} to {HIGHEST_RATE} Hz; not {args.rate}")
+    if args.jobs is not None and not 1 <= args.jobs <= 256:
+        raise OutOfRange(f"--jobs is from 1 to 256; not {args.jobs}")
+    if not 0 <= args.seed < 2**63:
+        raise OutOfRange(f"--seed is a whole number from 0 on; not {args.seed}")
+    voice, kind, remembered = _voice(args)
+    given = {name: getattr(args, name) for name in knobs.NAMES if getattr(args, name) is not None}
+    wanted = {"gate_db": GATE_OFF_DB, **remembered, **given}
+    order = Order(
+        data_dir=paths.data_dir(),
+        voice=voice,
+        model=args.model,
+        index=args.index,
+        device=args.device,
+        controls=knobs.changed(Controls(), wanted),
+        seed=args.seed,
+        wanted=Wanted(args.rate, args.stereo),
+        measured=args.report is not None,
+    )
+    return order, kind
+
+
+def _voice(args: argparse.Namespace) -> tuple[str, str, dict[str, Any]]:
+    """Id, kind and remembered knobs of the voice; the id is empty where a file is the voice."""
+    from rwc_daemon.host import paths
+    from rwc_daemon.voices.shelf import Shelf
+
+    if args.model:
+        if args.voice:
+            raise OutOfRange("give --voice or --model, not both")
+        for path in filter(None, (args.model, args.index)):
+            if not path.is_file():
+                raise NoSuchVoice(f"no file {path}")
+        return "", "rvc", {}
+    if args.index:
+        raise OutOfRange("--index goes with --model; an imported voice has its index already")
+    shelf = Shelf(paths.data_dir())
+    info = shelf.find(args.voice or _chosen())
+    stored = info.kind != "builtin"
+    return info.id, info.kind, shelf.store.remembered(info.id) if stored else {}
+
+
+def _chosen() -> str:
+    """The voice that the daemon was last told to use."""
+    from rwc_daemon.control.state import StateFile
+    from rwc_daemon.host import paths
+
+    saved, _ = StateFile(paths.state_dir() / "state.json").load()
+    return saved.voice or FIRST_VOICE
+
+
+def _sifted(jobs: Sequence[FileJob], args: argparse.Namespace) -> tuple[list[FileJob], list[FileJob]]:
+    """(to convert, to leave out). Raises BadAudio where something is there and no word was said about it."""
+    there = [job for job in jobs if job.target.exists()]
+    if args.overwrite or not there:
+        return list(jobs), []
+    if args.skip_existing:
+        return [job for job in jobs if job not in there], there
+    what = str(there[0].target) if len(there) == 1 else f"{there[0].target} and {len(there) - 1} others"
+    raise BadAudio(f"{what} exist already: add --overwrite to replace or --skip-existing to leave out")
+
+
+def _converted(jobs: Sequence[FileJob], order: Order, asked: int | None, kind: str) -> list[Entry]:
+    """Every job as an entry, in the order of the jobs."""
+    from rwc_daemon.engine import pool
+    from rwc_daemon.engine.order import FileWork
+    from rwc_daemon.faces.cli.progress import Bar
+    from rwc_daemon.faces.report import Entry
+
+    workers, threads = _crew(asked, kind, len(jobs))
+    entries: dict[int, Entry] = {}
+    events = pool.run(jobs, functools.partial(FileWork, order), workers, threads)
+    with Bar([job.source for job in jobs]) as bar, contextlib.closing(events):
+        for event in events:
+            if isinstance(event, pool.Progressed):
+                bar.at(event.job, event.fraction)
+                continue
+            bar.at(event.job, 1.0)
+            job = jobs[event.job]
+            if isinstance(event, pool.Failed):
+                entries[event.job] = Entry(job, None, str(event.error))
+            else:
+                entries[event.job] = Entry(job, event.result)
+    return [entries[number] for number in sorted(entries)]
+
+
+def _crew(asked: int | None, kind: str, files: int) -> tuple[int, int]:
+    """(processes, threads in each). A built-in voice uses one core; nets use several, and memory for every process."""
+    cores = len(os.sched_getaffinity(0))
+    own = cores if kind == "builtin" else max(1, cores // NET_CORES)
+    workers = max(1, min(asked or own, files))
+    return workers, max(1, cores // workers)
+
+
+def _option(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _report_beside(out: Path) -> Path:
+    return out / "report" if out.is_dir() else out.with_name(out.stem + ".report")

@@ -1,0 +1,73 @@
+"""What `rwcctl convert` did, told to people or to scripts."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from rwc_daemon.engine.order import FileJob, Order
+from rwc_daemon.faces.cli import show
+from rwc_daemon.faces.report import Entry, Run, as_data, write_report
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did."""
+
+    order: Order
+    entries: list[Entry]
+    skipped: list[FileJob]
+    took_s: float
+
+    @property
+    def voice(self) -> str:
+        return self.order.model.stem if self.order.model else self.order.voice
+
+    @property
+    def run(self) -> Run:
+        return Run(self.voice, self.order.controls, self.order.seed, self.took_s)
+
+    def report(self, path: Path) -> Path:
+        """Writes page and data; gives the page."""
+        page, _ = write_report(path, self.run, self.entries)
+        return page
+
+    def tell(self, page: Path | None, as_json: bool) -> None:
+        for entry in self.entries:
+            if entry.error:
+                print(f"rwcctl: {entry.job.source}: {' '.join(entry.error.split())}", file=sys.stderr)
+        if as_json:
+            self._tell_json(page)
+        else:
+            self._tell_people(page)
+
+    def _tell_json(self, page: Path | None) -> None:
+        skipped = [{"source": str(job.source), "target": str(job.target)} for job in self.skipped]
+        extra = {"skipped": skipped, "report": str(page) if page else None}
+        show.as_json({**as_data(self.run, self.entries), **extra})
+
+    def _tell_people(self, page: Path | None) -> None:
+        done = [entry.result.converted for entry in self.entries if entry.result]
+        seconds = sum(one.seconds for one in done)
+        if done:
+            what = str(done[0].target) if len(done) == 1 else f"{len(done)} files"
+            speed = f"{seconds / self.took_s:.1f} times real time"
+            print(f"{what}: {seconds:.1f} s of sound with '{self.voice}' in {self.took_s:.1f} s ({speed})")
+        mixed = sum(1 for one in done if one.downmixed)
+        if mixed:
+            kept = (
+                "the channels hold it alike" if self.order.wanted.stereo else "the result is mono (--stereo: two alike)"
+            )
+            print(f"{_count(mixed, 'file')} had several channels, which were mixed to one voice; {kept}")
+        if self.skipped:
+            print(f"{_count(len(self.skipped), 'file')} skipped: there already")
+        failed = len(self.entries) - len(done)
+        if failed:
+            print(f"{_count(failed, 'file')} failed, see above", file=sys.stderr)
+        if page:
+            print(f"report: {page}")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,85 @@
+"""Progress bars on stderr: only where a person looks, so that scripts and journals stay clean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+
+from rwc_daemon.engine.sounds import seconds_of
+from rwc_daemon.errors import BadAudio
+
+UNREADABLE_S = 1.0  # a file whose length is not known counts for this much
+SPEED_OVER_S = 600.0  # the time left follows the mean speed of so long
+
+
+class Bar:
+    """Many files, weighted by their length, as one bar with the time left."""
+
+    def __init__(self, sources: Sequence[Path]) -> None:
+        self._console = Console(stderr=True)
+        self._shown = self._console.is_terminal
+        self._seconds = [_seconds(source) if self._shown else UNREADABLE_S for source in sources]
+        self._done = [0.0] * len(sources)
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:3.0f} %"),
+            TextColumn("{task.fields[files]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._shown,
+            transient=True,
+            speed_estimate_period=SPEED_OVER_S,
+        )
+        self._task = self._progress.add_task("loading the voice", total=sum(self._seconds), files="")
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def at(self, file: int, fraction: float) -> None:
+        """File number `file` is done to this share, 0 … 1."""
+        self._done[file] = fraction
+        done = sum(share * seconds for share, seconds in zip(self._done, self._seconds, strict=True))
+        finished = sum(share >= 1 for share in self._done)
+        files = f"{finished}/{len(self._done)} files" if len(self._done) > 1 else ""
+        self._progress.update(self._task, description="converting", completed=done, files=files)
+
+
+def bytes_bar() -> Progress:
+    """A bar for a download."""
+    console = Console(stderr=True)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=None),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+
+
+def _seconds(source: Path) -> float:
+    try:
+        return seconds_of(source)
+    except BadAudio:
+        return UNREADABLE_S
