@@ -1,0 +1,206 @@
+"""Pitch-synchronous overlap-add, one grain at a time.
+
+A grain is the sound around one place `at` of the input, read at speed `speed` (which moves the formants) and laid
+around one place `out` of the output; the distance between the `out`s is the new pitch period. Between two grains lies
+a cell, where the first fades out and the second fades in, so any output sample is the sum of two readings.
+
+A grain reaches no further than one period of the voice to either side, or it would bring its neighbours' pulses along,
+and no further than the next grain. It is chosen as late as possible, when its own fade-in begins: output `u` is made
+`delay` samples after input `u` arrived, so what a grain reads need not be there yet when the grain is chosen, only in
+time for each sample of it.
+
+Where there is no pitch, or nothing to change, a grain is put where it is taken from. Neighbours then agree and the
+input comes out to the bit; unless the formants move, where cells of uneven length keep the grains from buzzing and the
+fades keep the power of sounds that do not agree.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from rwc_daemon.dsp.history import History
+from rwc_daemon.voices.builtin.interpolate import Interpolator
+from rwc_daemon.voices.builtin.marks import Mark, Marks
+
+CELL_MS = 2.5  # distance of grains where there is no pitch
+NOISE_CELLS_MS = (2.5, 4.0)  # the same where formants move: between these
+FIRST_CELL_MS = 1.0  # from the last grain without pitch to the first mark, at least
+STALE_MS = 40.0  # a mark this far from the place it is wanted for is no use
+
+
+@dataclass(frozen=True)
+class Shift:
+    """What is wanted of the sound now."""
+
+    pitch: float
+    # ratio of the pitch
+    formant: float
+    # ratio of the spectral envelope
+    fixed_period: float = 0.0
+    # samples: the same pitch whatever comes; 0: follow the voice
+
+    @property
+    def nothing(self) -> bool:
+        return self.pitch == 1 and self.formant == 1 and not self.fixed_period
+
+
+@dataclass(frozen=True)
+class Grain:
+    out: float
+    # sample number of its middle in the output
+    at: float
+    # sample number of its middle in the input
+    speed: float
+    # input samples per output sample
+    reach: float
+    # output samples to either side, at most; the neighbours may leave less room
+    gain: float
+    period: float
+    # of the voice there, input samples; 0: no pitch
+    kernel: int
+    # for the interpolator
+
+    def pure(self) -> bool:
+        """The input as it is."""
+        return not self.period and self.speed == 1 and self.at == self.out and self.gain == 1
+
+
+@dataclass
+class Cell:
+    """Output from one grain to the next; `right` is None until that one is chosen."""
+
+    left: Grain
+    end: float
+    # output sample number of the next grain
+    begin: float
+    # where in the output that grain begins to be heard, and is chosen
+    right: Grain | None = None
+
+
+class Grains:
+    """The order of events: at input sample `due`, call `choose`; then `render` what lies before `due - delay`."""
+
+    def __init__(self, rate: int, delay: int, seed: int) -> None:
+        self._delay = delay
+        self._rng = np.random.default_rng(seed)
+        self._cell = CELL_MS * rate / 1000
+        self._noise_cells = tuple(ms * rate / 1000 for ms in NOISE_CELLS_MS)
+        self._first_cell = FIRST_CELL_MS * rate / 1000
+        self._stale = STALE_MS * rate / 1000
+        self._interpolator = Interpolator()
+        start = Grain(float(-delay), float(-delay), 1.0, np.inf, 1.0, 0.0, 0)
+        self._cells = [Cell(start, start.out + self._cell, start.out)]
+
+    @property
+    def due(self) -> int:
+        """The input sample number at which the next grain must be chosen."""
+        return int(np.ceil(self._cells[-1].begin)) + self._delay
+
+    def choose(self, marks: Marks, shift: Shift) -> None:
+        """Settle the grain that is due, and plan when the next one is."""
+        cell = self._cells[-1]
+        follows = not (cell.left.period or shift.nothing or shift.fixed_period)
+        onset = self._onset(cell, marks) if follows else None
+        if onset is not None:
+            cell.end = onset.at
+        grain = self._grain(cell.end, None if shift.nothing else self._mark(cell.end, marks, shift), shift)
+        cell.right = grain
+        self._cells.append(self._next(grain, marks, shift))
+
+    def _onset(self, cell: Cell, marks: Marks) -> Mark | None:
+        """The mark on which a voiced stretch is entered: there, output and input are the same place."""
+        begin = cell.left.out + self._first_cell
+        mark = marks.between(begin, begin + self._stale)
+        return mark if mark and mark.at < begin + 2 * mark.period else None
+
+    def _mark(self, out: float, marks: Marks, shift: Shift) -> Mark | None:
+        """The mark to be heard at `out`; None where the input has no pitch there."""
+        newest = out + self._delay - self._interpolator.reach
+        mark = marks.nearest(out, newest)
+        if mark is None:
+            return None
+        # what is read towards either end of the grain must have arrived by then
+        reach = min(mark.period / shift.formant, self._period(mark.period, shift))
+        mark = marks.nearest(out, newest - reach * abs(shift.formant - 1))
+        if mark is None or abs(mark.at - out) > self._stale:
+            return None
+        return mark if marks.alive or mark.at > out - 0.75 * mark.period else None
+
+    @staticmethod
+    def _period(period: float, shift: Shift) -> float:
+        return shift.fixed_period or period / shift.pitch
+
+    def _grain(self, out: float, mark: Mark | None, shift: Shift) -> Grain:
+        kernel = self._interpolator.kernel(shift.formant)
+        if mark is None:
+            return Grain(out, out, shift.formant, np.inf, 1.0, 0.0, kernel)
+        period = self._period(mark.period, shift)
+        # pulses more often, or each of them shorter: the loudness stays
+        gain = float(np.clip(np.sqrt(shift.formant * period / mark.period), 0.5, 1.6))
+        reach = min(mark.period / shift.formant, period)
+        return Grain(out, mark.at, shift.formant, reach, gain, mark.period, kernel)
+
+    def _next(self, left: Grain, marks: Marks, shift: Shift) -> Cell:
+        """Where the next grain will stand, and when it is chosen."""
+        if shift.fixed_period:
+            step = shift.fixed_period
+        elif left.period:
+            step = left.period / shift.pitch
+            step = marks.period_at(left.out + 0.5 * step) / shift.pitch
+        else:
+            step = self._cell if shift.formant == 1 else self._rng.uniform(*self._noise_cells)
+            step = float(np.rint(left.out + step)) - left.out  # whole samples: the grid of the input
+        reach = min(left.period / shift.formant, step) if left.period else step
+        return Cell(left, left.out + step, left.out + step - reach)
+
+    def render(self, x: History, begin: int, stop: int) -> np.ndarray:
+        """Output samples [begin, stop), f64; everything due by then must have been chosen."""
+        while len(self._cells) > 1 and self._cells[0].end <= begin:
+            del self._cells[0]
+        edges = np.clip(np.ceil([cell.end for cell in self._cells]), begin, stop).astype(np.int64)
+        counts = np.diff(edges, prepend=begin)
+        fades = [_Fades(cell) for cell in self._cells]
+        u = np.arange(begin, stop, dtype=np.float64)
+        left, right = (
+            self._read(x, u, np.repeat(np.array([side(f) for f in fades]), counts, axis=0))
+            for side in (_Fades.left, _Fades.right)
+        )
+        return left + right
+
+    def _read(self, x: History, u: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        out, at, speed, reach, gain, power, kernel = rows.T
+        distance = np.abs(u - out) / reach
+        heard = (distance < 1) & (gain > 0)
+        y = np.zeros(len(u))
+        fade = np.cos(0.5 * np.pi * distance[heard]) ** power[heard]
+        positions = at[heard] + (u[heard] - out[heard]) * speed[heard]
+        y[heard] = self._interpolator.read(x, positions, kernel[heard].astype(np.int64)) * fade * gain[heard]
+        return y
+
+
+class _Fades:
+    """How the two grains of a cell fade: rows (out, at, speed, reach, gain, power of the cosine, kernel)."""
+
+    def __init__(self, cell: Cell) -> None:
+        self._cell = cell
+        left, right = cell.left, cell.right
+        self._length = cell.end - left.out
+        self._pure = left.pure() and right is not None and right.pure()
+        # the fade-out of a voiced grain begins before its successor is known
+        related = right is None or left.period or (left.speed == 1 and right.speed == 1)
+        self._power = 0.0 if self._pure else 2.0 if related else 1.0
+
+    def left(self) -> tuple[float, ...]:
+        return self._row(self._cell.left, self._length, 1.0)
+
+    def right(self) -> tuple[float, ...]:
+        right = self._cell.right
+        if right is None:
+            return 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0
+        return self._row(right, self._cell.end - self._cell.begin, 0.0 if self._pure else 1.0)
+
+    def _row(self, grain: Grain, room: float, share: float) -> tuple[float, ...]:
+        reach = np.inf if self._pure else max(min(grain.reach, room), 1e-9)
+        return (grain.out, grain.at, grain.speed, reach, grain.gain * share, self._power, grain.kernel)

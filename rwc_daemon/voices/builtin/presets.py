@@ -1,0 +1,32 @@
+"""The built-in voices: one signal-processing voice, seven settings of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Where the knobs `pitch` and `formant` start from."""
+
+    name: str
+    # what people read
+    pitch: float = 0.0
+    # semitones
+    formant: float = 0.0
+    # semitones
+    fixed_hz: float = 0.0
+    # a pitch that never moves by itself; 0: your own melody
+    whispered: bool = False
+    # noise instead of the vocal folds
+
+
+PRESETS: dict[str, Preset] = {
+    "plain": Preset("Plain: your own voice"),
+    "deep": Preset("Deep", pitch=-4, formant=-2),
+    "bright": Preset("Bright", pitch=4, formant=2),
+    "giant": Preset("Giant", pitch=-8, formant=-5),
+    "tiny": Preset("Tiny", pitch=9, formant=5),
+    "robot": Preset("Robot: one note", fixed_hz=110),
+    "whisper": Preset("Whisper", whispered=True),
+}

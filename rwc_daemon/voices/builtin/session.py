@@ -1,0 +1,71 @@
+"""The memory of one conversion by a built-in voice.
+
+Everything happens at absolute sample numbers: the tracker steps every 2.5 ms of input, a grain is chosen when its turn
+comes. A block only says how far time has come, so its size changes no bit of the output.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rwc_daemon.controls import Controls
+from rwc_daemon.dsp.finite import finite
+from rwc_daemon.dsp.glide import Glide
+from rwc_daemon.dsp.history import History
+from rwc_daemon.plan import Plan
+from rwc_daemon.voices.builtin.grains import Grains, Shift
+from rwc_daemon.voices.builtin.marks import Marks
+from rwc_daemon.voices.builtin.presets import Preset
+from rwc_daemon.voices.builtin.track import LOWEST_HZ, PitchTrack
+
+DELAY_MS = 12.0
+HELD_MS = 250.0  # of input: the oldest mark of the lowest voice, and a period around it
+GLIDE_MS = 20.0  # a knob turned is reached after this
+PITCH_LIMIT, FORMANT_LIMIT = 36.0, 18.0  # semitones, preset and knob together
+
+
+class PitchSession:
+    """A voice made of the grains of yours."""
+
+    def __init__(self, preset: Preset, plan: Plan, controls: Controls, seed: int) -> None:
+        self.delay = round(DELAY_MS * plan.rate / 1000)
+        self._preset = preset
+        self._rate = plan.rate
+        longest = round(plan.rate / LOWEST_HZ)
+        self._x = History(plan.block + round(HELD_MS * plan.rate / 1000))
+        self._track = PitchTrack(plan.rate)
+        self._marks = Marks(plan.rate, cover=self.delay + longest)
+        self._grains = Grains(plan.rate, self.delay, seed)
+        self._next_hop = self._track.hop
+        self._pitch, self._formant = (Glide(round(GLIDE_MS * plan.rate / 1000)) for _ in range(2))
+        self._aim(controls)
+
+    def convert(self, x: np.ndarray, controls: Controls, silent: bool = False) -> np.ndarray:
+        """f32[block] → f32[block]. `silent` needs no care: silence is cheap by itself."""
+        begin = self._x.end
+        self._x.write(finite(x))
+        self._aim(controls)
+        self._live_through(begin, self._x.end)
+        for glide in (self._pitch, self._formant):
+            glide.advance(len(x))
+        return self._grains.render(self._x, begin - self.delay, self._x.end - self.delay).astype(np.float32)
+
+    def _aim(self, controls: Controls) -> None:
+        pitch, formant = self._preset.pitch + controls.pitch, self._preset.formant + controls.formant
+        self._pitch.aim(float(np.clip(pitch, -PITCH_LIMIT, PITCH_LIMIT)))
+        self._formant.aim(float(np.clip(formant, -FORMANT_LIMIT, FORMANT_LIMIT)))
+
+    def _live_through(self, begin: int, end: int) -> None:
+        """All events up to input sample `end`, in the order of their times; the tracker first where they meet."""
+        while min(self._next_hop, self._grains.due) <= end:
+            if self._next_hop <= self._grains.due:
+                self._marks.step(self._x, self._next_hop, self._track.step(self._x, self._next_hop))
+                self._next_hop += self._track.hop
+            else:
+                self._grains.choose(self._marks, self._shift(self._grains.due - begin))
+
+    def _shift(self, ahead: int) -> Shift:
+        """What the knobs ask `ahead` samples after the block's beginning."""
+        pitch = 2.0 ** (self._pitch.at(ahead) / 12)
+        fixed = self._rate / (self._preset.fixed_hz * pitch) if self._preset.fixed_hz else 0.0
+        return Shift(pitch, 2.0 ** (self._formant.at(ahead) / 12), fixed)

@@ -1,0 +1,104 @@
+"""The pitch of a voice while it speaks: one decision every 2.5 ms.
+
+The sound is brought down to about 12 kHz and its last 12.5 ms are compared with what stood one lag earlier: the
+normalised cross-correlation, over all lags at once through the Fourier transform. A candidate is a local maximum. Each
+octave of lag costs a little, because a periodic sound repeats at twice its period as well; being near the last
+period earns more than that, because voices do not jump by octaves from one 2.5 ms to the next.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy import fft
+
+from rwc_daemon.dsp.history import History
+
+LOWEST_HZ, HIGHEST_HZ = 62.0, 900.0
+COARSE_RATE = 12000  # about: the host's rate is divided by a whole number
+HOP_MS = 2.5
+WINDOW_MS = 12.5
+LOW_PASS_HZ = 1800.0
+LOW_PASS_MS = 1.5
+OCTAVE_COST = 0.06
+NEAR_GAIN = 0.12
+NEAR = 0.15  # relative distance that still is the same pitch
+BEGIN_AT, BEGIN_SURELY_AT, END_AT = 0.70, 0.85, 0.5  # correlation
+QUIET_POWER = 3e-8  # -75 dB: nothing to follow
+LOW_SHARE = 0.08  # share of the power in the low band, below which the sound is a hiss
+
+
+def _low_pass(rate: int) -> np.ndarray:
+    n = round(LOW_PASS_MS * rate / 1000) | 1
+    t = np.arange(n) - n // 2
+    taps = np.sinc(2 * LOW_PASS_HZ / rate * t) * np.hanning(n + 2)[1:-1]
+    return taps / taps.sum()
+
+
+class PitchTrack:
+    """Call `step` at every multiple of `hop` samples; it needs the last `reach` samples of the history."""
+
+    def __init__(self, rate: int) -> None:
+        self._factor = max(1, round(rate / COARSE_RATE))
+        self.hop = self._factor * round(HOP_MS * rate / 1000 / self._factor)
+        coarse = rate / self._factor
+        self._shortest = math.floor(coarse / HIGHEST_HZ)
+        self._longest = math.ceil(coarse / LOWEST_HZ)
+        self._window = round(WINDOW_MS * coarse / 1000)
+        self._taps = _low_pass(rate)
+        self.reach = max(self.hop + len(self._taps), self._window * self._factor)
+        self._z = np.zeros(self._window + self._longest)
+        self._fft = fft.next_fast_len(len(self._z), real=True)
+        octaves = np.log2(np.arange(1, self._longest + 1) / self._shortest)
+        self._cost = OCTAVE_COST * np.concatenate(([0.0], octaves))
+        self._period = 0.0  # coarse samples; 0: unvoiced
+        self._hint = 0.0  # what the last hop would have liked to begin with
+
+    def step(self, x: History, now: int) -> float:
+        """The period in samples @host of the sound up to sample `now`, 0 where there is none."""
+        self._take_in(x, now)
+        period, clarity = self._best(x, now)
+        sure = clarity > BEGIN_SURELY_AT or (clarity > BEGIN_AT and self._near(period, self._hint))
+        self._hint = period
+        self._period = period if clarity > END_AT and (self._period or sure) else 0.0
+        return self._period * self._factor
+
+    def _take_in(self, x: History, now: int) -> None:
+        fresh = x.view(now - self.hop - len(self._taps) + self._factor, now)
+        rows = np.lib.stride_tricks.sliding_window_view(fresh, len(self._taps))[:: self._factor]
+        z = (rows * self._taps).sum(axis=1)
+        self._z = np.concatenate((self._z[len(z) :], z))
+
+    def _best(self, x: History, now: int) -> tuple[float, float]:
+        """(period in coarse samples, correlation there); (0, 0) where there is nothing to follow."""
+        z = self._z - self._z.mean()
+        recent = z[-self._window :]
+        low = float(np.square(recent).sum()) / self._window
+        if low < QUIET_POWER:
+            return 0.0, 0.0
+        whole = x.view(now - self._window * self._factor, now)
+        if low < LOW_SHARE * float(np.var(whole)):
+            return 0.0, 0.0
+        n = self._correlation(z, recent)
+        inner = n[1:-1]
+        peaks = 1 + np.flatnonzero((inner > n[:-2]) & (inner >= n[2:]))
+        peaks = peaks[peaks >= self._shortest]
+        if not len(peaks):
+            return 0.0, 0.0
+        near = np.abs(peaks - self._period) < NEAR * self._period
+        best = int(peaks[np.argmax(n[peaks] - self._cost[peaks] + NEAR_GAIN * near)])
+        left, top, right = n[best - 1 : best + 2]
+        return best + 0.5 * float(left - right) / float(left - 2 * top + right - 1e-12), float(top)
+
+    def _correlation(self, z: np.ndarray, recent: np.ndarray) -> np.ndarray:
+        """Normalised, by lag: f64[longest + 1]."""
+        spectra = fft.rfft(z, self._fft) * np.conj(fft.rfft(recent, self._fft))
+        products = fft.irfft(spectra, self._fft)[: self._longest + 1][::-1]
+        sums = np.concatenate(([0.0], np.cumsum(z * z)))
+        energies = (sums[self._window :] - sums[: -self._window])[::-1]
+        return products / np.sqrt(energies[0] * np.maximum(energies, 1e-3 * energies[0]))
+
+    @staticmethod
+    def _near(a: float, b: float) -> bool:
+        return abs(a - b) < NEAR * b

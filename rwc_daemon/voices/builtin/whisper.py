@@ -1,0 +1,100 @@
+"""A whisper: the shape of the spectrum stays, the vocal folds are replaced by noise.
+
+Every 3 ms the spectrum of 12 ms of input is smoothed until its harmonics are gone (its autocorrelation is cut off
+before the first pitch period), given to white noise, and overlapped. Whispering glottises have less below 1 kHz than
+singing ones, so voiced sound loses its low end; sounds that had no pitch keep theirs.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import fft
+
+from rwc_daemon.controls import Controls
+from rwc_daemon.dsp.finite import finite
+from rwc_daemon.dsp.glide import Glide
+from rwc_daemon.dsp.history import History
+from rwc_daemon.plan import Plan
+from rwc_daemon.voices.builtin.presets import Preset
+from rwc_daemon.voices.builtin.track import PitchTrack
+
+STEP_MS = 3.0
+STEPS = 4  # in one window
+SMOOTH_MS = 2.5  # longest lag kept of the autocorrelation …
+SMOOTH_PERIODS = 0.8  # … and never more than this share of a pitch period
+DARK_HZ = 900.0  # below this voiced sound is turned down
+GLIDE_MS = 20.0
+FORMANT_LIMIT = 18.0
+
+
+class WhisperSession:
+    """Delay: one window, 12 ms."""
+
+    def __init__(self, preset: Preset, plan: Plan, controls: Controls, seed: int) -> None:
+        self._preset = preset
+        self._step = round(STEP_MS * plan.rate / 1000)
+        self._n = STEPS * self._step
+        self.delay = self._n
+        self._fft = fft.next_fast_len(2 * self._n, real=True)
+        self._window = np.sin(np.pi * (np.arange(self._n) + 0.5) / self._n)
+        self._x = History(plan.block + self._n + round(0.1 * plan.rate))
+        self._y = np.zeros(self._n + plan.block + self._step)
+        self._track = PitchTrack(plan.rate)
+        self._period = 0.0
+        self._next_hop, self._next_frame = self._track.hop, self._step
+        self._rng = np.random.default_rng(seed)
+        self._formant = Glide(round(GLIDE_MS * plan.rate / 1000))
+        self._lags = np.arange(self._fft // 2 + 1)
+        self._longest_lag = SMOOTH_MS * plan.rate / 1000
+        hz = np.arange(self._fft // 2 + 1) * plan.rate / self._fft
+        self._bins = np.arange(len(hz), dtype=np.float64)
+        self._bright = hz / np.hypot(hz, DARK_HZ)
+        self._voiced = 0.0
+        self._aim(controls)
+
+    def convert(self, x: np.ndarray, controls: Controls, silent: bool = False) -> np.ndarray:
+        """f32[block] → f32[block]. `silent` needs no care: silence is cheap by itself."""
+        begin = self._x.end
+        self._x.write(finite(x))
+        self._aim(controls)
+        while min(self._next_hop, self._next_frame) <= self._x.end:
+            if self._next_hop <= self._next_frame:
+                self._period = self._track.step(self._x, self._next_hop)
+                self._next_hop += self._track.hop
+            else:
+                self._frame(begin)
+        self._formant.advance(len(x))
+        y = self._y[: len(x)].astype(np.float32)
+        self._y = np.concatenate((self._y[len(x) :], np.zeros(len(x))))
+        return y
+
+    def _aim(self, controls: Controls) -> None:
+        formant = self._preset.formant + controls.formant
+        self._formant.aim(float(np.clip(formant, -FORMANT_LIMIT, FORMANT_LIMIT)))
+
+    def _frame(self, begin: int) -> None:
+        """The window that ends at sample `_next_frame`, into the output."""
+        stop = self._next_frame
+        self._next_frame += self._step
+        sound = self._x.view(stop - self._n, stop) * self._window
+        noise = self._rng.standard_normal(self._n)
+        power = float(np.dot(sound, sound))
+        if power < 1e-12 * self._n:
+            return
+        # output sample stop - n is due at input sample stop: it is the one `delay` before
+        at = stop - begin
+        self._y[at : at + self._n] += self._spoken(sound, noise, 2.0 ** (self._formant.at(at) / 12)) * self._window
+
+    def _spoken(self, sound: np.ndarray, noise: np.ndarray, formant: float) -> np.ndarray:
+        """`noise` with the smooth spectrum of `sound`; f64[n]."""
+        spectrum = fft.rfft(sound, self._fft)
+        lag = min(self._longest_lag, SMOOTH_PERIODS * self._period) if self._period else self._longest_lag
+        taper = np.where(self._lags < lag, np.cos(0.5 * np.pi * np.minimum(self._lags / lag, 1)) ** 2, 0)
+        correlation = fft.irfft(np.square(np.abs(spectrum)), self._fft)[: len(taper)] * taper
+        smooth = fft.rfft(np.concatenate((correlation, correlation[-2:0:-1])), self._fft).real
+        shape = np.sqrt(np.maximum(smooth, 0) * (2.0 / (STEPS * self._n)))
+        if formant != 1:
+            shape = np.interp(self._bins / formant, self._bins, shape) / np.sqrt(formant)
+        self._voiced += 0.5 * (bool(self._period) - self._voiced)
+        shape = shape * (1 - self._voiced + self._voiced * self._bright)
+        return fft.irfft(fft.rfft(noise, self._fft) * shape, self._fft)[: self._n]
