@@ -21,7 +21,8 @@ from rwc_daemon.voices.f0.mel import BANDS, FFT, LogMel, slaney
 
 BINS = 360
 LOWEST_HZ, HIGHEST_HZ = 32.7, 1975.5  # of the first and the last bin
-AROUND = 4
+AROUND = 4  # bins on each side of the greatest over which the pitch is averaged
+GROUPS = 4  # of channels that the first norm treats together
 THRESHOLD = 0.006
 LEFT = (FFT - HOP_16K) // 2  # samples of padding
 
@@ -101,7 +102,7 @@ class Fcpe(nn.Module):
         super().__init__()
         C = hidden
         self.input_stack = nn.Sequential(
-            *(nn.Conv1d(BANDS, C, 3, padding=1), nn.GroupNorm(4, C)),
+            *(nn.Conv1d(BANDS, C, 3, padding=1), nn.GroupNorm(GROUPS, C)),
             *(nn.LeakyReLU(), nn.Conv1d(C, C, 3, padding=1)),
         )
         self.net = Layers(C, layers)
@@ -112,10 +113,12 @@ class Fcpe(nn.Module):
 
     @classmethod
     def load(cls, path: Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Fcpe:
-        """From safetensors; `dtype` is what the layers between the norms at both ends run in. Raises BadModel."""
+        """From safetensors, which say how large the net is; `dtype` is what the conformers run in. Raises BadModel."""
+        state = weights.read(path)
+        hidden, layers = weights.size(state, "norm.weight", 0), weights.count(state, "net.encoder_layers.")
         with torch.device("meta"):
-            net = cls()
-        return net.fill(weights.read(path)).to_precision(dtype).to(device)
+            net = cls(hidden, layers) if hidden and hidden % GROUPS == 0 else cls()
+        return net.fill(state).to_precision(dtype).to(device)
 
     def fill(self, state: Mapping[str, Tensor]) -> Fcpe:
         """Takes a published state dict; itself, ready."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -174,10 +175,11 @@ class Rmvpe(nn.Module):
 
     @classmethod
     def load(cls, path: Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Rmvpe:
-        """From safetensors; `dtype` is what the convolutions run in. Raises BadModel."""
+        """From safetensors, which say how large it is; `dtype` is what the convolutions run in. Raises BadModel."""
+        state = weights.read(path)
         with torch.device("meta"):
-            net = cls()
-        return net.fill(weights.read(path)).to_precision(dtype).to(device)
+            net = cls(**_sizes(state))
+        return net.fill(state).to_precision(dtype).to(device)
 
     def fill(self, state: Mapping[str, Tensor]) -> Rmvpe:
         """Takes a published state dict and folds the batch norms away; itself, ready."""
@@ -240,6 +242,17 @@ def decode(salience: Tensor, threshold: float = THRESHOLD) -> Tensor:
     cents = (weight * (CENTS_PER_BIN * (near - AROUND) + FIRST_CENTS)).sum(1) / weight.sum(1)
     voiced = salience.amax(dim=1) > threshold
     return torch.where(voiced, 10 * 2 ** (cents / 1200), 0)
+
+
+def _sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """What the constructor wants to know; nothing where the file is another net, which `fill` then says."""
+    found = {
+        "n_blocks": weights.count(state, "unet.encoder.layers.0.conv."),
+        "en_de_layers": weights.count(state, "unet.encoder.layers."),
+        "inter_layers": weights.count(state, "unet.intermediate.layers."),
+        "en_out_channels": weights.size(state, "cnn.weight", 1),
+    }
+    return found if all(found.values()) else {}
 
 
 def _fold(layers: nn.Sequential) -> None:

@@ -42,12 +42,18 @@ def median(f0_hz: np.ndarray, width: int = 3) -> np.ndarray:
 
 
 def smooth(f0_hz: np.ndarray, width: int = 5) -> np.ndarray:
-    """Mean of the log pitch over `width` (odd) frames, over voiced neighbours only: voicing stays as it is."""
+    """Mean of the log pitch over `width` (odd) frames: voicing stays as it is.
+
+    Neighbours count in pairs, both voiced, so that the ends of a glide are not pulled inwards.
+    """
     assert width % 2, width
-    voiced = f0_hz > 0
-    log = np.log(np.where(voiced, f0_hz, 1.0))
-    ones = np.ones(width)
-    half = width // 2
-    total = np.convolve(np.pad(log * voiced, half), ones, "valid")
-    count = np.convolve(np.pad(voiced.astype(float), half), ones, "valid")
-    return np.where(voiced, np.exp(total / np.maximum(count, 1)), 0).astype(f0_hz.dtype)
+    half, n = width // 2, len(f0_hz)
+    voiced = np.pad(f0_hz > 0, half)
+    log = np.log(np.where(voiced, np.pad(f0_hz, half), 1))
+    total, count = log[half : half + n].copy(), np.ones(n)
+    for d in range(1, half + 1):
+        before, after = slice(half - d, half - d + n), slice(half + d, half + d + n)
+        pair = voiced[before] & voiced[after]
+        total += pair * (log[before] + log[after])
+        count += 2 * pair
+    return np.where(f0_hz > 0, np.exp(total / count), 0).astype(f0_hz.dtype)

@@ -22,6 +22,16 @@ def read(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
+def count(state: Mapping[str, Tensor], prefix: str) -> int:
+    """How many numbered parts stand under `prefix`."""
+    return len({key[len(prefix) :].split(".")[0] for key in state if key.startswith(prefix)})
+
+
+def size(state: Mapping[str, Tensor], key: str, axis: int) -> int:
+    """The length of one axis of one tensor; 0 where there is none."""
+    return state[key].shape[axis] if key in state and state[key].ndim > axis else 0
+
+
 def fill(net: nn.Module, state: Mapping[str, Tensor], name: str, spare: Collection[str] = ()) -> None:
     """Puts `state` into `net`. Every key must be there with its shape; of others only `spare` may be.
 
