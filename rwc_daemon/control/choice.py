@@ -30,7 +30,7 @@ class Choice:
         # what the user asked for last (or what took its place)
         self.playing = ""
         # the last one that the engine confirmed; kept over an engine's death
-        self.loading = ""
+        self.loading = self.wanted
         # asked for and not yet confirmed
         self._first = first
         self._good: list[str] = []

@@ -34,10 +34,10 @@ def event(log: logging.Logger, kind: str, text: str, level: int = logging.INFO, 
     log.log(level, "%s", text, extra={"message_id": kind, "details": details})
 
 
-def set_up(level: str) -> None:
-    """The root logger of this process. `level`: debug, info, warning or error."""
+def set_up(level: str, plain: bool = False) -> None:
+    """The root logger of this process. `level`: debug, info, warning or error. `plain`: for a terminal, always."""
     root = logging.getLogger()
-    root.handlers = [_handler()]
+    root.handlers = [_terminal() if plain or not _stderr_is_journal() else _journal()]
     root.handlers[0].addFilter(Burst())
     root.setLevel(level.upper())
 
@@ -90,11 +90,13 @@ class PrefixFormatter(logging.Formatter):
         return "\n".join(prefix + line for line in super().format(record).splitlines())
 
 
-def _handler() -> logging.Handler:
-    if not _stderr_is_journal():
-        handler: logging.Handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
-        return handler
+def _terminal() -> logging.Handler:
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    return handler
+
+
+def _journal() -> logging.Handler:
     send = _journal_send()
     if send is not None:
         return JournalHandler(send)

@@ -1,0 +1,109 @@
+"""rwc-daemon: starts in order, stops in reverse, on one page.
+
+Exit status: 0 asked to stop · 1 no session bus, or it was lost · 2 wrong usage or settings · 3 another daemon runs.
+Without an audio server it runs on, says so, and waits for one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rwc_daemon.audio.client import AudioClient
+from rwc_daemon.audio.listeners import Listeners
+from rwc_daemon.audio.microphone import Microphone
+from rwc_daemon.audio.routing import Router
+from rwc_daemon.control.core import Core
+from rwc_daemon.control.life import Audio
+from rwc_daemon.errors import BadSettings, RwcError
+from rwc_daemon.faces.dbus import DbusFace
+from rwc_daemon.host import journal, paths
+from rwc_daemon.host.notify import Notifier
+from rwc_daemon.link.ring import Link
+from rwc_daemon.settings import Settings, read
+
+log = logging.getLogger("rwc_daemon")
+
+STOPPED, FAILED, WRONG_SETTINGS = 0, 1, 2
+READY_S = 5.0  # systemd is told READY without RWC Mic after this: the status says what is missing
+CLOSE_S = 8.0  # then this process ends whatever still holds it (libjack's close can hang)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        settings = read(options.config or paths.config_file(), os.environ, must_exist=options.config is not None)
+        journal.set_up(settings.logging.level, plain=options.foreground)
+        status = asyncio.run(serve(settings))
+    except BadSettings as error:
+        return _refuse(error, WRONG_SETTINGS)
+    except RwcError as error:
+        return _refuse(error, error.exit_status)
+    logging.shutdown()
+    sys.stderr.flush()
+    os._exit(status)  # threads that an audio server holds must not hold the end of the process
+
+
+async def serve(settings: Settings) -> int:
+    """The daemon's life; answers with the exit status. Raises NoSessionBus, AlreadyRunning."""
+    notifier = Notifier()
+    link = Link.create()
+    core = Core(settings, link, _audio(link, settings), paths.data_dir(), paths.state_dir(), notifier)
+    face = await DbusFace.open(core)
+    await core.start()
+    log.info("rwc-daemon %s runs, process %d", core.status.version, os.getpid())
+    status = await _until_told(core, face, notifier)
+    log.info("rwc-daemon stops")
+    notifier.stopping()
+    asyncio.get_running_loop().call_later(CLOSE_S, os._exit, FAILED)
+    await core.stop()
+    face.close()
+    link.close()
+    return status
+
+
+def _audio(link: Link, settings: Settings) -> Audio:
+    client = AudioClient(link, settings.audio.client_name)
+    return Audio(client, Microphone(), Router(), Listeners())
+
+
+async def _until_told(core: Core, face: DbusFace, notifier: Notifier) -> int:
+    """Waits for a signal, `Quit`, or the loss of the bus; says READY meanwhile."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, core.quit)
+    told, lost = loop.create_task(core.ended.wait()), loop.create_task(face.lost())
+    ready = loop.create_task(_say_ready(core, notifier))
+    await asyncio.wait((told, lost), return_when=asyncio.FIRST_COMPLETED)
+    ready.cancel()
+    return STOPPED if told.done() else FAILED
+
+
+async def _say_ready(core: Core, notifier: Notifier) -> None:
+    try:
+        await asyncio.wait_for(core.microphone_there.wait(), READY_S)
+    except TimeoutError:
+        log.warning("RWC Mic is not there yet: %s", core.faults.shown.message or "waiting for the audio server")
+    notifier.ready(core.line())
+
+
+def _refuse(error: RwcError, status: int) -> int:
+    print(f"rwc-daemon: {error}", file=sys.stderr)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="rwc-daemon", description="The microphone whose voice is converted live.")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="settings file instead of the user's config.toml")
+    parser.add_argument("--foreground", action="store_true", help="log plain lines to the terminal")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,394 @@
+"""The one owner of truth. Faces ask and tell here; audio and engine answer here; nobody else decides.
+
+    faces ── calls ──▶ Core ──▶ Life (client, microphone, links, listeners)
+          ◀── events ──     ──▶ Voicing (choice of voice, supervisor, engine)
+                            ──▶ Hold (latency) · Faults · Jobs · Saver
+
+Everything runs in the event loop's thread; what may block goes to a thread and comes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Protocol
+
+from rwc_daemon.control.choice import Choice
+from rwc_daemon.control.faults import Fault, Faults
+from rwc_daemon.control.figures import Figures
+from rwc_daemon.control.hold import Hold
+from rwc_daemon.control.jobs import Jobs
+from rwc_daemon.control.life import Audio, Life
+from rwc_daemon.control.memory import Memory
+from rwc_daemon.control.saving import Saver
+from rwc_daemon.control.shelving import Shelving
+from rwc_daemon.control.state import MODES, StateFile
+from rwc_daemon.control.supervisor import Supervisor
+from rwc_daemon.control.voicing import Voicing
+from rwc_daemon.controls import Controls, changed
+from rwc_daemon.errors import OutOfRange
+from rwc_daemon.host.journal import MODE, event
+from rwc_daemon.host.notify import Notifier
+from rwc_daemon.link.ring import Link
+from rwc_daemon.messages import Beat, Configure, Planned, VoiceOn
+from rwc_daemon.settings import Settings
+from rwc_daemon.voices.builtin.voice import BUILTIN
+from rwc_daemon.voices.shelf import Shelf
+
+log = logging.getLogger(__name__)
+
+TICK_S = 1.0
+IDLE_TICK_S = 2.0
+LEVELS_S = 0.05
+REHEARSAL_S = 4.0
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is shown; the controls stand beside it."""
+
+    mode: str
+    # "convert", "mute" or "bypass"
+    input: str
+    # node name chosen, or "default"
+    voice: str
+    # id of the one that converts
+    loading: str
+    # id of the one to come, or empty
+    microphone: str
+    # "loopback", "null-sink", "jack-source", "ports" or empty
+    state: str
+    # "starting", "idle", "live" or "degraded"
+    device: str
+    latency_ms: float
+    load: float
+    # compute time over audio time
+    listeners: int
+    xruns: int
+    underruns: int
+    version: str
+
+
+class Face(Protocol):
+    """Who shows the core to others."""
+
+    def changed(self) -> None:
+        """`status` or `controls` may be different now."""
+
+    def fault(self, fault: Fault) -> None: ...
+
+    def job_progress(self, job: int, fraction: float) -> None: ...
+
+    def job_done(self, job: int, ok: bool, result: str) -> None: ...
+
+    def levels(self, in_db: float, out_db: float) -> None: ...
+
+
+class Core:
+    """Made without side effects but the shared memory; `start` and `stop` once each."""
+
+    def __init__(
+        self, settings: Settings, link: Link, audio: Audio, data_dir: Path, state_dir: Path, notifier: Notifier
+    ) -> None:
+        self._settings, self._link, self._notifier = settings, link, notifier
+        self._faces: list[Face] = []
+        self._file = StateFile(state_dir / "state.json")
+        self._saved, self._damage = self._file.load()
+        self._version = _version()
+        self.controls: Controls = self._saved.controls
+        self._mode = self._first_mode()
+        self._input = self._saved.input
+        self.faults = Faults(self._tell_fault)
+        self.jobs = Jobs(self)
+        self.figures = Figures(link, audio.client)
+        self.life = Life(audio, settings.audio.listen == "always", self.faults, self)
+        self._hold = Hold(link, audio.client, self.figures, settings.audio.slack_ms)
+        self.shelf = Shelf(data_dir)
+        self._memory = Memory(self.shelf.store, self._saved.common, settings.state.remember_per_voice)
+        choice = Choice(self._saved.voice, settings.voice.first)
+        self.voicing = Voicing(self.shelf, choice, self.faults, self, settings.engine.keep_warm_s)
+        self.voicing.supervisor = Supervisor(
+            link,
+            data_dir,
+            settings.engine.device,
+            self.voicing.on_up,
+            self.voicing.on_message,
+            self.voicing.on_death,
+        )
+        self.shelving = Shelving(self.shelf, self.jobs, choice)
+        self._saver = Saver(self._picture, self.faults)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._level_task: asyncio.Task[None] | None = None
+        self._rehearsed_s = 0.0
+        self.microphone_there = asyncio.Event()
+        self.ended = asyncio.Event()
+        # somebody said Quit
+
+    # ---- start and stop ----
+
+    async def start(self) -> None:
+        if self._damage:
+            self.faults.happened("BadState", self._damage)
+        self.voicing.supervisor.start()
+        await self.life.restore_input(self._input)
+        self.life.start()
+        self._tasks.append(asyncio.get_running_loop().create_task(self._ticks(), name="ticks"))
+
+    async def stop(self) -> None:
+        self.watch_levels(False)
+        for task in self._tasks:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        await self.jobs.stop()
+        await self.life.stop()
+        await self.voicing.supervisor.stop()
+        await self._saver.stop()
+
+    def attach(self, face: Face) -> None:
+        self._faces.append(face)
+
+    # ---- asked by faces; what is refused has changed nothing ----
+
+    @property
+    def status(self) -> Status:
+        choice, counters = self.voicing.choice, self.figures.counters
+        return Status(
+            mode=self._mode,
+            input=self._input,
+            voice=choice.playing,
+            loading=choice.loading,
+            microphone=self.life.tier,
+            state=self._state(),
+            device=self.voicing.device,
+            latency_ms=self.figures.latency.total_ms,
+            load=self.figures.beat.load,
+            listeners=self.life.listeners,
+            xruns=counters.xruns,
+            underruns=counters.underruns,
+            version=self._version,
+        )
+
+    def set_controls(self, wanted: Mapping[str, Any]) -> None:
+        """All of them or none; raises NoSuchControl or OutOfRange."""
+        self._turn_to(changed(self.controls, wanted))
+
+    def reset_controls(self) -> None:
+        self._turn_to(Controls())
+
+    def set_mode(self, mode: str) -> None:
+        """`bypass` plays the bare voice: nothing but this call sets it."""
+        if mode not in MODES:
+            raise OutOfRange(f"mode is one of {', '.join(MODES)}; not '{mode[:60]}'")
+        if mode == self._mode:
+            return
+        event(log, MODE, f"mode {mode}", logging.WARNING if mode == "bypass" else logging.INFO, RWC_MODE=mode)
+        self._mode = mode
+        self._apply_mode()
+        self.save()
+        self.changed()
+
+    async def set_input(self, name: str) -> None:
+        """Raises NoSuchInput."""
+        await self.life.choose_input(name)
+        if self.life.transient(name):
+            return
+        self._input = name
+        self.save()
+        self.changed()
+
+    def statistics(self) -> dict[str, Any]:
+        if self.life.engaged:
+            self.figures.read()
+        supervisor, fault = self.voicing.supervisor, self.faults.shown
+        return {
+            **self.figures.statistics(),
+            "engine_pid": supervisor.pid,
+            "engine_restarts": supervisor.restarts,
+            "input_node": self.life.input,
+            "fault_code": fault.code,
+            "fault_message": fault.message,
+            "capturing": self.life.capturing,
+        }
+
+    def watch_levels(self, on: bool) -> None:
+        if on == (self._level_task is not None):
+            return
+        self.voicing.watch(on)
+        if self._level_task is not None:
+            self._level_task.cancel()
+            self._level_task = None
+        if on:
+            self._level_task = asyncio.get_running_loop().create_task(self._watch(), name="levels")
+
+    def line(self) -> str:
+        """The state in a few words."""
+        status, fault = self.status, self.faults.shown
+        text = f"{status.state}: {status.voice or 'no voice yet'}, {status.latency_ms:.0f} ms, mode {status.mode}"
+        return f"{text}; {fault.message}" if fault.message else text
+
+    def quit(self) -> None:
+        self.ended.set()
+
+    def trouble(self) -> str:
+        """Why systemd should replace this process, or nothing. An engine or a server that is being waited for is
+        no reason: starting this process again would not bring it sooner."""
+        if self.voicing.supervisor.broken:
+            return "nobody watches the engine"
+        return self.life.trouble()
+
+    # ---- told by Life ----
+
+    def graph_changed(self, rate: int, quantum: int) -> None:
+        self.voicing.configure(Configure(rate, quantum, self._settings.audio.slack_ms))
+
+    def graph_left(self) -> None:
+        self.voicing.rest()
+
+    # ---- told by Voicing ----
+
+    def voice_on(self, voice: VoiceOn) -> None:
+        stored = voice.voice if voice.voice not in BUILTIN else ""
+        self._turn_to(self._memory.turn_to(stored, self.controls))
+        self._hold.speaks(voice.voice)
+        self._rehearse()
+        self.save()
+
+    def planned(self, planned: Planned, voice: str) -> None:
+        self._hold.plan(planned, voice)
+        self._apply_mode()
+        if self.life.rehearsing:
+            self.life.rehearsing = False
+            self.life.poke()
+
+    def unplanned(self) -> None:
+        self._hold.drop()
+
+    def beat(self, beat: Beat) -> None:
+        self.figures.beats(beat)
+
+    # ---- told by both, by Jobs and Faults ----
+
+    def changed(self) -> None:
+        if self.life.tier:
+            self.microphone_there.set()
+        for face in self._faces:
+            face.changed()
+
+    def save(self) -> None:
+        self._saver.changed()
+
+    def job_progress(self, job: int, fraction: float) -> None:
+        for face in self._faces:
+            face.job_progress(job, fraction)
+
+    def job_done(self, job: int, ok: bool, result: str) -> None:
+        for face in self._faces:
+            face.job_done(job, ok, result)
+
+    def _tell_fault(self, fault: Fault) -> None:
+        for face in self._faces:
+            face.fault(fault)
+
+    # ---- inside ----
+
+    def _first_mode(self) -> str:
+        if self._saved.mode == "bypass" and not self._settings.privacy.pin_bypass:
+            return "convert"
+        return self._saved.mode
+
+    def _apply_mode(self) -> None:
+        """Converting is begun only when there is a plan for it; a fresh link is mute."""
+        if self._mode != "convert" or self._hold.planned is not None:
+            self._link.set_mode(self._mode)
+
+    def _turn_to(self, controls: Controls) -> None:
+        if controls == self.controls:
+            return
+        self.controls = controls
+        self.voicing.send_controls()
+        self.save()
+        self.changed()
+
+    def _state(self) -> str:
+        if self.faults:
+            return "degraded"
+        if not self.life.tier or not (self.voicing.converts or self.voicing.cooled):
+            return "starting"
+        if not self.life.engaged:
+            return "idle"
+        return "live" if self._hold.planned else "starting"
+
+    def _picture(self) -> Any:
+        """What to write, taken now; written later, in a thread."""
+        controls = self.controls
+        saved = replace(
+            self._saved,
+            voice=self.voicing.choice.wanted,
+            input=self._input,
+            mode=self._mode if self._mode != "bypass" or self._settings.privacy.pin_bypass else "convert",
+            controls=controls,
+        )
+
+        def write() -> None:
+            self._memory.keep(controls)
+            self._file.save(replace(saved, common=self._memory.common))
+
+        return write
+
+    def _rehearse(self) -> None:
+        """With nobody listening, the graph is entered for a moment, without links: the latency is known and the
+        voice has its memory laid out before the first listener comes."""
+        if not self.life.engaged:
+            self.life.rehearsing, self._rehearsed_s = True, 0.0
+            self.life.poke()
+
+    async def _ticks(self) -> None:
+        loop = asyncio.get_running_loop()
+        last = loop.time()
+        while True:
+            await asyncio.sleep(TICK_S if self.life.engaged else IDLE_TICK_S)
+            now = loop.time()
+            await self._tick(now - last)
+            last = now
+
+    async def _tick(self, elapsed_s: float) -> None:
+        await self.voicing.tick(elapsed_s)
+        if self.life.engaged:
+            before = self.figures.read()
+            if self._level_task is None:
+                self.figures.read_levels()
+            self._hold.look(elapsed_s, before, self.controls.gate_db)
+            self._hold.report()
+        self._rehearsed_s += elapsed_s
+        if self.life.rehearsing and self._rehearsed_s > REHEARSAL_S:
+            self.life.rehearsing = False
+        self._pulse()
+        self.changed()
+
+    def _pulse(self) -> None:
+        trouble = self.trouble()
+        if trouble:
+            log.error("no sign of life is given to systemd: %s", trouble)
+            return
+        self._notifier.alive()
+        self._notifier.status(self.line())
+
+    async def _watch(self) -> None:
+        while True:
+            levels = self.figures.read_levels()
+            for face in self._faces:
+                face.levels(levels.in_db, levels.out_db)
+            await asyncio.sleep(LEVELS_S)
+
+
+def _version() -> str:
+    try:
+        return version("rwc-daemon")
+    except PackageNotFoundError:
+        return "0.1.0"  # run from a checkout

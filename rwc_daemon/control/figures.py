@@ -1,0 +1,114 @@
+"""Numbers for people: latency by its parts, counters, levels, loads, gathered from callback, engine and plan."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from dataclasses import dataclass
+
+from rwc_daemon.audio.client import AudioClient
+from rwc_daemon.link.ring import Counters, Link
+from rwc_daemon.messages import Beat, Planned
+from rwc_daemon.plan import Latency, Plan
+
+FLOOR_DB = -120.0
+NO_BEAT = Beat(
+    blocks=0, load=0.0, compute_p50_ms=0.0, compute_p95_ms=0.0, compute_max_ms=0.0, skipped=0, resident_mb=0.0
+)
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Peaks since the look before, dB full scale."""
+
+    in_db: float = FLOOR_DB
+    out_db: float = FLOOR_DB
+
+
+class Figures:
+    """The newest of everything; `read` asks the callback, the rest is told."""
+
+    def __init__(self, link: Link, client: AudioClient) -> None:
+        self._link, self._client = link, client
+        self._born_s = time.monotonic()
+        self._skipped = 0
+        self.counters: Counters = link.counters()
+        self.levels = Levels()
+        self.beat = NO_BEAT
+        self.latency = Latency()
+        self._block = 0
+
+    def read(self) -> Counters:
+        """Looks at the callback's counters; answers with the ones of the look before."""
+        before, self.counters = self.counters, self._link.counters()
+        return before
+
+    def read_levels(self) -> Levels:
+        heard, played = self._link.peaks()
+        self.levels = Levels(_db(heard), _db(played))
+        return self.levels
+
+    def beats(self, beat: Beat) -> None:
+        self.beat = beat
+        self._skipped += beat.skipped
+
+    def engine_gone(self) -> None:
+        self.beat = NO_BEAT
+
+    def plans(self, planned: Planned, slack: int) -> None:
+        """`slack`: samples kept ready in fact, which may be more than the engine planned."""
+        plan = Plan(planned.rate, planned.quantum, planned.block, slack)
+        before_ms, after_ms = self.latency.input_ms, self.latency.output_ms
+        if self._client.is_open:
+            before_ms, after_ms = self._client.input_latency_ms(), self._client.output_latency_ms()
+        self.latency = Latency.of(plan, planned.delay, before_ms, after_ms)
+        self._block = planned.block
+
+    def statistics(self) -> dict[str, float | int | str]:
+        """Every figure, its unit in its name."""
+        now, beat = self.counters, self.beat
+        return {
+            **{name: getattr(now, name) for name in _COUNTED},
+            "skipped_samples": max(self._skipped, now.skipped_samples),
+            "level_in_db": self.levels.in_db,
+            "level_out_db": self.levels.out_db,
+            "rate_hz": now.rate,
+            "quantum_samples": now.quantum,
+            "block_samples": self._block,
+            **self._latency(),
+            "compute_p50_ms": beat.compute_p50_ms,
+            "compute_p95_ms": beat.compute_p95_ms,
+            "compute_max_ms": beat.compute_max_ms,
+            "load_ratio": beat.load,
+            "engine_resident_mb": beat.resident_mb,
+            "pitch_in_hz": beat.pitch_in_hz,
+            "pitch_out_hz": beat.pitch_out_hz,
+            "uptime_s": time.monotonic() - self._born_s,
+            "scheduling": self._client.policy(),
+            "server": self._client.server,
+            "daemon_pid": os.getpid(),
+        }
+
+    def _latency(self) -> dict[str, float]:
+        parts = ("input_ms", "block_ms", "voice_ms", "slack_ms", "output_ms", "total_ms")
+        return {f"latency_{name}": getattr(self.latency, name) for name in parts}
+
+
+_COUNTED = (
+    "cycles",
+    "missed_cycles",
+    "late_cycles",
+    "xruns",
+    "underruns",
+    "overruns",
+    "retargets",
+    "silence_samples",
+    "callback_p50_us",
+    "callback_p999_us",
+    "callback_max_us",
+)
+
+
+def _db(magnitude: float) -> float:
+    return max(FLOOR_DB, 20 * math.log10(magnitude)) if magnitude > 0 else FLOOR_DB

@@ -1,0 +1,59 @@
+"""Voices on the shelf: listed, brought in, removed. What reads or writes much runs in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rwc_daemon.control.choice import Choice
+from rwc_daemon.control.jobs import Jobs, Progress
+from rwc_daemon.errors import BadModel, Busy, OutOfRange, Unsupported
+from rwc_daemon.voices.base import VoiceInfo
+from rwc_daemon.voices.shelf import Shelf
+
+LONGEST_NAME = 100
+OPTIONS = ("name",)
+
+
+class Shelving:
+    """The shelf for faces."""
+
+    def __init__(self, shelf: Shelf, jobs: Jobs, choice: Choice) -> None:
+        self._shelf, self._jobs, self._choice = shelf, jobs, choice
+
+    async def list(self) -> list[VoiceInfo]:
+        return await asyncio.to_thread(self._shelf.list)
+
+    def bring_in(self, path: str, options: Mapping[str, Any]) -> int:
+        """A job; its result is the ids of the new voices. `options`: `name`. Raises OutOfRange, BadModel, Busy."""
+        name = _name_of(options)
+        if not path.startswith("/") or "\0" in path:
+            raise BadModel(f"'{path[:200]}' is not a whole path: begin it with /")
+
+        def work(progress: Progress, cancelled: Any) -> str:
+            cards = self._shelf.store.bring_in([Path(path)], name=name, progress=progress, cancelled=cancelled)
+            return " ".join(card.id for card in cards)
+
+        return self._jobs.start(work)
+
+    async def remove(self, wanted: str) -> None:
+        """Raises NoSuchVoice; Busy for the voice in use, Unsupported for a built-in one."""
+        info = await asyncio.to_thread(self._shelf.find, wanted)
+        if info.kind == "builtin":
+            raise Unsupported(f"'{info.id}' is built in and cannot be removed")
+        if info.id in (self._choice.playing, self._choice.loading, self._choice.wanted):
+            raise Busy(f"'{info.id}' is in use: switch to another voice first, for instance 'rwcctl use deep'")
+        await asyncio.to_thread(self._shelf.store.remove, info.id)
+        self._choice.forget(info.id)
+
+
+def _name_of(options: Mapping[str, Any]) -> str | None:
+    unknown = [key for key in options if key not in OPTIONS]
+    if unknown:
+        raise OutOfRange(f"no import option '{unknown[0][:60]}'; known: {', '.join(OPTIONS)}")
+    name = options.get("name")
+    if name is None or (isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and name.isprintable()):
+        return name
+    raise OutOfRange(f"the option 'name' is a text of 1 to {LONGEST_NAME} printable characters")

@@ -1,0 +1,188 @@
+"""`org.rwc.Daemon1` on the session bus: translates calls to the core, and the core's events to signals.
+
+dbus-next is used at the level of messages: its service objects would send tracebacks to callers. Every call is answered
+from the tables of `dbus_types`; an error of ours goes out as `org.rwc.Error.<code>`, anything else as
+`org.rwc.Error.Failed` with a plain sentence, its traceback in the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Any
+
+from dbus_next import Message, MessageFlag, MessageType, NameFlag, RequestNameReply, Variant
+from dbus_next.aio import MessageBus
+
+from rwc_daemon.control.core import Core
+from rwc_daemon.control.faults import Fault
+from rwc_daemon.errors import DBUS_PREFIX, AlreadyRunning, RwcError
+from rwc_daemon.faces.dbus_calls import Calls, Refused, properties_of
+from rwc_daemon.faces.dbus_client import BUS, BUS_PATH, PROPERTIES_INTERFACE, close_bus, open_bus
+from rwc_daemon.faces.dbus_types import INTERFACE, NAME, PATH, PROPERTIES, SIGNALS, WRITABLE
+
+log = logging.getLogger(__name__)
+
+FIGURES_S = 0.1  # figures are told at most so often
+AT_ONCE = (*WRITABLE, "Voice", "Loading", "State", "Microphone", "Listeners")
+LONGEST_MESSAGE = 600
+
+
+class DbusFace:
+    """One connection, one name, one object."""
+
+    def __init__(self, bus: MessageBus, core: Core) -> None:
+        self._bus, self._core = bus, core
+        self._calls = Calls(core, self._watch)
+        self._answers: set[asyncio.Task[None]] = set()
+        self._told = properties_of(core)
+        self._timer: asyncio.TimerHandle | None = None
+        self._watchers: set[str] = set()
+
+    @classmethod
+    async def open(cls, core: Core, address: str | None = None) -> DbusFace:
+        """Takes the name; raises NoSessionBus, or AlreadyRunning where another daemon has it."""
+        face = cls(await open_bus(address), core)
+        face._bus.add_message_handler(face._on_message)
+        answer = await face._bus.request_name(NAME, NameFlag.DO_NOT_QUEUE)
+        if answer is not RequestNameReply.PRIMARY_OWNER:
+            close_bus(face._bus)
+            raise AlreadyRunning("another rwc-daemon runs in this session: 'rwcctl status' shows it")
+        core.attach(face)
+        return face
+
+    async def lost(self) -> None:
+        """Returns when the bus is gone."""
+        try:
+            await self._bus.wait_for_disconnect()
+        except (OSError, EOFError) as why:
+            log.error("the session bus is gone: %s", why)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        close_bus(self._bus)
+
+    # ---- told by the core ----
+
+    def changed(self) -> None:
+        """What a user set is told at once, figures at most ten times a second."""
+        if self._timer is not None and self._timer.when() <= asyncio.get_running_loop().time():
+            return
+        now = properties_of(self._core)
+        if any(now[name] != self._told[name] for name in AT_ONCE):
+            self._tell_after(0.0)
+        elif self._timer is None and now != self._told:
+            self._tell_after(FIGURES_S)
+
+    def fault(self, fault: Fault) -> None:
+        self._signal("Fault", fault.code, fault.message)
+
+    def job_progress(self, job: int, fraction: float) -> None:
+        self._signal("JobProgress", job, fraction)
+
+    def job_done(self, job: int, ok: bool, result: str) -> None:
+        self._signal("JobDone", job, ok, result)
+
+    def levels(self, in_db: float, out_db: float) -> None:
+        self._signal("Levels", in_db, out_db)
+
+    def _tell_after(self, seconds: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._tell)
+
+    def _tell(self) -> None:
+        self._timer = None
+        now, before = properties_of(self._core), self._told
+        self._told = now
+        changed = {name: Variant(PROPERTIES[name], value) for name, value in now.items() if value != before[name]}
+        if changed:
+            self._send(
+                Message.new_signal(
+                    PATH, PROPERTIES_INTERFACE, "PropertiesChanged", "sa{sv}as", [INTERFACE, changed, []]
+                )
+            )
+
+    def _signal(self, name: str, *values: Any) -> None:
+        kinds = "".join(kind for _, kind in SIGNALS[name])
+        self._send(Message.new_signal(PATH, INTERFACE, name, kinds, list(values)))
+
+    # ---- asked by clients ----
+
+    def _on_message(self, message: Message) -> bool:
+        """True: handled. Every method call is: dbus-next's own answers leak tracebacks."""
+        if message.message_type is MessageType.METHOD_CALL:
+            task = asyncio.get_running_loop().create_task(self._answer(message))
+            self._answers.add(task)
+            task.add_done_callback(self._answers.discard)
+            return True
+        if message.message_type is MessageType.SIGNAL and message.member == "NameOwnerChanged":
+            name, _, owner = message.body
+            if not owner:
+                self._unwatch(name)
+        return False
+
+    async def _answer(self, message: Message) -> None:
+        try:
+            kinds, values = await self._calls.perform(message)
+            reply = Message.new_method_return(message, kinds, values)
+        except Refused as refused:
+            reply = _error(message, refused.name, str(refused))
+        except RwcError as error:
+            reply = _error(message, error.dbus_name, str(error))
+        except Exception:
+            log.exception("the call of %s failed", message.member)
+            text = "an error inside rwc-daemon: 'rwcctl logs' has the details"
+            reply = _error(message, DBUS_PREFIX + "Failed", text)
+        if not message.flags & MessageFlag.NO_REPLY_EXPECTED:
+            self._send(reply)
+
+    def _send(self, message: Message) -> None:
+        if self._bus.connected:
+            self._bus.send(message)
+
+    # ---- who watches levels ----
+
+    async def _watch(self, client: str, on: bool) -> None:
+        """Until told otherwise, or until the client leaves the bus."""
+        if not on:
+            self._unwatch(client)
+            return
+        if client in self._watchers:
+            return
+        self._watchers.add(client)
+        rule = f"type='signal',sender='{BUS}',member='NameOwnerChanged',arg0='{client}'"
+        await self._ask_bus("AddMatch", "s", [rule])
+        there = await self._ask_bus("NameHasOwner", "s", [client])
+        if not there.body[0]:
+            self._unwatch(client)
+        self._core.watch_levels(bool(self._watchers))
+
+    def _unwatch(self, client: str) -> None:
+        if client not in self._watchers:
+            return
+        self._watchers.discard(client)
+        rule = f"type='signal',sender='{BUS}',member='NameOwnerChanged',arg0='{client}'"
+        message = Message(
+            destination=BUS,
+            path=BUS_PATH,
+            interface=BUS,
+            member="RemoveMatch",
+            signature="s",
+            body=[rule],
+            flags=MessageFlag.NO_REPLY_EXPECTED,
+        )
+        self._send(message)
+        self._core.watch_levels(bool(self._watchers))
+
+    async def _ask_bus(self, member: str, kinds: str, body: list[Any]) -> Message:
+        message = Message(destination=BUS, path=BUS_PATH, interface=BUS, member=member, signature=kinds, body=body)
+        reply = await self._bus.call(message)
+        assert reply is not None
+        return reply
+
+
+def _error(message: Message, name: str, text: str) -> Message:
+    plain = "".join(c if c.isprintable() else " " for c in text)[:LONGEST_MESSAGE]
+    return Message.new_error(message, name, plain)
