@@ -1,0 +1,77 @@
+"""`rwcctl latency`: the delay that is, beside the delay that is claimed."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from rwc_daemon.errors import NotReady
+from rwc_daemon.faces.cli import show
+from rwc_daemon.faces.cli.remote import Daemon, connected
+from rwc_daemon.faces.cli.status import PARTS
+
+if TYPE_CHECKING:
+    from rwc_daemon.faces.cli.through import Line
+
+LEAST_LIKENESS = 0.5
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measurement."""
+
+    measured_ms: float
+    sum_ms: float
+    parts_ms: dict[str, float]
+    likeness: float
+    # of the envelopes of what was sent and what came back, 0 … 1
+    quantum_ms: float
+    voice: str
+
+
+def add_parser(subparsers: Any) -> None:
+    subparsers.add_parser(
+        "latency",
+        description="Plays noise bursts into the daemon for some seconds, records RWC Mic in the same graph, finds "
+        "them again, and shows the delay (ms) beside the sum of the parts that the daemon names. Your microphone is "
+        "not heard meanwhile; the input is put back afterwards.",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    from rwc_daemon.faces.cli.through import open_line, scratch
+
+    with connected() as daemon, scratch() as folder, open_line(daemon, folder) as line:
+        found = measure(daemon, line)
+    if args.json:
+        show.as_json(asdict(found))
+    else:
+        write(found)
+    return 0
+
+
+def measure(daemon: Daemon, line: Line) -> Measured:
+    """Raises NotReady where the bursts were not heard."""
+    from rwc_daemon.faces.bursts import bursts, delay_between
+
+    played = bursts(line.rate)
+    recorded = line.probe.round_trip(played)
+    delay = delay_between(played, recorded, line.rate)
+    if delay.likeness < LEAST_LIKENESS:
+        raise NotReady(
+            f"the bursts did not come back (likeness {delay.likeness:.2f}): RWC Mic is silent or very unlike its "
+            "input; see `rwcctl status`, and try `rwcctl use plain` to compare"
+        )
+    statistics, voice = daemon.statistics(), daemon.properties()["Voice"]
+    parts = {part: statistics.get(f"latency_{part}_ms", 0.0) for part in PARTS}
+    quantum_ms = 1000 * statistics["quantum_samples"] / statistics["rate_hz"]
+    return Measured(delay.ms, sum(parts.values()), parts, delay.likeness, quantum_ms, voice)
+
+
+def write(found: Measured) -> None:
+    parts = " + ".join(f"{part} {value:.1f}" for part, value in found.parts_ms.items())
+    show.line("voice", found.voice)
+    show.line("measured", show.paint(f"{found.measured_ms:.1f} ms", "bold") + f" (likeness {found.likeness:.2f})")
+    show.line("sum", f"{found.sum_ms:.1f} ms = {parts}")
+    show.line("difference", f"{found.measured_ms - found.sum_ms:+.1f} ms (one quantum is {found.quantum_ms:.1f} ms)")
