@@ -14,7 +14,7 @@ from rwc_daemon.voices.base import VoiceInfo
 from rwc_daemon.voices.shelf import Shelf
 
 LONGEST_NAME = 100
-OPTIONS = ("name",)
+OPTIONS = ("name", "also")
 
 
 class Shelving:
@@ -27,13 +27,13 @@ class Shelving:
         return await asyncio.to_thread(self._shelf.list)
 
     def bring_in(self, path: str, options: Mapping[str, Any]) -> int:
-        """A job; its result is the ids of the new voices. `options`: `name`. Raises OutOfRange, BadModel, Busy."""
+        """A job; its result is the ids of the new voices. `options`: `name`, and `also`: further paths of the same
+        import (a voice's index). Raises OutOfRange, BadModel, Busy."""
         name = _name_of(options)
-        if not path.startswith("/") or "\0" in path:
-            raise BadModel(f"'{path[:200]}' is not a whole path: begin it with /")
+        paths = [_whole(one) for one in (path, *_also_of(options))]
 
         def work(progress: Progress, cancelled: Any) -> str:
-            cards = self._shelf.store.bring_in([Path(path)], name=name, progress=progress, cancelled=cancelled)
+            cards = self._shelf.store.bring_in(paths, name=name, progress=progress, cancelled=cancelled)
             return " ".join(card.id for card in cards)
 
         return self._jobs.start(work)
@@ -47,6 +47,19 @@ class Shelving:
             raise Busy(f"'{info.id}' is in use: switch to another voice first, for instance 'rwcctl use deep'")
         await asyncio.to_thread(self._shelf.store.remove, info.id)
         self._choice.forget(info.id)
+
+
+def _whole(path: str) -> Path:
+    if not path.startswith("/") or "\0" in path:
+        raise BadModel(f"'{path[:200]}' is not a whole path: begin it with /")
+    return Path(path)
+
+
+def _also_of(options: Mapping[str, Any]) -> list[str]:
+    also = options.get("also", [])
+    if isinstance(also, list) and all(isinstance(one, str) for one in also):
+        return also
+    raise OutOfRange("the option 'also' is a list of paths")
 
 
 def _name_of(options: Mapping[str, Any]) -> str | None:

@@ -141,6 +141,8 @@ def guessed(value: Any) -> Variant:
         return Variant("b", value)
     if isinstance(value, int):
         return Variant("x", value)
+    if isinstance(value, list):
+        return Variant("as", value)
     return Variant("d", value) if isinstance(value, float) else Variant("s", str(value))
 
 
