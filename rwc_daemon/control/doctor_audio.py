@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes.util
-from pathlib import Path
 from typing import Any
 
+from rwc_daemon.audio import libjack as jack
 from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding, answer
+from rwc_daemon.errors import MissingPackage, NoAudioServer
 
 NODE, DESCRIPTION = "rwc_mic", "RWC Mic"
-PIPEWIRE_JACK = ("/usr/lib/*/pipewire-0.3/jack/libjack.so.0", "/usr/lib*/pipewire-0.3/jack/libjack.so.0")
 
 
 def servers() -> list[Finding]:
@@ -25,7 +24,7 @@ def servers() -> list[Finding]:
     if core is not None and not pulse:
         mend = "install pipewire-pulse, then: systemctl --user enable --now pipewire-pulse.socket"
         found.append(Finding("pulse", BAD, "PipeWire runs without pipewire-pulse: most programs see no source", mend))
-    if core is None and not pulse and not _jack_runs():
+    if core is None and not pulse and not jack.jackd_runs():
         mend = "on a desktop: systemctl --user start pipewire wireplumber pipewire-pulse; elsewhere: ./tools/start"
         found.append(Finding("server", BAD, "no audio server answers", mend))
     elif core is None and not pulse:
@@ -34,17 +33,14 @@ def servers() -> list[Finding]:
 
 
 def libjack() -> list[Finding]:
-    """Which libjack a client of this machine's server needs, and whether it is there."""
-    pipewires = [path for pattern in PIPEWIRE_JACK for path in sorted(Path("/").glob(pattern.lstrip("/")))]
-    others = ctypes.util.find_library("jack")
-    if answer("pw-cli", "info", "0") is None:
-        return [Finding("libjack", GOOD if others else NOTE, others or "no libjack of JACK2 (no JACK server needs it)")]
-    if pipewires:
-        return [Finding("libjack", GOOD, str(pipewires[0]))]
-    if others and "pipewire" in (answer("ldconfig", "-p") or ""):
-        return [Finding("libjack", GOOD, f"{others} of the system")]
-    mend = "Debian, Ubuntu: apt install pipewire-jack; Fedora: pipewire-jack-audio-connection-kit; Arch: pipewire-jack"
-    return [Finding("libjack", BAD, "PipeWire's libjack is not installed, so the daemon cannot join the graph", mend)]
+    """Whether the libjack of the server that runs can be loaded, as the daemon would do it."""
+    if not jack.pipewire_runs() and not jack.jackd_runs():
+        return []
+    try:
+        return [Finding("libjack", GOOD, f"the one of {jack.load().server}")]
+    except (NoAudioServer, MissingPackage) as no:
+        text, _, mend = str(no).partition(": ")
+        return [Finding("libjack", BAD, text, mend)]
 
 
 def microphone() -> list[Finding]:
@@ -115,7 +111,3 @@ def _version_in(text: str | None) -> str:
     """The last word of the line that names the library in use: "Linked with libpipewire 0.3.65" → "0.3.65"."""
     lines = [line for line in (text or "").splitlines() if line.startswith("Linked")]
     return lines[0].split()[-1] if lines else "of unknown version"
-
-
-def _jack_runs() -> bool:
-    return answer("jack_wait", "-c", "-t", "1") == "running"

@@ -92,13 +92,14 @@ def gpu() -> list[Finding]:
 
 def realtime(scheduling: str) -> list[Finding]:
     """Whether the audio thread may run before everything else. `scheduling`: as the daemon measured it, or empty."""
-    soft, hard = (_limit(value) for value in resource.getrlimit(resource.RLIMIT_RTPRIO))
+    hard = resource.getrlimit(resource.RLIMIT_RTPRIO)[1]
+    hard = 99 if hard == resource.RLIM_INFINITY else hard
     rtkit = answer("busctl", "--system", "status", "org.freedesktop.RealtimeKit1") is not None
     found = []
     if scheduling.startswith(("fifo", "rr")):
         found.append(Finding("realtime", GOOD, f"the audio callback runs as {scheduling}"))
-    elif soft > 0 or hard > 0 or rtkit:
-        way = f"RLIMIT_RTPRIO {hard}" if hard > 0 else "rtkit"
+    elif hard > 0 or rtkit or os.geteuid() == 0:
+        way = f"RLIMIT_RTPRIO {hard}" if hard > 0 else "rtkit" if rtkit else "being root"
         text = f"allowed by {way}" + (f", but the callback runs as '{scheduling}'" if scheduling else "")
         found.append(Finding("realtime", NOTE if scheduling else GOOD, text))
     else:
@@ -126,10 +127,6 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return ""
-
-
-def _limit(value: int) -> int:
-    return 99 if value == resource.RLIM_INFINITY else value
 
 
 def _has_os_release() -> bool:
