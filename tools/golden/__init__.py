@@ -1,0 +1,1 @@
+"""The checks behind `tools/check_golden`: one module per part of the specification."""

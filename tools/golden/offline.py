@@ -1,0 +1,109 @@
+"""Section 9: the offline pipeline (`offline_*`)."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import torch
+from scipy import signal
+
+from rwc_daemon.controls import Controls
+from rwc_daemon.engine import offline
+from rwc_daemon.engine.offline import OfflinePipeline, Options, Split
+from rwc_daemon.store.layout import SynthConfig
+from rwc_daemon.voices.rvc.render import Renderer
+from rwc_daemon.voices.rvc.synth import Draws, Window
+from tools import golden_recipe as recipe
+from tools.golden import nets
+from tools.golden.report import EXACT, LSB, PIECE, SIGNAL, Golden, Lines, compare, same
+
+FULL_SCALE = 32768
+CONFIG_V2_40K = json.loads(
+    '[1025, 32, 192, 192, 768, 2, 6, 3, 0, "1", [3, 7, 11], [[1, 3, 5], [1, 3, 5], [1, 3, 5]],'
+    "[10, 10, 2, 2], 512, [16, 16, 4, 4], 4, 256, 40000]"
+)  # the voice of offline_pipeline, where the file does not say otherwise
+
+
+def check_loudness(g: Golden) -> Lines:
+    b, a = signal.butter(offline.HIGH_PASS_ORDER, offline.HIGH_PASS_HZ, btype="high", fs=16000)
+    yield compare("b", b, g["b"], SIGNAL)
+    yield compare("a", a, g["a"], SIGNAL)
+    src = g["src"]
+    yield compare("highpassed", offline.high_passed(src), g["highpassed"], SIGNAL)
+    for name in g.names:
+        if name.startswith("out_rate"):
+            share = 1 - float(name.removeprefix("out_rate"))
+            ours = offline.with_loudness(src, 16000, g["conv"], g.whole("sr_conv"), share)
+            yield compare(name, ours, g[name], SIGNAL)
+
+
+class RecipeNoise:
+    """The reference's draws in their order: every rendering takes the next ones."""
+
+    def __init__(self, config: SynthConfig, tag: str, salt: str) -> None:
+        self._c, self._tag, self._salt, self._n = config, tag, salt, 0
+
+    def draws(self, start: int, frames: int, window: Window) -> Draws:
+        c = self._c
+        latent = self._next("randn_like", (1, c.inter, frames - window.flow_head))
+        if not c.f0:
+            return Draws(latent)
+        self._next("rand", (1, c.harmonics))
+        return Draws(latent, self._next("randn_like", (1, window.length * c.hop, c.harmonics)))
+
+    def _next(self, kind: str, shape: tuple[int, ...]) -> torch.Tensor:
+        drawn = recipe.noise(self._tag, self._n, kind, shape, self._salt)
+        self._n += 1
+        return torch.from_numpy(drawn)
+
+
+class Kept(OfflinePipeline):
+    """The pipeline, and what each piece of it was given and gave."""
+
+    def __init__(self, renderer: Renderer, options: Options) -> None:
+        super().__init__(renderer, options)
+        self.lengths: list[int] = []
+        self.pitches: list = []
+        self.audio: list[np.ndarray] = []
+
+    def convert_piece(self, x_16k, pitch, start, noise, controls):
+        y = super().convert_piece(x_16k, pitch, start, noise, controls)
+        self.lengths.append(len(x_16k))
+        self.pitches.append(pitch)
+        self.audio.append(y)
+        return y
+
+
+def check_pipeline(g: Golden) -> Lines:
+    salt = g.salt
+    encoder, encoder_digest = nets.content(salt)
+    tracker, tracker_digest = nets.rmvpe(salt)
+    config = json.loads(g.text("config")) if "config" in g else CONFIG_V2_40K
+    c = SynthConfig.parse(config, "v2", True)
+    synth, known = nets.synthesizer(c, salt, g.text("weights_sha256_synth"))
+    yield same("weights_sha256_synth", known, True)
+    yield same("weights_sha256_hubert", encoder_digest, g.text("weights_sha256_hubert"))
+    yield same("weights_sha256_rmvpe", tracker_digest, g.text("weights_sha256_rmvpe"))
+    split = Split(*(float(g[name]) for name in ("x_pad", "x_query", "x_center", "x_max")))
+    pipeline = Kept(Renderer(encoder, synth, None, "cpu"), Options(split, fill_gaps=True, whole_tail=False))
+    controls = Controls(
+        pitch=float(g["f0_up_key"]),
+        speaker=g.whole("sid"),
+        envelope=1 - float(g["rms_mix_rate"]),
+        protect=float(g["protect"]),
+    )
+    y = pipeline.convert(g["audio"], tracker, RecipeNoise(c, "pipeline", salt), controls)
+    yield compare("chunk_in_len", pipeline.lengths, g["chunk_in_len"], EXACT)
+    yield compare("chunk_out_len", [len(one) for one in pipeline.audio], g["chunk_out_len"], EXACT)
+    for n, (pitch, audio) in enumerate(zip(pipeline.pitches, pipeline.audio, strict=True)):
+        T = len(pitch.hz)
+        yield compare(f"chunk{n}_pitch", pitch.coarse[None], g[f"chunk{n}_pitch"][:, :T], EXACT)
+        yield compare(f"chunk{n}_pitchf", pitch.hz[None], g[f"chunk{n}_pitchf"][:, :T], 1e-2)
+        yield compare(f"chunk{n}_audio", audio, g[f"chunk{n}_audio"], PIECE)
+    yield compare("out_int16", to_int16(y), g["out_int16"], LSB)
+
+
+def to_int16(y: np.ndarray) -> np.ndarray:
+    """As the reference writes: peak below full scale, truncated."""
+    return (offline.below_full_scale(y) * FULL_SCALE).astype(np.int16)
