@@ -21,6 +21,7 @@ from rwc_daemon.errors import BadAudio
 from rwc_daemon.plan import HOPS_PER_SECOND
 from rwc_daemon.voices.base import Samples, Voice
 
+START = Controls(gate_db=-90.0)  # where knobs start for files: a recording's pauses are left as they are
 WORK_RATE = 48000  # where the source's own rate is not one that voices are made for
 LOWEST_WORK_RATE, HIGHEST_WORK_RATE = 32000, 96000
 LOWEST_RATE, HIGHEST_RATE = 8000, 192000  # that can be asked for

@@ -112,7 +112,7 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
     except (soundfile.SoundFileError, TypeError, OSError) as failed:  # TypeError: a headerless .raw
         raise BadAudio(
             f"cannot read {path} as sound: {_reason(failed)}. wav, flac, ogg and mp3 can be read; "
-            f"for others: ffmpeg -i {path.name} {path.stem}.wav"
+            "ffmpeg makes a wav of most others"
         ) from failed
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import soxr
 
 from rwc_daemon.controls import Controls, to_dict
+from rwc_daemon.engine.files import START
 from rwc_daemon.engine.order import FileJob, FileResult
 from rwc_daemon.engine.quality import Measured
 from rwc_daemon.engine.sounds import read_sound
@@ -27,7 +28,7 @@ from rwc_daemon.errors import BadAudio
 from rwc_daemon.faces.picture import draw_demo
 from rwc_daemon.faces.report_page import PAGE
 
-PICTURES = 3  # files shown with spectrograms: those whose pitch is furthest off
+PICTURES = 1  # files shown with spectrograms: those whose pitch is furthest off
 PICTURE_S = 20.0  # of each, from its start
 SPARK_WIDTH, SPARK_HEIGHT = 260, 44  # pixels of a file's pitch drawing
 POINTS = 400  # of a pitch drawing
@@ -102,7 +103,7 @@ def as_page(run: Run, entries: Sequence[Entry]) -> str:
 
 def _turned(controls: Controls) -> str:
     """The knobs that are not at their defaults: "pitch -5, speaker 1"."""
-    defaults = to_dict(Controls())
+    defaults = to_dict(START)
     turned = {name: value for name, value in to_dict(controls).items() if value != defaults[name]}
     return ", ".join(
         f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in turned.items()

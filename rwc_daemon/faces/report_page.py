@@ -24,7 +24,7 @@ th small, td small {{ font-size: 12px }}
 .bad {{ color: #b3261e; white-space: normal }}
 svg {{ display: block }}
 path {{ fill: none; stroke-linecap: round; stroke-linejoin: round }}
-.wanted {{ stroke: #9cc3e6; stroke-width: 5 }}
+.wanted {{ stroke: #9cc3e6; stroke-width: 4 }}
 .got {{ stroke: #c8501e; stroke-width: 1.6 }}
 img {{ width: 100%; border: 1px solid #e1e5ea; border-radius: 8px; margin-bottom: 12px }}
 footer {{ margin-top: 24px; font-size: 13px }}
@@ -54,7 +54,7 @@ dd {{ margin: 0 }}
 <dt>clipped</dt><dd>samples of the result at full scale.</dd>
 <dt>SNR</dt><dd>an estimate: the louder half of 20 ms frames over the quietest twentieth; 100 is digital silence.</dd>
 <dt>real-time factor</dt><dd>time to convert over length: 0.5 is twice as fast as real time, in one process.</dd>
-<dt>pictures</dt><dd>the files whose pitch is furthest off, their first 20 s.</dd>
+<dt>picture</dt><dd>the file whose pitch is furthest off, its first 20 s.</dd>
 </dl>
 </footer>
 </html>

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from rwc_daemon.faces.report import Entry
 
 FIRST_VOICE = "deep"
-GATE_OFF_DB = -90.0
 NET_CORES = 4  # beyond so many threads a net gains little: another process gains more
 
 
@@ -53,9 +52,10 @@ def _add_voice(parser: argparse.ArgumentParser) -> None:
 
 def _add_knobs(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("knobs", "Not given: what is remembered for the voice, else the default.")
-    start = knobs.to_dict(Controls(gate_db=GATE_OFF_DB))
+    start = knobs.to_dict(Controls())
     for name, span in knobs.NUMBERS.items():
-        words = f"{span.doc}: {span.low:g} … {span.high:g} {span.unit}, default {start[name]:g}"
+        first = "off" if name == "gate_db" else f"{start[name]:g}"
+        words = f"{span.doc}: {span.low:g} … {span.high:g} {span.unit}, default {first}"
         group.add_argument(_option(name), dest=name, metavar="N", help=words)
     for name, choices in knobs.CHOICES.items():
         group.add_argument(
@@ -97,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _order(args: argparse.Namespace) -> tuple[Order, str]:
     """What all files share, checked, and the voice's kind."""
-    from rwc_daemon.engine.files import HIGHEST_RATE, LOWEST_RATE, Wanted
+    from rwc_daemon.engine.files import HIGHEST_RATE, LOWEST_RATE, START, Wanted
     from rwc_daemon.engine.order import Order
     from rwc_daemon.host import paths
 
@@ -109,14 +109,13 @@ def _order(args: argparse.Namespace) -> tuple[Order, str]:
         raise OutOfRange(f"--seed is a whole number from 0 on; not {args.seed}")
     voice, kind, remembered = _voice(args)
     given = {name: getattr(args, name) for name in knobs.NAMES if getattr(args, name) is not None}
-    wanted = {"gate_db": GATE_OFF_DB, **remembered, **given}
     order = Order(
         data_dir=paths.data_dir(),
         voice=voice,
         model=args.model,
         index=args.index,
         device=args.device,
-        controls=knobs.changed(Controls(), wanted),
+        controls=knobs.changed(START, {**remembered, **given}),
         seed=args.seed,
         wanted=Wanted(args.rate, args.stereo),
         measured=args.report is not None,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
@@ -11,6 +12,7 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     Progress,
+    ProgressColumn,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -63,19 +65,17 @@ class Bar:
         self._progress.update(self._task, description="converting", completed=done, files=files)
 
 
-def bytes_bar() -> Progress:
-    """A bar for a download."""
+@contextmanager
+def share_bar(what: str, size: int = 0) -> Iterator[Callable[[float], None]]:
+    """A bar for one thing; gives what is told the share done, 0 … 1. `size`: bytes, where it is a download."""
     console = Console(stderr=True)
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=None),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        disable=not console.is_terminal,
-        transient=True,
-    )
+    figures: tuple[ProgressColumn, ...] = (TextColumn("{task.percentage:3.0f} %"),)
+    if size:
+        figures = (DownloadColumn(), TransferSpeedColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(bar_width=None), *figures, TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
+        task = progress.add_task(what, total=size or 1)
+        yield lambda share: progress.update(task, completed=share * (size or 1))
 
 
 def _seconds(source: Path) -> float:
