@@ -207,7 +207,12 @@ def _judge(haul: Haul) -> None:
 
 
 def _pairs(haul: Haul) -> dict[int, int]:
-    voices = [Thing(source.stem, source.folder, width_of(facts["version"])) for source, facts, _ in haul.voices]
+    # an ONNX voice often lies beside the .pth it was made from; the index is for that one
+    plain = any(facts["kind"] == "rvc" for _, facts, _ in haul.voices)
+    voices = [
+        Thing(source.stem, source.folder, width_of(facts["version"]) if facts["kind"] == "rvc" or not plain else 0)
+        for source, facts, _ in haul.voices
+    ]
     indexes = [Thing(source.stem, source.folder, width) for source, width, _ in haul.indexes]
     pairs = pair(voices, indexes)
     for number, (source, width, _) in enumerate(haul.indexes):

@@ -37,10 +37,12 @@ def fill(net: nn.Module, state: Mapping[str, Tensor], name: str, spare: Collecti
 
     `name` is the asset's, for the message of BadModel.
     """
-    wanted = net.state_dict()
+    # batch norms count their training steps; stored files leave that out
+    counters = {key for key in net.state_dict() if key.endswith("num_batches_tracked")}
+    wanted = {key: tensor for key, tensor in net.state_dict().items() if key not in counters}
     wrong = [
         *(f"no {key}" for key in wanted.keys() - state.keys()),
-        *(f"unknown {key}" for key in state.keys() - wanted.keys() - set(spare)),
+        *(f"unknown {key}" for key in state.keys() - wanted.keys() - set(spare) - counters),
         *(f"{key} is {tuple(state[key].shape)}" for key in wanted.keys() & state.keys()
           if state[key].shape != wanted[key].shape),
     ]  # fmt: skip
@@ -49,4 +51,4 @@ def fill(net: nn.Module, state: Mapping[str, Tensor], name: str, spare: Collecti
             f"the file of '{name}' is another net ({sorted(wrong)[0]}; {len(wrong)} such): "
             f"`rwcctl assets fetch {name}` brings the right one"
         )
-    net.load_state_dict({key: state[key].to(wanted[key].dtype) for key in wanted}, assign=True)
+    net.load_state_dict({key: state[key].to(wanted[key].dtype) for key in wanted}, assign=True, strict=False)
