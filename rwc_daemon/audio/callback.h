@@ -8,7 +8,7 @@
 #define RWC_HISTORY 4096 /* a power of two above the longest fade: 5 ms at 384 kHz are 1920 samples */
 #define RWC_FADES_PER_SECOND 200 /* a fade is 5 ms */
 
-enum { RWC_RATE = 1, RWC_QUANTUM = 2, RWC_SHUTDOWN = 4 };
+enum { RWC_RATE = 1, RWC_QUANTUM = 2, RWC_SHUTDOWN = 4, RWC_LATENCY = 8 };
 enum { RWC_SILENT, RWC_PLAYING, RWC_ENDING };
 
 /* When cycles came, for "missed" and "late". */
@@ -20,6 +20,7 @@ typedef struct {
 typedef struct {
   rwc_link *link;
   int wake_fd, notify_fd;
+  int defer_latency; /* set ranges outside of the latency callback */
   void *client, *input, *output;
   _Atomic uint32_t rate;     /* samples/s */
   _Atomic uint32_t delay;    /* samples between the ports, for latency ranges */

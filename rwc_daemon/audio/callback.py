@@ -18,7 +18,7 @@ from rwc_daemon.link.ring import Link
 if TYPE_CHECKING:
     import jack
 
-EVENTS = {lib.RWC_RATE: "rate", lib.RWC_QUANTUM: "quantum", lib.RWC_SHUTDOWN: "shutdown"}
+EVENTS = {lib.RWC_RATE: "rate", lib.RWC_QUANTUM: "quantum", lib.RWC_SHUTDOWN: "shutdown", lib.RWC_LATENCY: "latency"}
 _POLICIES = {os.SCHED_OTHER: "other", os.SCHED_FIFO: "fifo", os.SCHED_RR: "rr"}
 _RESET_ON_FORK = 0x40000000
 
@@ -46,8 +46,9 @@ class Callback:
         lib.rwc_lock(self._state, ffi.sizeof("rwc_state"))
         lib.rwc_lock(self._state.link, link.size)
 
-    def register(self, client: jack.Client, source: jack.Port, sink: jack.Port, plain: bool = False) -> None:
+    def register(self, client: jack.Client, source: jack.Port, sink: jack.Port, pipewire: bool, plain: bool) -> None:
         """Before the client is activated. `plain`: a pass-through that only counts, to compare with."""
+        self._state.defer_latency = pipewire
         self._state.client = _pointer(client)
         self._state.input = _pointer(source)
         self._state.output = _pointer(sink)
@@ -60,17 +61,18 @@ class Callback:
         os.close(self.notify_fd)
 
     def events(self) -> list[str]:
-        """Waits on `notify_fd`; answers what happened since the last call: "rate", "quantum", "shutdown"."""
+        """Waits on `notify_fd`; answers what happened since the last call: "rate", "quantum", "latency", "shutdown"."""
         os.eventfd_read(self.notify_fd)
         bits = lib.rwc_take_events(self._state)
         return [name for bit, name in EVENTS.items() if bits & bit]
 
     def set_delay(self, samples: int) -> None:
-        """Samples between the ports; takes effect with `recompute_latencies`."""
+        """Samples between the ports; takes effect with `update_latencies`."""
         lib.rwc_set_delay(self._state, samples)
 
-    def recompute_latencies(self) -> None:
-        lib.rwc_recompute_latencies(self._state)
+    def update_latencies(self) -> None:
+        """Sets the ranges of both ports; from any thread but libjack's own."""
+        lib.rwc_update_latencies(self._state)
 
     def latency_before(self) -> int:
         """Samples from the microphone's capture to our input port, as the graph says."""

@@ -17,10 +17,11 @@ ffi.cdef(
     #define RWC_RATE ...
     #define RWC_QUANTUM ...
     #define RWC_SHUTDOWN ...
+    #define RWC_LATENCY ...
     typedef ... rwc_link;
     typedef struct {
         rwc_link *link;
-        int wake_fd, notify_fd;
+        int wake_fd, notify_fd, defer_latency;
         void *client, *input, *output;
         ...;
     } rwc_state;
@@ -36,7 +37,7 @@ ffi.cdef(
     int rwc_register(rwc_state *state, int plain);
     int rwc_register_probe(rwc_probe *probe);
     uint64_t rwc_probe_position(rwc_probe *probe);
-    int rwc_recompute_latencies(rwc_state *state);
+    void rwc_update_latencies(rwc_state *state);
     uint32_t rwc_port_latency(rwc_state *state, int playback);
     int rwc_lock(void *memory, uint64_t bytes);
 

@@ -124,8 +124,7 @@ static int on_xrun(void *arg) {
 }
 
 /* What comes out is as late as what comes in, and our delay more; seen from the recorder's side likewise. */
-static void on_latency(int mode, void *arg) {
-  rwc_state *state = arg;
+static void set_latency(rwc_state *state, int mode) {
   rwc_range range;
   void *from = mode == CAPTURE_LATENCY ? state->input : state->output;
   void *to = mode == CAPTURE_LATENCY ? state->output : state->input;
@@ -134,6 +133,23 @@ static void on_latency(int mode, void *arg) {
   range.min += delay;
   range.max += delay;
   jack.port_set_latency_range(to, mode, &range);
+}
+
+/* PipeWire's libjack (0.3.65) calls this with a lock held that jack_port_set_latency_range may need again: where another
+   notification is waiting, its thread would wait for itself for ever. There a thread of ours does the work. */
+static void on_latency(int mode, void *arg) {
+  rwc_state *state = arg;
+  if (state->defer_latency) notify(state, RWC_LATENCY);
+  else set_latency(state, mode);
+}
+
+static void rwc_update_latencies(rwc_state *state) {
+  if (!state->defer_latency) {
+    jack.recompute_total_latencies(state->client);
+    return;
+  }
+  set_latency(state, CAPTURE_LATENCY);
+  set_latency(state, PLAYBACK_LATENCY);
 }
 
 /* 0, or which registration was refused, from 1 on. Before the client is activated. */
@@ -147,8 +163,6 @@ static int rwc_register(rwc_state *state, int plain) {
   jack.on_shutdown(client, on_shutdown, state);
   return 0;
 }
-
-static int rwc_recompute_latencies(rwc_state *state) { return jack.recompute_total_latencies(state->client); }
 
 /* Samples before our input (capture) or behind our output (playback). */
 static uint32_t rwc_port_latency(rwc_state *state, int playback) {

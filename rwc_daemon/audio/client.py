@@ -1,0 +1,177 @@
+"""Our JACK client: two ports, the native callback, latency ranges. Open only while somebody listens.
+
+Nothing of Python runs in a thread of libjack: the C callbacks set a flag and wake a thread of ours, which calls
+`on_change`. A dead server may say nothing at all (PipeWire's libjack), so `alive` watches the cycles.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from rwc_daemon.audio import libjack
+from rwc_daemon.audio.callback import Callback
+from rwc_daemon.errors import NoAudioServer
+from rwc_daemon.link.ring import Link
+
+CLOSE_TIMEOUT_S = 2.0
+SILENCE_S = 1.0  # no cycle for so long, or for four periods: the server is gone
+WISHED_QUANTUM = 256  # at 48 kHz; a wish that yields to what others or the user force
+
+
+def ignore_change(what: str) -> None:
+    """The `on_change` of a client that nobody watches."""
+    del what
+
+
+class AudioClient:
+    """`open` and `close` may be repeated; both may take long and belong in a worker thread."""
+
+    def __init__(self, link: Link, name: str = "rwc", plain: bool = False) -> None:
+        """`plain`: passes its input through and only counts (for the benchmark)."""
+        self._link, self._name, self._plain = link, name, plain
+        self._client: Any = None
+        self._callback: Callback | None = None
+        self._lock = threading.Lock()
+        self._opened_s = 0.0
+        self._delay = 0
+        self.server = ""
+        self.on_change: Callable[[str], None] = ignore_change
+        # called with "rate", "quantum" or "shutdown" from a thread of ours
+
+    @property
+    def is_open(self) -> bool:
+        return self._callback is not None
+
+    def open(self) -> None:
+        """Raises NoAudioServer."""
+        if self.is_open:
+            return
+        library = libjack.load()
+        jack = library.module
+        with _pipewire_properties():
+            try:
+                client = jack.Client(self._name, use_exact_name=True, no_start_server=True)
+            except jack.JackOpenError as error:
+                raise NoAudioServer(_why_not(self._name, library.server, error.status)) from error
+        try:
+            self._start(client, library.is_pipewire)
+        except (jack.JackError, NoAudioServer) as error:
+            client.close()
+            raise NoAudioServer(f"{library.server} refused the client '{self._name}': {error}") from error
+        self.server = library.server
+
+    def _start(self, client: Any, pipewire: bool) -> None:
+        source = client.inports.register("input")
+        sink = client.outports.register("output")
+        callback = Callback(self._link, client.samplerate)
+        callback.register(client, source, sink, pipewire, self._plain)
+        callback.set_delay(self._delay)
+        client.activate()
+        self._client, self._callback, self._opened_s = client, callback, time.monotonic()
+        threading.Thread(target=self._watch, args=(callback,), name="rwc-audio", daemon=True).start()
+
+    def close(self) -> None:
+        """Never hangs: after two seconds a libjack that does not come back is left behind in its thread."""
+        with self._lock:
+            client, callback = self._client, self._callback
+            self._client = self._callback = None
+        if client is None or callback is None:
+            return
+        closer = threading.Thread(target=_close, args=(client, callback), name="rwc-close", daemon=True)
+        closer.start()
+        closer.join(CLOSE_TIMEOUT_S)
+
+    def _watch(self, callback: Callback) -> None:
+        """Ends when `close` has taken the callback away; it is the one that frees the descriptor."""
+        while True:
+            events = callback.events()
+            with self._lock:
+                if self._callback is not callback:
+                    break
+                if "quantum" in events or "latency" in events:
+                    # PipeWire keeps latency as quanta plus a rest, so it would scale with the quantum
+                    callback.update_latencies()
+            for what in events:
+                if what != "latency":
+                    self.on_change(what)
+        callback.close()
+
+    @property
+    def rate(self) -> int:
+        """Samples/s; 0 while closed."""
+        with self._lock:
+            return int(self._client.samplerate) if self._client else 0
+
+    @property
+    def quantum(self) -> int:
+        """Samples of the newest cycle; before the first, what the server announces; 0 while closed."""
+        with self._lock:
+            if self._client is None:
+                return 0
+            return self._link.counters().quantum or int(self._client.blocksize)
+
+    def set_latency(self, delay_samples: int) -> None:
+        """Tells the graph how many samples lie between our ports; kept for the next `open`."""
+        self._delay = delay_samples
+        with self._lock:
+            if self._callback:
+                self._callback.set_delay(delay_samples)
+                self._callback.update_latencies()
+
+    def input_latency_ms(self) -> float:
+        """From the microphone to our input port, as the graph reports it; 0 while closed."""
+        with self._lock:
+            return self._ms(self._callback.latency_before()) if self._callback else 0.0
+
+    def output_latency_ms(self) -> float:
+        """From our output port to whoever records, as the graph reports it; 0 while closed."""
+        with self._lock:
+            return self._ms(self._callback.latency_behind()) if self._callback else 0.0
+
+    def _ms(self, samples: int) -> float:
+        return 1000 * samples / max(1, int(self._client.samplerate))
+
+    def policy(self) -> str:
+        """How the kernel schedules the callback: "fifo 83", "rr 20", "other"; "" while closed."""
+        with self._lock:
+            return self._callback.policy() if self._callback else ""
+
+    def alive(self) -> bool:
+        """Whether cycles come; a client that was opened this second is given the benefit of the doubt."""
+        if not self.is_open:
+            return False
+        counters = self._link.counters()
+        patience_s = max(SILENCE_S, 4 * counters.quantum / max(1, counters.rate))
+        newest_s = max(self._opened_s, counters.last_cycle_ns / 1e9)
+        return time.monotonic() - newest_s < patience_s
+
+
+def _close(client: Any, callback: Callback) -> None:
+    client.deactivate()
+    client.close()
+    os.eventfd_write(callback.notify_fd, 1)  # only now may the watcher end and free it
+
+
+def _why_not(name: str, server: str, status: Any) -> str:
+    if status.name_not_unique:
+        return f"a JACK client '{name}' is there already: is another rwc-daemon running?"
+    return f"{server} does not answer: {libjack.START}"
+
+
+@contextmanager
+def _pipewire_properties() -> Iterator[None]:
+    """What PipeWire's libjack reads when a client opens: by default it would nail the graph's quantum for everybody."""
+    before = os.environ.get("PIPEWIRE_PROPS")
+    wish = f"node.lock-quantum = false  node.latency = {WISHED_QUANTUM}/48000"
+    os.environ["PIPEWIRE_PROPS"] = f"{{ {wish}  application.name = RWC }}"
+    try:
+        yield
+    finally:
+        os.environ.pop("PIPEWIRE_PROPS")
+        if before is not None:
+            os.environ["PIPEWIRE_PROPS"] = before
