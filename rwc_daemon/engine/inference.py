@@ -26,8 +26,8 @@ from rwc_daemon.plan import Plan
 
 BEAT_S = 1.0
 WATCHED_BEAT_S = 0.1
-SLOW_MS = 2.0  # a voice faster than this needs no slack of its own
-SLACK_SHARE = 1.5  # of the slowest warm block
+SLOW_MS = 4.0  # a voice faster than this needs no slack of its own
+SLACK_SHARE = 1.5  # of a typical warm block
 log = logging.getLogger(__name__)
 
 Order = Configure | Rest | Watch | Controls | Loaded | None  # None: stop

@@ -1,0 +1,172 @@
+"""The engine as its own process, on a real link, driven by the real callback body, cycle by cycle."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from rwc_daemon.audio.callback import Callback
+from rwc_daemon.controls import Controls, to_dict
+from rwc_daemon.link.ring import Link
+from rwc_daemon.messages import (
+    Beat,
+    Configure,
+    Planned,
+    Quit,
+    Ready,
+    Rest,
+    SetControls,
+    Use,
+    VoiceFailed,
+    VoiceOn,
+    decode,
+    encode,
+)
+
+RATE, QUANTUM = 48000, 128
+SLACK_MS = 60.0  # so that a busy test machine is not what is tested
+
+
+class EngineProcess:
+    """The daemon's side of one engine, as small as it can be."""
+
+    def __init__(self, data_dir):
+        self.link = Link.create()
+        self.callback = Callback(self.link, RATE)
+        self.link.set_mode("convert")
+        self.socket, theirs = socket.socketpair()
+        fds = (self.link.memory_fd, self.link.wake_fd, theirs.fileno())
+        command = [sys.executable, "-m", "rwc_daemon.engine.worker"]
+        for name, fd in zip(("memory", "wake", "channel"), fds, strict=True):
+            command += [f"--{name}-fd", str(fd)]
+        command += ["--generation", str(self.link.new_generation()), "--data-dir", str(data_dir)]
+        self.process = subprocess.Popen(command, pass_fds=fds)
+        theirs.close()
+        self.lines = self.socket.makefile("rb")
+        self.heard = []
+
+    def send(self, message):
+        self.socket.sendall(encode(message))
+
+    def expect(self, kind, deadline_s=20.0):
+        """The next message of this kind; what comes before is kept in `heard`."""
+        self.socket.settimeout(deadline_s)
+        for line in self.lines:
+            message = decode(line)
+            self.heard.append(message)
+            if isinstance(message, kind):
+                return message
+        raise AssertionError(f"the engine ended before {kind.__name__}; it said {self.heard}")
+
+    def play(self, x, seconds_per_cycle=QUANTUM / RATE):
+        """Runs the graph over x at its own pace; what RWC Mic would play."""
+        out, begin = [], time.monotonic()
+        for n in range(0, len(x) - QUANTUM + 1, QUANTUM):
+            out.append(self.callback.run_cycle(x[n : n + QUANTUM]))
+            time.sleep(max(0.0, begin + (n / QUANTUM + 1) * seconds_per_cycle - time.monotonic()))
+        return np.concatenate(out)
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.socket.close()
+        self.lines.close()
+        self.callback.close()
+        self.link.close()
+
+
+@pytest.fixture
+def engine(tmp_path):
+    engine = EngineProcess(tmp_path)
+    yield engine
+    engine.close()
+
+
+def start(engine, voice="plain", **controls):
+    engine.expect(Ready)
+    engine.send(SetControls(to_dict(Controls(gate_db=-90, **controls))))
+    engine.send(Configure(RATE, QUANTUM, SLACK_MS))
+    engine.send(Use(voice))
+    planned = engine.expect(Planned)
+    assert engine.expect(VoiceOn).voice == voice
+    return planned
+
+
+def test_plain_comes_out_at_exactly_the_stated_latency(engine):
+    planned = start(engine)
+    x = np.random.default_rng(1).normal(0, 0.05, RATE).astype(np.float32)
+    y = engine.play(x)
+    latency = planned.block + planned.slack + planned.delay
+    middle = slice(RATE // 2, len(y))
+    assert np.corrcoef(y[middle], x[RATE // 2 - latency : len(y) - latency])[0, 1] > 0.99
+    while engine.expect(Beat).blocks == 0:
+        engine.play(x[:QUANTUM])
+
+
+def test_no_voice_and_no_configure_is_silence(engine):
+    engine.expect(Ready)
+    y = engine.play(np.full(QUANTUM * 40, 0.5, np.float32))
+    assert not y.any()
+
+
+def test_an_unknown_voice_is_said_and_the_old_one_plays_on(engine):
+    start(engine)
+    engine.send(Use("nobody"))
+    failed = engine.expect(VoiceFailed)
+    assert (failed.voice, failed.code) == ("nobody", "NoSuchVoice")
+    y = engine.play(np.random.default_rng(1).normal(0, 0.05, RATE // 2).astype(np.float32))
+    assert np.std(y[-4800:]) > 0.02
+
+
+def test_a_voice_change_while_playing_has_no_underrun(engine):
+    start(engine)
+    x = np.random.default_rng(1).normal(0, 0.05, 2 * RATE).astype(np.float32)
+    engine.play(x[: RATE // 2])
+    before = engine.link.counters()
+    engine.send(Use("deep"))
+    engine.play(x[RATE // 2 :])
+    assert engine.expect(VoiceOn).voice == "deep"
+    after = engine.link.counters()
+    assert after.underruns == before.underruns
+    assert after.retargets == before.retargets  # same block, same hold: nothing to re-arm
+
+
+def test_a_killed_engine_leaves_silence_and_one_underrun(engine):
+    start(engine)
+    x = np.full(RATE, 0.25, np.float32) * np.sin(np.arange(RATE) * 0.05).astype(np.float32)
+    engine.play(x[: RATE // 2])
+    before = engine.link.counters().underruns
+    os.kill(engine.process.pid, signal.SIGKILL)
+    y = engine.play(x[RATE // 2 :])
+    assert engine.link.counters().underruns - before <= 1
+    assert not y[RATE // 8 :].any()
+
+
+def test_rest_drops_the_stream_and_configure_brings_it_back(engine):
+    start(engine)
+    x = np.random.default_rng(1).normal(0, 0.05, RATE // 2).astype(np.float32)
+    engine.play(x)
+    engine.send(Rest())
+    engine.expect(Beat)
+    assert not engine.play(x)[RATE // 4 :].any()
+    engine.send(Configure(44100, 64, 10.0))
+    planned = engine.expect(Planned)
+    assert (planned.rate, planned.quantum) == (44100, 64)
+
+
+def test_quit_and_a_lost_daemon_both_end_it(engine):
+    engine.expect(Ready)
+    engine.send(Quit())
+    assert engine.process.wait(10) == 0
+
+
+def test_the_engine_ends_with_its_channel(engine):
+    engine.expect(Ready)
+    engine.socket.shutdown(socket.SHUT_RDWR)
+    assert engine.process.wait(10) == 0
