@@ -110,8 +110,17 @@ static void wake_engine(rwc_state *state) {
   if (write(state->wake_fd, &one, sizeof one) < 0) return; /* already signalled: it will look */
 }
 
-void rwc_run_cycle(rwc_state *state, const float *in, float *out, uint32_t n) {
+/* The server's buffer may be another client's too, so it is never scaled in place. */
+static const float *scaled(rwc_state *state, const float *in, uint32_t n) {
+  float gain = RWC_PEEK(state->input_gain);
+  if (gain == 1.0f || n > RWC_LONGEST_CYCLE) return in;
+  for (uint32_t i = 0; i < n; i++) state->scaled[i] = gain * in[i];
+  return state->scaled;
+}
+
+void rwc_run_cycle(rwc_state *state, const float *input, float *out, uint32_t n) {
   rwc_link *link = state->link;
+  const float *in = scaled(state, input, n);
   if (state->phase == RWC_SILENT && target_changed(state)) {
     rwc_adopt(state);
     COUNT(retargets, 1);

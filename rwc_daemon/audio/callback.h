@@ -6,6 +6,7 @@
 #include "../link/ring.h"
 
 #define RWC_HISTORY 4096 /* a power of two above the longest fade: 5 ms at 384 kHz are 1920 samples */
+#define RWC_LONGEST_CYCLE 8192 /* PipeWire's clock.quantum-limit, and JACK2's largest period */
 #define RWC_FADES_PER_SECOND 200 /* a fade is 5 ms */
 
 enum { RWC_RATE = 1, RWC_QUANTUM = 2, RWC_SHUTDOWN = 4, RWC_LATENCY = 8 };
@@ -23,6 +24,7 @@ typedef struct {
   int defer_latency; /* set ranges outside of the latency callback */
   void *client, *input, *output;
   _Atomic uint32_t rate;     /* samples/s */
+  _Atomic float input_gain;  /* two links into one port are summed: a half undoes it */
   _Atomic uint32_t delay;    /* samples between the ports, for latency ranges */
   _Atomic uint32_t events;   /* RWC_RATE …, for a thread that waits on notify_fd */
   _Atomic int32_t thread;    /* kernel id of the process thread; 0: not yet */
@@ -35,6 +37,7 @@ typedef struct {
   uint32_t mirrored;/* samples played from history since the source ran out */
   uint64_t played;  /* samples ever put into history */
   float history[RWC_HISTORY];
+  float scaled[RWC_LONGEST_CYCLE];
 } rwc_state;
 
 /* A client that plays one signal and records another in the same cycles, sample for sample. */

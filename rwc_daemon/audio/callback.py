@@ -42,6 +42,7 @@ class Callback:
         self._state.wake_fd = link.wake_fd
         self._state.notify_fd = self.notify_fd
         lib.rwc_set_rate(self._state, rate)
+        lib.rwc_set_input_gain(self._state, 1.0)
         lib.rwc_adopt(self._state)
         lib.rwc_lock(self._state, ffi.sizeof("rwc_state"))
         lib.rwc_lock(self._state.link, link.size)
@@ -69,6 +70,10 @@ class Callback:
     def set_delay(self, samples: int) -> None:
         """Samples between the ports; takes effect with `update_latencies`."""
         lib.rwc_set_delay(self._state, samples)
+
+    def set_input_gain(self, gain: float) -> None:
+        """Factor on what comes in: a half where both channels of a stereo microphone meet in our port."""
+        lib.rwc_set_input_gain(self._state, gain)
 
     def update_latencies(self) -> None:
         """Sets the ranges of both ports; from any thread but libjack's own."""

@@ -44,6 +44,7 @@ ffi.cdef(
     void rwc_adopt(rwc_state *state);
     void rwc_set_rate(rwc_state *state, uint32_t rate);
     void rwc_set_delay(rwc_state *state, uint32_t delay);
+    void rwc_set_input_gain(rwc_state *state, float gain);
     uint32_t rwc_take_events(rwc_state *state);
     int32_t rwc_thread(rwc_state *state);
     void rwc_test_cycle(rwc_state *state, const float *in, float *out, uint32_t n, uint32_t frames, uint64_t time_ns);
@@ -57,6 +58,7 @@ ffi.set_source(
 
     static void rwc_set_rate(rwc_state *state, uint32_t rate) { RWC_PUT(state->rate, rate); }
     static void rwc_set_delay(rwc_state *state, uint32_t delay) { RWC_PUT(state->delay, delay); }
+    static void rwc_set_input_gain(rwc_state *state, float gain) { RWC_PUT(state->input_gain, gain); }
     static uint32_t rwc_take_events(rwc_state *state) { return atomic_exchange(&state->events, 0); }
     static int32_t rwc_thread(rwc_state *state) { return RWC_GET(state->thread); }
     static uint64_t rwc_probe_position(rwc_probe *probe) { return RWC_GET(probe->at); }

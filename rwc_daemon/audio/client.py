@@ -39,6 +39,7 @@ class AudioClient:
         self._lock = threading.Lock()
         self._opened_s = 0.0
         self._delay = 0
+        self._input_gain = 1.0
         self.server = ""
         self.on_change: Callable[[str], None] = ignore_change
         # called with "rate", "quantum" or "shutdown" from a thread of ours
@@ -71,6 +72,7 @@ class AudioClient:
         callback = Callback(self._link, client.samplerate)
         callback.register(client, source, sink, pipewire, self._plain)
         callback.set_delay(self._delay)
+        callback.set_input_gain(self._input_gain)
         client.activate()
         self._client, self._callback, self._opened_s = client, callback, time.monotonic()
         threading.Thread(target=self._watch, args=(callback,), name="rwc-audio", daemon=True).start()
@@ -102,6 +104,15 @@ class AudioClient:
         callback.close()
 
     @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def jack(self) -> Any:
+        """The open `jack.Client`, or None: for the graph of plain JACK2."""
+        return self._client
+
+    @property
     def rate(self) -> int:
         """Samples/s; 0 while closed."""
         with self._lock:
@@ -122,6 +133,13 @@ class AudioClient:
             if self._callback:
                 self._callback.set_delay(delay_samples)
                 self._callback.update_latencies()
+
+    def set_input_gain(self, gain: float) -> None:
+        """Linear factor on what the microphone's links bring; kept for the next `open`."""
+        self._input_gain = gain
+        with self._lock:
+            if self._callback:
+                self._callback.set_input_gain(gain)
 
     def input_latency_ms(self) -> float:
         """From the microphone to our input port, as the graph reports it; 0 while closed."""

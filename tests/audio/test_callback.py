@@ -264,3 +264,11 @@ def test_silence_instead_of_voice_is_counted():
     assert before == int(np.flatnonzero(rig.heard)[0])
     rig.run(4096, 128)
     assert rig.link.counters().silence_samples == before
+
+
+def test_two_summed_links_are_halved():
+    rig = Rig(mode="bypass")
+    rig.callback.set_input_gain(0.5)
+    rig.run(4096, 128)
+    assert np.all(rig.cycle(128) == MIC / 2)
+    assert np.all(rig.link.read(1000) == MIC / 2)

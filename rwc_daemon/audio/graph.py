@@ -1,0 +1,290 @@
+"""What is in the audio graph: nodes, ports, links and the default source, as plain data.
+
+`PipeWireGraph` follows PipeWire's registry through one `pw-dump --monitor`, which is silent while nothing changes.
+`JackGraph` asks JACK2 through our own client. Both link and unlink.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import IO, Any, Protocol
+
+from rwc_daemon.audio import libjack
+
+RETRY_S = 0.25  # between looks for a server that is not there
+LINK_TIMEOUT_S = 2.0
+
+
+@dataclass(frozen=True)
+class Port:
+    """One audio port."""
+
+    id: str
+    # PipeWire's object id, or JACK's full name
+    node: str
+    # id of its node
+    name: str
+    output: bool
+    # True: sound comes out of it
+
+
+@dataclass(frozen=True)
+class Node:
+    """One device, stream or JACK client."""
+
+    id: str
+    serial: str
+    # never used twice, so it tells a recreated node from the old one
+    name: str
+    description: str
+    media_class: str
+    virtual: bool
+    # no hardware behind it
+    meter: bool
+    # a mixer's level meter
+    priority: int
+    # of the session manager, for the choice of a default
+
+    @property
+    def is_source(self) -> bool:
+        return self.media_class in ("Audio/Source", "Audio/Source/Virtual", "Audio/Duplex")
+
+
+@dataclass(frozen=True)
+class Link:
+    id: str
+    source: str
+    sink: str
+    # ids of the ports it joins
+
+
+@dataclass(frozen=True)
+class Graph:
+    """One look at the whole. Empty while no server answers."""
+
+    nodes: dict[str, Node] = field(default_factory=dict)
+    ports: dict[str, Port] = field(default_factory=dict)
+    links: dict[str, Link] = field(default_factory=dict)
+    default_source: str = ""
+    # node.name that the session manager uses now
+    configured_source: str = ""
+    # node.name that the user has chosen in the desktop
+
+    def node(self, name: str) -> Node | None:
+        """The newest node of that name."""
+        return next((node for node in reversed(self.nodes.values()) if node.name == name), None)
+
+    def ports_of(self, node: Node | None, output: bool) -> list[Port]:
+        """In the order of their channels."""
+        return [p for p in self.ports.values() if node and p.node == node.id and p.output == output]
+
+    def port(self, node_name: str, port_name: str) -> Port | None:
+        node = self.node(node_name)
+        return next((p for p in self.ports.values() if node and p.node == node.id and p.name == port_name), None)
+
+    def links_into(self, port: Port) -> list[Link]:
+        return [link for link in self.links.values() if link.sink == port.id]
+
+    def readers_of(self, node: Node) -> list[Node]:
+        """The nodes that take sound from a node, each once."""
+        outputs = {port.id for port in self.ports_of(node, output=True)}
+        takers = {self.ports[k.sink].node for k in self.links.values() if k.source in outputs and k.sink in self.ports}
+        return [self.nodes[taker] for taker in takers if taker in self.nodes]
+
+
+class GraphWatch(Protocol):
+    """What routing needs of a server."""
+
+    on_change: Callable[[], None]
+
+    def graph(self) -> Graph: ...
+    def connect(self, source: Port, sink: Port) -> None: ...
+    def disconnect(self, link: Link) -> None: ...
+
+
+def ignore_change() -> None:
+    """The `on_change` of a graph that nobody watches."""
+
+
+class PipeWireGraph:
+    """Follows the registry in a thread of its own; through a server restart too."""
+
+    def __init__(self) -> None:
+        self.on_change: Callable[[], None] = ignore_change
+        # called from that thread, once per batch of changes
+        self._graph = Graph()
+        self._lock = threading.Lock()
+        self._stopping = threading.Event()
+        self._known = threading.Event()
+        self._process: subprocess.Popen[str] | None = None
+        self._thread = threading.Thread(target=self._follow, name="rwc-graph", daemon=True)
+
+    def start(self, timeout_s: float = 2.0) -> None:
+        """Returns when the graph is known, or when the time is over: then it comes later."""
+        self._thread.start()
+        self._known.wait(timeout_s)
+
+    def stop(self) -> None:
+        self._stopping.set()
+        with self._lock:
+            if self._process:
+                self._process.terminate()
+        self._thread.join(LINK_TIMEOUT_S)
+
+    def graph(self) -> Graph:
+        with self._lock:
+            return self._graph
+
+    def connect(self, source: Port, sink: Port) -> None:
+        """Fails silently where a port has just gone: whoever reconciles will see."""
+        _run("pw-link", source.id, sink.id)
+
+    def disconnect(self, link: Link) -> None:
+        _run("pw-link", "-d", link.source, link.sink)
+
+    def _follow(self) -> None:
+        while not self._stopping.is_set():
+            if libjack.pipewire_runs():
+                self._follow_server()
+            self._publish(Graph())
+            self._stopping.wait(RETRY_S)
+
+    def _follow_server(self) -> None:
+        # the child must not outlive us, and is told so by the kernel: it writes nothing while nothing changes
+        wrapper = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
+        with subprocess.Popen(
+            [*wrapper, "pw-dump", "--monitor", "--no-colors"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as process:
+            with self._lock:
+                self._process = process
+            if self._stopping.is_set():
+                process.terminate()
+            assert process.stdout
+            self._read(process.stdout)
+            process.terminate()
+            with self._lock:
+                self._process = None
+
+    def _read(self, stream: IO[str]) -> None:
+        """Every batch of changes is one JSON array whose brackets stand alone on their lines."""
+        lines: list[str] = []
+        for line in stream:
+            lines.append(line)
+            if line.rstrip() != "]":
+                continue
+            try:
+                batch = json.loads("".join(lines))
+            except ValueError:
+                return  # out of step: begin again with a new process
+            lines = []
+            self._publish(changed(self.graph(), batch))
+            self._known.set()
+
+    def _publish(self, graph: Graph) -> None:
+        with self._lock:
+            same = graph == self._graph
+            self._graph = graph
+        if not same and not self._stopping.is_set():
+            self.on_change()
+
+
+def _run(*command: str) -> None:
+    try:
+        subprocess.run(command, capture_output=True, timeout=LINK_TIMEOUT_S, check=False)
+    except (subprocess.TimeoutExpired, FileNotFoundError):
+        return
+
+
+def changed(graph: Graph, batch: list[dict[str, Any]]) -> Graph:
+    """The graph after one batch of pw-dump's objects."""
+    nodes, ports, links = dict(graph.nodes), dict(graph.ports), dict(graph.links)
+    for item in batch:
+        key, kind, info = str(item["id"]), item.get("type", "").rpartition(":")[2], item.get("info")
+        for table in (nodes, ports, links):
+            if not info or kind not in ("Node", "Port", "Link"):
+                table.pop(key, None)
+        props = (info or {}).get("props") or {}
+        if info and kind == "Node":
+            nodes[key] = _node(key, props)
+        elif info and kind == "Port" and "audio" in str(props.get("format.dsp", "audio")):
+            ports[key] = Port(
+                key, str(props.get("node.id")), str(props.get("port.name")), info["direction"] == "output"
+            )
+        elif info and kind == "Link":
+            links[key] = Link(key, str(info["output-port-id"]), str(info["input-port-id"]))
+        elif kind == "Metadata" and item.get("props", {}).get("metadata.name") == "default":
+            graph = _with_defaults(graph, item.get("metadata") or [])
+    return replace(graph, nodes=nodes, ports=ports, links=links)
+
+
+def _with_defaults(graph: Graph, entries: list[dict[str, Any]]) -> Graph:
+    names = {e["key"]: e["value"].get("name", "") for e in entries if isinstance(e.get("value"), dict)}
+    return replace(
+        graph,
+        default_source=names.get("default.audio.source", ""),
+        configured_source=names.get("default.configured.audio.source", ""),
+    )
+
+
+def _node(key: str, props: dict[str, Any]) -> Node:
+    media_class = str(props.get("media.class", ""))
+    name = str(props.get("node.name", ""))
+    return Node(
+        id=key,
+        serial=str(props.get("object.serial", key)),
+        name=name,
+        description=str(props.get("node.description") or props.get("node.nick") or name),
+        media_class=media_class,
+        virtual=bool(props.get("node.virtual", media_class.endswith("/Virtual"))),
+        meter=bool(props.get("stream.monitor") or props.get("resample.peaks")),
+        priority=int(props.get("priority.session", 0)),
+    )
+
+
+class JackGraph:
+    """JACK2, seen through our own client while that is open. It tells of no changes: look each second."""
+
+    def __init__(self, client: Callable[[], Any]) -> None:
+        """`client`: gives the open `jack.Client`, or None."""
+        self.on_change: Callable[[], None] = ignore_change
+        self._client = client
+
+    def graph(self) -> Graph:
+        client = self._client()
+        if client is None:
+            return Graph()
+        ports = {p.name: p for p in client.get_ports(is_audio=True)}
+        names = dict.fromkeys(name.partition(":")[0] for name in ports)
+        real = {n.partition(":")[0] for n, p in ports.items() if p.is_physical and p.is_output}
+        links = [(p.name, q.name) for p in ports.values() if p.is_output for q in client.get_all_connections(p)]
+        return Graph(
+            nodes={n: Node(n, n, n, n, "Audio/Source" if n in real else "", n not in real, False, 0) for n in names},
+            ports={n: Port(n, n.partition(":")[0], n.partition(":")[2], p.is_output) for n, p in ports.items()},
+            links={f"{a}|{b}": Link(f"{a}|{b}", a, b) for a, b in links},
+            default_source="system" if "system" in real else next(iter(sorted(real)), ""),
+        )
+
+    def connect(self, source: Port, sink: Port) -> None:
+        self._try("connect", source.id, sink.id)
+
+    def disconnect(self, link: Link) -> None:
+        self._try("disconnect", link.source, link.sink)
+
+    def _try(self, verb: str, source: str, sink: str) -> None:
+        client = self._client()
+        if client is None:
+            return
+        jack = libjack.load().module
+        try:
+            getattr(client, verb)(source, sink)
+        except jack.JackError:
+            return  # a port has just gone: whoever reconciles will see

@@ -1,0 +1,77 @@
+"""The process that holds RWC Mic: `pipewire` itself, with a small configuration of ours.
+
+    python -m rwc_daemon.audio.holder [FILE]      writes the configuration to FILE, or prints it
+
+The node lives in its own process so that it outlasts daemon and engine: when a source vanishes during a call, the
+session manager moves the recorder to the bare hardware microphone.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+NODE = "rwc_mic"
+FEED = "rwc_mic.feed"
+DESCRIPTION = "RWC Mic"
+
+# Each property is there for a reason:
+#   feed      node.autoconnect=false: else the session manager plugs the hardware microphone straight in: bare voice;
+#             class …/Internal: else a recording stream is listed for ever and the desktop's microphone sign stays on
+#   source    class Audio/Source: some programs list nothing else (…/Virtual would have no ports at all here);
+#             MONO, never FL: an FL source is heard in one ear; priority 0: never the default uninvited;
+#             restore-props off and volumes locked: browsers pull a source's volume down, and it would stay there
+CONFIGURATION = f"""\
+context.properties = {{ log.level = 2 }}
+context.spa-libs = {{
+  audio.convert.* = audioconvert/libspa-audioconvert
+  support.*       = support/libspa-support
+}}
+context.modules = [
+  {{ name = libpipewire-module-rt  args = {{ nice.level = -11 }}  flags = [ ifexists nofail ] }}
+  {{ name = libpipewire-module-protocol-native }}
+  {{ name = libpipewire-module-client-node }}
+  {{ name = libpipewire-module-adapter }}
+  {{ name = libpipewire-module-loopback
+    args = {{
+      audio.channels = 1
+      audio.position = [ MONO ]
+      capture.props = {{
+        node.name           = {FEED}
+        node.description    = "{DESCRIPTION} feed"
+        media.class         = Stream/Input/Audio/Internal
+        node.autoconnect    = false
+        node.dont-reconnect = true
+        state.restore-props = false
+      }}
+      playback.props = {{
+        node.name           = {NODE}
+        node.description    = "{DESCRIPTION}"
+        media.class         = Audio/Source
+        node.virtual        = false
+        priority.session    = 0
+        device.icon-name    = audio-input-microphone
+        state.restore-props = false
+        channelmix.lock-volumes = true
+      }}
+    }}
+  }}
+]
+"""
+
+
+def write(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    path.write_text(CONFIGURATION)
+
+
+def main(arguments: list[str]) -> int:
+    if not arguments:
+        print(CONFIGURATION, end="")
+        return 0
+    write(Path(arguments[0]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,197 @@
+"""RWC Mic, the node that applications record: found, made, or made again.
+
+In this order: the holder's loopback node ("loopback", rwc_daemon.audio.holder); a null sink of the PulseAudio server
+with the class of a source ("null-sink"); PulseAudio's source that is a JACK client ("jack-source"); the JACK ports
+alone ("ports"). `ensure` is safe to call at any time and any number of times.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pulsectl
+
+from rwc_daemon.audio import holder, libjack
+from rwc_daemon.audio.graph import GraphWatch
+
+UNIT = "rwc-mic.service"
+WAIT_S = 2.0
+POLL_S = 0.02
+COMMAND_TIMEOUT_S = 5.0
+
+
+class Microphone:
+    """One node, never two."""
+
+    def __init__(self, watch: GraphWatch) -> None:
+        self._watch = watch
+        self.tier = ""
+        # as `ensure` found it last
+
+    def present(self) -> bool:
+        if libjack.pipewire_runs():
+            node = self._watch.graph().node(holder.NODE)
+            return node is not None and bool(self._watch.graph().ports_of(node, output=True))
+        return _jack_source_loaded()
+
+    def ensure(self) -> str:
+        """The tier that serves. May take seconds where it must start something; blocks."""
+        self.tier = self._ensure_pipewire() if libjack.pipewire_runs() else _ensure_pulseaudio()
+        return self.tier
+
+    def _ensure_pipewire(self) -> str:
+        if self.present():
+            return "null-sink" if self._is_null_sink() else "loopback"
+        if self._start_holder() and self._appears():
+            return "loopback"
+        end_own_holder()  # a holder without a node must not bring a second one later
+        if _load_null_sink() and self._appears():
+            return "null-sink"
+        return "ports"
+
+    def _is_null_sink(self) -> bool:
+        graph = self._watch.graph()
+        return graph.node(holder.FEED) is None
+
+    def _start_holder(self) -> bool:
+        if not shutil.which("pipewire"):
+            return False
+        return restart_unit() if unit_is_installed() else start_own_holder()
+
+    def _appears(self) -> bool:
+        deadline = time.monotonic() + WAIT_S
+        while time.monotonic() < deadline:
+            if self.present():
+                return True
+            time.sleep(POLL_S)
+        return False
+
+    def stop(self) -> None:
+        """Removes what `ensure` made; a node that its systemd unit holds stays until logout."""
+        end_own_holder()
+        _with_pulse(lambda pulse: _unload(pulse, "module-null-sink", f"sink_name={holder.NODE}"))
+        _with_pulse(lambda pulse: _unload(pulse, "module-jack-source", f"source_name={holder.NODE}"))
+
+
+def unit_is_installed() -> bool:
+    return _systemctl("cat", UNIT)
+
+
+def restart_unit() -> bool:
+    """Also after a failure, and where the holder has outlived its server without a node."""
+    _systemctl("reset-failed", UNIT)
+    return _systemctl("restart", UNIT)
+
+
+def _systemctl(*arguments: str) -> bool:
+    if not (libjack.runtime_dir() / "systemd").exists():
+        return False  # no user manager: asking would only wait
+    command = ["systemctl", "--user", "--quiet", *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, timeout=COMMAND_TIMEOUT_S, check=False).returncode == 0
+    except (subprocess.TimeoutExpired, FileNotFoundError):
+        return False
+
+
+def own_folder() -> Path:
+    return libjack.runtime_dir() / "rwc"
+
+
+def start_own_holder() -> bool:
+    """Where no unit does it (containers, private sessions). It outlives us, as the unit would."""
+    end_own_holder()
+    configuration = own_folder() / "mic.conf"
+    holder.write(configuration)
+    process = subprocess.Popen(
+        ["pipewire", "-c", str(configuration)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    (own_folder() / "mic.pid").write_text(str(process.pid))
+    return True
+
+
+def end_own_holder() -> None:
+    """Ends the holder that this or an earlier daemon started, and nothing else that may have its number by now."""
+    note, configuration = own_folder() / "mic.pid", own_folder() / "mic.conf"
+    try:
+        pid = int(note.read_text())
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        if str(configuration).encode() in command:
+            os.kill(pid, signal.SIGTERM)
+        _reap(pid)
+    except (OSError, ValueError):
+        pass  # never started, or ended and reaped long ago
+    for leftover in (note, configuration):
+        leftover.unlink(missing_ok=True)
+
+
+def _reap(pid: int) -> None:
+    """Waits for a child of ours, so that no zombie stays; an earlier daemon's raises ChildProcessError."""
+    deadline = time.monotonic() + WAIT_S
+    while not os.waitpid(pid, os.WNOHANG)[0]:
+        if time.monotonic() > deadline:
+            os.kill(pid, signal.SIGKILL)
+            deadline += WAIT_S
+        time.sleep(POLL_S)
+
+
+def _with_pulse(action: Callable[[pulsectl.Pulse], bool]) -> bool:
+    """False where no PulseAudio server answers or it refuses."""
+    try:
+        with pulsectl.Pulse("rwc-microphone") as pulse:
+            return action(pulse)
+    except pulsectl.PulseError:
+        return False
+
+
+def _unload(pulse: pulsectl.Pulse, name: str, argument: str) -> bool:
+    """Exactly ours: other people's modules may have names that contain ours."""
+    for module in pulse.module_list():
+        if module.name == name and argument in (module.argument or "").split():
+            pulse.module_unload(module.index)
+    return True
+
+
+def _load_null_sink() -> bool:
+    # node.description on its own: inside sink_properties a blank ends the value
+    arguments = (
+        f"sink_name={holder.NODE} media.class=Audio/Source/Virtual channel_map=mono channels=1 "
+        f"node.description='\"{holder.DESCRIPTION}\"' sink_properties='device.description=\"{holder.DESCRIPTION}\"' "
+        "node.virtual=false priority.session=0 monitor.passthrough=true device.icon-name=audio-input-microphone"
+    )
+
+    def load(pulse: pulsectl.Pulse) -> bool:
+        _unload(pulse, "module-null-sink", f"sink_name={holder.NODE}")
+        pulse.module_load("module-null-sink", arguments)
+        return True
+
+    return _with_pulse(load)
+
+
+def _jack_source_loaded() -> bool:
+    return _with_pulse(lambda pulse: any(source.name == holder.NODE for source in pulse.source_list()))
+
+
+def _ensure_pulseaudio() -> str:
+    """PulseAudio beside jackd: a source that is itself a JACK client. It goes when jackd goes."""
+
+    def load(pulse: pulsectl.Pulse) -> bool:
+        arguments = (
+            f"source_name={holder.NODE} client_name={holder.NODE} channels=1 channel_map=mono connect=0 "
+            f"source_properties='device.description=\"{holder.DESCRIPTION}\"'"
+        )
+        pulse.module_load("module-jack-source", arguments)
+        return True
+
+    if _jack_source_loaded() or _with_pulse(load):
+        return "jack-source"
+    return "ports"
