@@ -1,0 +1,88 @@
+"""The live view and the status, drawn from plain values."""
+
+from __future__ import annotations
+
+import copy
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from rwc_daemon.controls import Controls, to_dict
+from rwc_daemon.faces.cli import show, status
+from rwc_daemon.faces.cli.watch_view import BAR, HIGHEST_HZ, LOWEST_HZ, bar, place, view
+
+LEVELS = {"in_db": -21.0, "out_db": -3.0}
+REPORT: dict[str, Any] = {
+    "state": "live",
+    "voice": "deep",
+    "loading": "",
+    "mode": "convert",
+    "input": "default",
+    "input_node": "some_mic",
+    "microphone": "loopback",
+    "device": "cpu",
+    "listeners": 2,
+    "latency_ms": 23.4,
+    "latency": {"input": 2.7, "block": 10.7, "voice": 7.3, "slack": 2.7, "output": 0.0},
+    "load": 0.13,
+    "xruns": 0,
+    "underruns": 1,
+    "fault": {"code": "", "message": ""},
+    "controls": to_dict(Controls(pitch=2.0, gate_db=-45)),
+    "statistics": {"pitch_in_hz": 118.2, "pitch_out_hz": 83.1, "rate_hz": 48000, "quantum_samples": 128},
+}
+
+
+def drawn(report: dict[str, Any]) -> str:
+    console = Console(file=io.StringIO(), width=104, height=40)
+    console.print(view(report, LEVELS))
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_view_shows_the_moment() -> None:
+    text = drawn(REPORT)
+    for part in ("live", "deep on cpu", "pitch +2", "gate_db -45", "some_mic", "-21.0 dB", "118.2 Hz", "83.1 Hz",
+                 "23.4 ms", "voice 7.3", "13.0 %", "quantum 128"):  # fmt: skip
+        assert part in text
+    assert max(map(len, text.splitlines())) <= 104
+
+
+def test_view_shouts_bypass_and_faults() -> None:
+    report = copy.deepcopy(REPORT) | {"mode": "bypass", "fault": {"code": "EngineFailed", "message": "it died"}}
+    text = drawn(report)
+    assert "BARE voice" in text
+    assert "it died" in text
+
+
+def test_view_of_a_daemon_that_knows_nothing_yet() -> None:
+    report = copy.deepcopy(REPORT) | {"state": "starting", "voice": "", "latency_ms": 0.0, "statistics": {}}
+    text = drawn(report)
+    assert "none yet" in text
+    assert "known once somebody records" in text
+
+
+@pytest.mark.parametrize("share", [-1.0, 0.0, 0.3, 0.999, 1.0, 7.0])
+def test_bar_keeps_its_width(share: float) -> None:
+    assert len(bar(share, BAR, "green").plain) == BAR
+
+
+def test_ruler_is_even_in_octaves() -> None:
+    assert place(LOWEST_HZ) == 0
+    assert place(HIGHEST_HZ) == BAR - 1
+    assert abs((place(200) - place(100)) - (place(400) - place(200))) <= 1
+
+
+def test_status_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    status.write(REPORT)
+    text = capsys.readouterr().out
+    assert "23.4 ms = input 2.7 + block 10.7 + voice 7.3 + slack 2.7 + output 0.0" in text
+    assert "\x1b" not in text, "colour only on a terminal"
+    assert len({line.index(line.split(maxsplit=1)[1]) for line in text.splitlines()[1:]}) == 1, "aligned"
+
+
+def test_sizes_and_durations() -> None:
+    assert [show.size(n) for n in (0, 900, 57344, 1_900_000, 57_000_000)] == ["", "900 B", "57 kB", "1.9 MB", "57 MB"]
+    assert [show.duration(s) for s in (5, 150, 7300)] == ["5 s", "2 min", "2 h 1 min"]
