@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from rwc_daemon.audio import libjack as jack
+from rwc_daemon.audio.holder import DESCRIPTION, NODE
 from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding, answer
 from rwc_daemon.errors import MissingPackage, NoAudioServer
-
-NODE, DESCRIPTION = "rwc_mic", "RWC Mic"
 
 
 def servers() -> list[Finding]:

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no 
 @pytest.fixture
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[units.Written]:
     """All files of an installation into a home with awkward characters, on disk."""
-    home = tmp_path / 'a %h "quoted" $HOME'
+    home = tmp_path / "a %h $HOME"
     program = home / "rwc-daemon"
     home.mkdir()
     program.write_text("#!/bin/sh\n")
@@ -62,8 +62,7 @@ def test_hardening_does_not_slip(name: str, written: list[units.Written], tmp_pa
     path = next(file.path for file in written if file.path.name == name)
     done = analyze("security", "--user", "--offline=yes", str(path), folder=tmp_path)
     exposure = re.search(r"Overall exposure level for .*: ([\d.]+)", done.stdout)
-    if not exposure:
-        pytest.skip(f"this systemd cannot judge offline: {done.stderr}")
+    assert exposure, done.stderr
     assert float(exposure[1]) <= HIGHEST_EXPOSURE
 
 

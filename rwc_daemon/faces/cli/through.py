@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
+from rwc_daemon.audio.holder import NODE
 from rwc_daemon.audio.probe import NAME as PROBE
 from rwc_daemon.audio.probe import Probe
 from rwc_daemon.errors import MissingPackage, NotReady, RwcError
 from rwc_daemon.faces.cli.remote import Daemon
 from rwc_daemon.voices.base import Samples
 
-NODE = "rwc_mic"
 LIVE_TIMEOUT_S = 15.0
 TAIL_TIMEOUT_S = 3.0
 POLL_S = 0.05

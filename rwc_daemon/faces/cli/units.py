@@ -7,7 +7,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from rwc_daemon.errors import MissingPackage
+from rwc_daemon.audio import holder
+from rwc_daemon.errors import MissingPackage, Unsupported
 from rwc_daemon.host import paths
 
 DAEMON, MICROPHONE, ACTIVATION = "rwc-daemon.service", "rwc-mic.service", "org.rwc.Daemon1.service"
@@ -28,7 +29,7 @@ class Written:
 def wanted_files() -> list[Written]:
     """Everything an installation consists of, in the order of writing. The node's parts only where PipeWire is."""
     units, data = paths.config_file().parent.parent / "systemd" / "user", paths.data_dir().parent
-    values = {"DAEMON": quoted(program("rwc-daemon"))}
+    values = {"DAEMON": quoted_program(program("rwc-daemon"))}
     files = [
         Written(units / DAEMON, filled("systemd", DAEMON, values), DAEMON),
         Written(data / "dbus-1" / "services" / ACTIVATION, filled("dbus", ACTIVATION, {})),
@@ -37,18 +38,12 @@ def wanted_files() -> list[Written]:
     if not pipewire:
         return files
     config = paths.config_file().parent / HOLDER_CONFIG
-    values = {"PIPEWIRE": quoted(Path(pipewire)), "HOLDER_CONFIG": quoted(config)}
+    values = {"PIPEWIRE": quoted_program(Path(pipewire)), "HOLDER_CONFIG": quoted(config)}
     node = [
-        Written(config, holder_config(), MICROPHONE),
+        Written(config, holder.CONFIGURATION, MICROPHONE),
         Written(units / MICROPHONE, filled("systemd", MICROPHONE, values), MICROPHONE),
     ]
     return node + files
-
-
-def holder_config() -> str:
-    from rwc_daemon.audio import holder
-
-    return holder.config_text()
 
 
 def stale(file: Written) -> bool:
@@ -84,6 +79,13 @@ def template(folder: str, name: str) -> Path:
 
 
 def quoted(path: Path) -> str:
-    """A path as one word of a unit file: quotes, backslashes and systemd's own % and $ are escaped."""
-    text = str(path).replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return f'"{text}"'
+    """A path as one argument in a unit file, safe from systemd's own % and $. Raises Unsupported."""
+    return quoted_program(path).replace("$", "$$")
+
+
+def quoted_program(path: Path) -> str:
+    """The same for the program itself, in which systemd looks for no variables. Raises Unsupported."""
+    text = str(path)
+    if set(text) & set("'\"\\") or not text.isprintable():
+        raise Unsupported(f"systemd starts nothing from a folder with quotes or backslashes in its name: {text}")
+    return '"' + text.replace("%", "%%") + '"'

@@ -1,0 +1,197 @@
+"""rwcctl against a real daemon in a real audio session: what it does, and that what it refuses changes nothing."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from running import Running, running_daemon
+
+DONE, FAILED, USAGE = 0, 1, 2
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with running_daemon(tmp_path_factory.mktemp("session")) as running:
+        yield running
+
+
+@pytest.fixture
+def unchanged(daemon: Running) -> Iterator[None]:
+    """What a user sees before and after is the same."""
+    before = seen(daemon)
+    yield
+    assert seen(daemon) == before
+
+
+def seen(daemon: Running) -> dict:
+    report = daemon.json("status")
+    return {key: report[key] for key in ("state", "voice", "loading", "mode", "input", "controls")}
+
+
+def refused(done: subprocess.CompletedProcess[str], status: int = FAILED) -> str:
+    assert done.returncode == status, (done.stdout, done.stderr)
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("rwcctl: ")
+    assert done.stdout == ""
+    return lines[0]
+
+
+def until(what: Callable[[], bool], timeout_s: float = 10.0) -> None:
+    end = time.monotonic() + timeout_s
+    while not what():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_status_in_words_and_json(daemon: Running) -> None:
+    text = daemon.rwcctl("status").stdout
+    report = daemon.json("status")
+    assert report["state"] in ("idle", "live")
+    assert report["microphone"] == "loopback"
+    for part in (report["voice"], "pitch", "latency", "listeners", "xruns", "quantum"):
+        assert part in text
+
+
+def test_voices_and_use(daemon: Running) -> None:
+    listed = [voice["id"] for voice in daemon.json("voices")]
+    assert listed[:7] == ["plain", "deep", "bright", "giant", "tiny", "robot", "whisper"]
+    for voice in ("robot", "deep"):
+        done = daemon.rwcctl("use", voice)
+        assert done.returncode == DONE, done.stderr
+        assert daemon.json("status")["voice"] == voice
+        assert [v["id"] for v in daemon.json("voices") if v["current"]] == [voice]
+    assert daemon.json("voice", "tiny")["kind"] == "builtin"
+    assert daemon.json("voice")["id"] == "deep"
+
+
+def test_pitch_absolute_and_relative(daemon: Running) -> None:
+    assert daemon.json("pitch", "3") == {"pitch": 3.0}
+    assert daemon.json("pitch", "--by", "+2") == {"pitch": 5.0}
+    assert daemon.json("pitch", "--by", "-4.5") == {"pitch": 0.5}
+    assert daemon.json("pitch", "-2") == {"pitch": -2.0}
+    assert daemon.rwcctl("formant", "1.5").stdout == "formant 1.5 semitones\n"
+    assert daemon.json("get", "pitch") == {"pitch": -2.0}
+    daemon.rwcctl("reset")
+    assert daemon.json("get")["pitch"] == 0.0
+
+
+def test_set_and_get_every_control(daemon: Running) -> None:
+    wanted = {"index_rate": "0.5", "protect": "0.2", "envelope": "0.1", "gate_db": "-50", "input_gain_db": "6",
+              "output_gain_db": "-3", "f0_method": "yin", "quality": "low"}  # fmt: skip
+    for name, value in wanted.items():
+        assert daemon.rwcctl("set", name, value).returncode == DONE
+    now = daemon.json("get")
+    assert {name: str(now[name]).removesuffix(".0") for name in wanted} == wanted
+    assert daemon.rwcctl("set", "GateDb", "-60").returncode == DONE
+    daemon.rwcctl("reset")
+
+
+def test_mute_and_mode(daemon: Running) -> None:
+    assert daemon.json("mute") == {"mode": "mute"}
+    assert daemon.json("mode") == {"mode": "mute"}
+    assert "mute" in daemon.rwcctl("status").stdout
+    assert daemon.json("unmute") == {"mode": "convert"}
+    assert daemon.json("mode", "bypass", "--yes") == {"mode": "bypass"}
+    assert "BARE" in daemon.rwcctl("status").stdout
+    assert daemon.json("mode", "convert") == {"mode": "convert"}
+
+
+def test_inputs(daemon: Running) -> None:
+    names = [found["name"] for found in daemon.json("inputs")]
+    assert "fake_mic" in names
+    assert "rwc_mic" not in names
+    assert daemon.json("input", "fake_mic") == {"input": "fake_mic"}
+    assert daemon.json("input", "default") == {"input": "default"}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("use", "dep"), "deep"),
+        (("use", "zzzzzz"), "deep"),
+        (("voice", "robott"), "robot"),
+        (("remove", "nobody"), "nobody"),
+        (("pitch", "25"), "-24 to 24"),
+        (("pitch", "nan"), "-24 to 24"),
+        (("pitch", "inf"), "-24 to 24"),
+        (("pitch", "abc"), "-24 to 24"),
+        (("pitch", "--by", "nan"), "--by"),
+        (("pitch", "--by", "40"), "-24 to 24"),
+        (("set", "protect", "0.7"), "0 to 0.5"),
+        (("set", "speaker", "1.5"), "whole number"),
+        (("set", "gatedb", "-40"), "gate_db"),
+        (("set", "volume", "3"), "known"),
+        (("set", "quality", "best"), "balanced"),
+        (("get", "pich"), "pitch"),
+        (("input", "no_such_mic"), "no_such_mic"),
+        (("input", "rwc_mic"), "rwc_mic"),
+        (("mode", "bypass"), "--yes"),
+    ],
+    ids=" ".join,
+)
+def test_bad_input_is_refused(daemon: Running, unchanged: None, words: tuple[str, ...], expected: str) -> None:
+    status = USAGE if words == ("mode", "bypass") else FAILED
+    assert expected in refused(daemon.rwcctl(*words), status)
+
+
+def test_a_second_daemon_says_so(daemon: Running, unchanged: None) -> None:
+    done = daemon.run("rwc-daemon", "--foreground")
+    assert done.returncode == 3
+    assert len(done.stderr.splitlines()) == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_unreadable_config(daemon: Running, unchanged: None, tmp_path: Path) -> None:
+    bad = tmp_path / "config.toml"
+    bad.write_text("[audio]\nlissen = 'auto'\n")
+    done = daemon.run("rwc-daemon", "--config", str(bad))
+    assert done.returncode != DONE
+    assert "listen" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_doctor(daemon: Running) -> None:
+    report = daemon.json("doctor")
+    assert report["well"], [finding for finding in report["findings"] if finding["state"] == "bad"]
+    parts = {finding["part"] for finding in report["findings"]}
+    assert {"pipewire", "session", "pulse", "libjack", "node", "daemon", "voice", "realtime", "gpu"} <= parts
+
+
+def test_watch_as_json(daemon: Running) -> None:
+    done = daemon.rwcctl("watch", "--json", "--seconds", "2.2")
+    moments = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(moments) == 2
+    assert {"in_db", "out_db"} <= set(moments[0]["levels"])
+
+
+def test_latency_within_one_quantum_of_the_sum(daemon: Running, unchanged: None) -> None:
+    found = daemon.json("latency")
+    assert found["likeness"] > 0.7
+    assert abs(found["measured_ms"] - found["sum_ms"]) <= found["quantum_ms"], found
+
+
+def test_demo_writes_three_files(daemon: Running, unchanged: None, tmp_path: Path) -> None:
+    done = daemon.json("demo", "--voice", "giant", "-o", str(tmp_path / "demo"))
+    assert [Path(file).name for file in done["files"]] == ["in.wav", "out.wav", "demo.png"]
+    spoken, rate = soundfile.read(tmp_path / "demo" / "in.wav")
+    heard, heard_rate = soundfile.read(tmp_path / "demo" / "out.wav")
+    assert rate == heard_rate
+    assert len(spoken) == len(heard) > 5 * rate
+    loudness = np.sqrt(np.mean(heard**2)) / np.sqrt(np.mean(spoken**2))
+    assert 0.2 < loudness < 5
+    assert (tmp_path / "demo" / "demo.png").read_bytes().startswith(b"\x89PNG")
+    assert 0 < done["latency"]["measured_ms"] < 100
+    until(lambda: daemon.json("status")["voice"] == "deep")
+
+
+def test_demo_into_a_folder_that_cannot_be(daemon: Running, unchanged: None, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "-o" in refused(daemon.rwcctl("demo", "-o", str(tmp_path / "file" / "below")))
