@@ -87,7 +87,8 @@ async def _until_told(core: Core, face: DbusFace, notifier: Notifier) -> int:
 
 async def _say_ready(core: Core, notifier: Notifier) -> None:
     try:
-        await asyncio.wait_for(core.microphone_there.wait(), READY_S)
+        async with asyncio.timeout(READY_S):
+            await core.microphone_there.wait()
     except TimeoutError:
         log.warning("RWC Mic is not there yet: %s", core.faults.shown.message or "waiting for the audio server")
     notifier.ready(core.line())

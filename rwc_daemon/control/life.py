@@ -12,15 +12,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from rwc_daemon.audio.client import AudioClient
-from rwc_daemon.audio.listeners import Listeners
-from rwc_daemon.audio.microphone import Microphone
-from rwc_daemon.audio.routing import Input, Router
 from rwc_daemon.control.faults import Faults
 from rwc_daemon.errors import NoAudioServer, RwcError
 from rwc_daemon.host.journal import LISTENER, MICROPHONE, event
+
+if TYPE_CHECKING:  # the audio floor is handed in
+    from rwc_daemon.audio.client import AudioClient
+    from rwc_daemon.audio.listeners import Listeners
+    from rwc_daemon.audio.microphone import Microphone
+    from rwc_daemon.audio.routing import Input, Router
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -30,7 +32,8 @@ IDLE_S = 5.0
 LINGER_S = 0.5  # a recorder that reopens its stream finds the client still there
 STALE_S = 2.0  # no graph cycle for so long while engaged: the server is gone, whatever it says
 STUCK_S = 10.0  # one call to the audio server takes longer: only a new process helps
-CLOSE_S = 2.0
+CLOSE_S = 4.0
+PROBE = "rwc-probe"  # the JACK client of `rwcctl latency` and `demo`
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,11 @@ class Life:
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._audio.client.on_change = lambda *_: loop.call_soon_threadsafe(self.poke)
+
+        def look(_: str) -> None:
+            loop.call_soon_threadsafe(self.poke)
+
+        self._audio.client.on_change = look
         self._audio.listeners.on_change = lambda count: loop.call_soon_threadsafe(self._listeners_are, count)
         self._audio.listeners.start()
         self._task = loop.create_task(self._run(), name="life")
@@ -100,7 +107,8 @@ class Life:
             with suppress(asyncio.CancelledError):
                 await self._task
         with suppress(RwcError, TimeoutError):
-            await asyncio.wait_for(self._call(self._close), CLOSE_S)
+            async with asyncio.timeout(CLOSE_S):
+                await self._call(self._leave)
         self._thread.shutdown(wait=False, cancel_futures=True)
 
     def poke(self) -> None:
@@ -110,10 +118,19 @@ class Life:
     async def inputs(self) -> list[Input]:
         return await self._call(self._audio.router.inputs)
 
+    async def restore_input(self, name: str) -> None:
+        """The choice of the last time; a microphone that is not plugged in today stays the choice."""
+        with suppress(RwcError):
+            await self._call(self._audio.router.choose, name)
+
     async def choose_input(self, name: str) -> None:
         """Raises NoSuchInput and changes nothing."""
         await self._call(self._audio.router.choose, name)
         self.poke()
+
+    def transient(self, name: str) -> bool:
+        """Chosen for a measurement, not to be saved."""
+        return name == PROBE
 
     @property
     def input(self) -> str:
@@ -146,7 +163,9 @@ class Life:
                 self._faults.begin_with("audio", failed)
             self._owner.changed()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._poked.wait(), self._pause_s())
+                # not wait_for: that of 3.11 loses a cancel that comes together with the event
+                async with asyncio.timeout(self._pause_s()):
+                    await self._poked.wait()
 
     def _pause_s(self) -> float:
         if self._wanted or self.rehearsing or not self.tier:
@@ -173,7 +192,7 @@ class Life:
 
     async def _engage(self) -> None:
         client = self._audio.client
-        if self._graph and self._is_stale():
+        if self._graph and self.listeners and self._is_stale():
             await self._release()
             raise NoAudioServer("the audio server stopped serving: RWC Mic is silent and will be back by itself")
         if not client.is_open:
@@ -200,6 +219,11 @@ class Life:
         if self._audio.client.is_open:
             self._audio.router.reconcile()
             self._audio.client.close()
+
+    def _leave(self) -> None:
+        self._close()
+        self._audio.listeners.stop()
+        self._audio.microphone.stop()
 
     async def _call(self, work: Callable[..., T], *args: object) -> T:
         """`work` in the audio thread; calls queue up behind each other."""

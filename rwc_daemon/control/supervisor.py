@@ -209,7 +209,8 @@ class Supervisor:
     async def _dismiss(self, ended: asyncio.Event) -> None:
         self.send(Quit())
         try:
-            await asyncio.wait_for(ended.wait(), QUIT_S if self.up else 0.1)
+            async with asyncio.timeout(QUIT_S if self.up else 0.1):
+                await ended.wait()
         except TimeoutError:
             self._end("did not quit")
             await ended.wait()

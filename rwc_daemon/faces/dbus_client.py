@@ -119,7 +119,8 @@ class Daemon:
         await self.listen()
         assert self._events is not None
         try:
-            return await asyncio.wait_for(self._events.get(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                return await self._events.get()
         except TimeoutError:
             return None
 
@@ -148,7 +149,8 @@ class Daemon:
     async def _ask(self, name: str, path: str, interface: str, member: str, kinds: str, body: list[Any]) -> list[Any]:
         message = Message(destination=name, path=path, interface=interface, member=member, signature=kinds, body=body)
         try:
-            reply = await asyncio.wait_for(self._bus.call(message), REPLY_S)
+            async with asyncio.timeout(REPLY_S):
+                reply = await self._bus.call(message)
         except TimeoutError:
             raise NotReady(f"rwc-daemon gave no answer within {REPLY_S:g} s: see 'rwcctl logs'") from None
         except SignatureBodyMismatchError as bad:

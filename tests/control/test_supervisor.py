@@ -133,7 +133,8 @@ def test_one_that_reads_nothing_is_ended(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_one_that_talks_nonsense_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = "import os,sys,time; i=sys.argv.index('--channel-fd'); os.write(int(sys.argv[i+1]), b'hello\\n'); time.sleep(60)"
+    program = "import os, sys, time; i = sys.argv.index('--channel-fd'); os.write(int(sys.argv[i + 1]), b'hello\\n')"
+    program += "; time.sleep(60)"
     arguments = module.subprocess.Popen
 
     def popen(command: list[str], **options: object) -> object:

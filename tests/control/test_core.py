@@ -1,0 +1,255 @@
+"""The core with a real engine process and the real callback: idle, live, killed, misused, restarted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from daemon_parts import Whole, whole_core
+from pretended_audio import RATE
+
+from rwc_daemon.control import core as core_module
+from rwc_daemon.errors import NoSuchControl, NoSuchInput, NoSuchVoice, OutOfRange, Unsupported
+from rwc_daemon.settings import Settings
+
+
+def run(folder: Path, check: Callable[[Whole], Awaitable[None]], settings: Settings | None = None) -> None:
+    async def whole() -> None:
+        async with whole_core(folder, settings) as it:
+            await check(it)
+
+    asyncio.run(whole())
+
+
+def tone(quantum: int) -> np.ndarray:
+    """A voice-like tone of 187.5 Hz that fits every quantum of 256."""
+    phase = 2 * np.pi * np.arange(quantum) * 187.5 / RATE
+    return (0.3 * np.sin(phase) + 0.1 * np.sin(2 * phase)).astype(np.float32)
+
+
+def heard_since(whole: Whole, start: int) -> float:
+    """Loudest sample that recorders got since block `start`."""
+    blocks = whole.graph.recorded[start:]
+    return max((float(np.abs(block).max()) for block in blocks), default=0.0)
+
+
+def test_idle_then_live_then_idle(tmp_path: Path) -> None:
+    async def check(whole: Whole) -> None:
+        core, client = whole.core, whole.graph.audio.client
+        await whole.until(lambda: core.status.state == "idle" and core.status.latency_ms > 0)  # rehearsed
+        await whole.until(lambda: not client.is_open)
+        assert core.status.voice == "deep"
+        assert not core.statistics()["capturing"]
+        whole.graph.source = tone
+        whole.graph.record(1)
+        await whole.until_state("live")
+        await whole.until(lambda: heard_since(whole, -20) > 0.05)
+        assert core.status.listeners == 1
+        assert core.statistics()["capturing"]
+        planned = core._hold.planned
+        assert planned is not None
+        assert client.latency == core._hold._slack.samples + planned.block + planned.delay
+        parts = core.statistics()
+        names = ("input", "block", "voice", "slack", "output")
+        total = sum(parts[f"latency_{name}_ms"] for name in names)
+        assert math.isclose(parts["latency_total_ms"], total)
+        whole.graph.record(0)
+        await whole.until_state("idle")
+        await whole.until(lambda: not client.is_open)
+
+    run(tmp_path, check)
+
+
+def test_a_killed_engine_is_silence_and_then_the_same_voice(tmp_path: Path) -> None:
+    async def check(whole: Whole) -> None:
+        core = whole.core
+        whole.graph.source = tone
+        whole.graph.record(1)
+        await whole.until_state("live")
+        await whole.until(lambda: heard_since(whole, -20) > 0.05)
+        os.kill(core.statistics()["engine_pid"], signal.SIGKILL)
+        await whole.until_state("degraded")
+        assert "killed from outside" in core.statistics()["fault_message"]
+        assert core.status.voice == "deep"
+        await whole.until_state("live")
+        start = len(whole.graph.recorded)
+        await whole.until(lambda: heard_since(whole, start) > 0.05)
+        assert core.statistics()["engine_restarts"] == 1
+        assert core.statistics()["fault_code"] == ""
+        assert [fault.code for fault in whole.heard.faults] == ["EngineFailed"]
+
+    run(tmp_path, check)
+
+
+def test_a_voice_is_switched_live_and_an_unknown_one_is_not(tmp_path: Path) -> None:
+    async def check(whole: Whole) -> None:
+        core = whole.core
+        whole.graph.record(1)
+        await whole.until_state("live")
+        await core.voicing.load("robot")
+        assert core.status.loading == "robot"
+        await whole.until(lambda: core.status.voice == "robot" and not core.status.loading)
+        with pytest.raises(NoSuchVoice, match="did you mean robot"):
+            await core.voicing.load("robt")
+        with pytest.raises(Unsupported, match="built in"):
+            await core.shelving.remove("robot")
+        assert core.status.voice == "robot"
+
+    run(tmp_path, check)
+    saved = json.loads((tmp_path / "state/state.json").read_text())
+    assert saved["voice"] == "robot"
+
+
+def test_wrong_values_change_nothing(tmp_path: Path) -> None:
+    async def check(whole: Whole) -> None:
+        core = whole.core
+        await whole.until_state("idle")
+        core.set_controls({"pitch": 2})
+        before = core.controls
+        for wanted in ({"pitch": math.nan}, {"pitch": 1, "formant": 13}, {"pitch": True}, {"quality": "best"}):
+            with pytest.raises(OutOfRange):
+                core.set_controls(wanted)
+        with pytest.raises(NoSuchControl, match="did you mean 'pitch'"):
+            core.set_controls({"pich": 1})
+        with pytest.raises(OutOfRange, match="convert, mute, bypass"):
+            core.set_mode("loud")
+        with pytest.raises(NoSuchInput, match="known: default"):
+            await core.set_input("nothing")
+        assert core.controls is before
+        assert (core.status.mode, core.status.input) == ("convert", "default")
+
+    run(tmp_path, check)
+
+
+def test_what_was_set_is_there_after_a_restart_but_not_bypass(tmp_path: Path) -> None:
+    async def first(whole: Whole) -> None:
+        await whole.until_state("idle")
+        whole.core.set_controls({"Pitch": -3, "gate-db": -50})
+        whole.core.set_mode("bypass")
+        await whole.core.set_input("webcam")
+        await whole.core.set_input("rwc-probe")  # for a measurement: not saved
+        assert whole.core.status.input == "webcam"
+
+    async def second(whole: Whole) -> None:
+        assert (whole.core.controls.pitch, whole.core.controls.gate_db) == (-3, -50)
+        assert whole.core.status.mode == "convert"
+        assert whole.core.status.input == "webcam"
+        assert whole.graph.audio.router.current == "webcam"
+        whole.core.set_mode("mute")
+
+    async def third(whole: Whole) -> None:
+        assert whole.core.status.mode == "mute"
+
+    run(tmp_path, first)
+    assert (tmp_path / "state/state.json").stat().st_mode & 0o777 == 0o600
+    run(tmp_path, second)
+    run(tmp_path, third)
+
+
+def test_bypass_survives_only_when_pinned(tmp_path: Path) -> None:
+    pinned = replace(Settings(), privacy=replace(Settings().privacy, pin_bypass=True))
+
+    async def first(whole: Whole) -> None:
+        whole.core.set_mode("bypass")
+
+    async def second(whole: Whole) -> None:
+        assert whole.core.status.mode == "bypass"
+
+    async def third(whole: Whole) -> None:
+        assert whole.core.status.mode == "convert"
+
+    run(tmp_path, first, pinned)
+    run(tmp_path, second, pinned)
+    run(tmp_path, third)
+
+
+def test_mute_is_silence_and_bypass_is_the_bare_voice(tmp_path: Path) -> None:
+    async def check(whole: Whole) -> None:
+        core = whole.core
+        whole.graph.source = tone
+        core.set_mode("mute")
+        whole.graph.record(1)
+        await whole.until_state("live")
+        start = len(whole.graph.recorded)
+        await whole.until(lambda: len(whole.graph.recorded) > start + 100)
+        assert heard_since(whole, start) == 0
+        core.set_mode("bypass")
+        await whole.until(lambda: np.array_equal(whole.graph.recorded[-1], tone(256)))
+
+    run(tmp_path, check)
+
+
+def test_without_a_server_it_waits_and_says_so(tmp_path: Path) -> None:
+    async def check(whole: Whole) -> None:
+        whole.graph.record(1)
+        await whole.until_state("live")
+        whole.graph.down = whole.graph.stalled = True
+        await whole.until_state("degraded")
+        assert whole.core.statistics()["fault_code"] == "NoAudioServer"
+        assert not whole.core.trouble()
+        whole.graph.down = whole.graph.stalled = False
+        await whole.until_state("live")
+        assert whole.core.statistics()["fault_code"] == ""
+
+    run(tmp_path, check)
+
+
+def test_a_new_quantum_is_a_new_plan(tmp_path: Path) -> None:
+    async def check(whole: Whole) -> None:
+        whole.graph.record(1)
+        await whole.until_state("live")
+        whole.graph.quantum = 1024
+        await whole.until(lambda: whole.core.statistics()["block_samples"] % 1024 == 0)
+        await whole.until_state("live")
+
+    run(tmp_path, check)
+
+
+def test_levels_are_told_only_while_watched(tmp_path: Path) -> None:
+    async def check(whole: Whole) -> None:
+        whole.graph.source = tone
+        whole.graph.record(1)
+        await whole.until_state("live")
+        assert not whole.heard.seen_levels
+        whole.core.watch_levels(True)
+        await whole.until(lambda: len(whole.heard.seen_levels) > 5)
+        assert -12 < whole.heard.seen_levels[-1][0] < -6
+        await whole.until(lambda: whole.core.statistics()["pitch_in_hz"] > 0)
+        whole.core.watch_levels(False)
+        count = len(whole.heard.seen_levels)
+        await asyncio.sleep(5 * core_module.LEVELS_S)
+        assert len(whole.heard.seen_levels) == count
+
+    run(tmp_path, check)
+
+
+def test_a_damaged_state_is_said_and_replaced(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state/state.json").write_text("{")
+
+    async def check(whole: Whole) -> None:
+        assert "was damaged" in whole.heard.faults[0].message
+        await whole.until_state("idle")
+
+    run(tmp_path, check)
+
+
+def test_a_voice_that_is_gone_gives_way_to_the_first(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state/state.json").write_text('{"voice": "ann"}')
+
+    async def check(whole: Whole) -> None:
+        await whole.until_state("idle")
+        assert whole.core.status.voice == "deep"
+        assert whole.heard.faults[0].code == "NoSuchVoice"
+        assert "'deep' takes its place" in whole.heard.faults[0].message
+
+    run(tmp_path, check)
