@@ -58,7 +58,8 @@ def to_dict(findings: list[Finding]) -> dict[str, Any]:
 
 def daemon(asked: Asked) -> list[Finding]:
     if not asked.running:
-        return [Finding("daemon", BAD, asked.why_not, "start it: ./tools/start, or `rwcctl install` on a desktop")]
+        text, _, mend = asked.why_not.partition(": ")
+        return [Finding("daemon", BAD, text, mend)]
     state, voice = asked.get("State"), asked.get("Voice") or "none yet"
     found = [Finding("daemon", BAD if state == "degraded" else GOOD, f"state {state}, pid {asked.get('daemon_pid')}")]
     found.append(

@@ -137,7 +137,7 @@ def counters(report: dict[str, Any]) -> Text:
     text, statistics = Text(), report["statistics"]
     for name in ("xruns", "underruns", "overruns", "missed_cycles", "late_cycles"):
         count = statistics.get(name, 0)
-        text.append(f"{name.replace('_', ' ')} {count}   ", style="red" if count else "dim")
+        text.append(f"{name.replace('_', ' ')} {count}   ", style="bold red" if count else "dim")
     return text
 
 
