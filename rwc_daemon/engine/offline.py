@@ -59,8 +59,8 @@ class Options:
     split: Split = Split()
     fill_gaps: bool = False
     # unvoiced frames get their neighbours' pitch (voices trained since 2026)
-    whole_tail: bool = True
-    # the result is as long as the sound; off: up to 30 ms shorter, as the features end
+    exact: bool = True
+    # every piece gives as much as it stands for; off: up to 30 ms less each, where its features end early
 
 
 class OfflinePipeline:
@@ -111,9 +111,9 @@ class OfflinePipeline:
         y = self.convert_piece(padded[first : end + (0 if last is None else HOP_16K)], part, start, noise, controls)
         rate = self._r.config.rate
         margin = round(self._o.split.pad * rate)
-        if last is None and self._o.whole_tail:
-            wanted = -(-(len(padded) - 2 * pad - first) * rate // RATE_16K)
-            return y[margin : margin + wanted]
+        if self._o.exact:
+            wanted = end - 2 * pad - first
+            return y[margin : margin - (-wanted * rate // RATE_16K)]
         return y[margin : len(y) - margin]
 
     def convert_piece(

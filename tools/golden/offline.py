@@ -86,7 +86,7 @@ def check_pipeline(g: Golden) -> Lines:
     yield same("weights_sha256_hubert", encoder_digest, g.text("weights_sha256_hubert"))
     yield same("weights_sha256_rmvpe", tracker_digest, g.text("weights_sha256_rmvpe"))
     split = Split(*(float(g[name]) for name in ("x_pad", "x_query", "x_center", "x_max")))
-    pipeline = Kept(Renderer(encoder, synth, None, "cpu"), Options(split, fill_gaps=True, whole_tail=False))
+    pipeline = Kept(Renderer(encoder, synth, None, "cpu"), Options(split, fill_gaps=True, exact=False))
     controls = Controls(
         pitch=float(g["f0_up_key"]),
         speaker=g.whole("sid"),

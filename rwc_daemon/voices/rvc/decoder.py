@@ -43,7 +43,7 @@ class Source(nn.Module):
         harmonic = torch.arange(1, self.harmonics + 1, device=f0.device, dtype=step.dtype)
         turns = turns * harmonic + phase.unsqueeze(1)
         sine = SINE_LEVEL * torch.sin(2 * math.pi * (turns - turns.floor())).float()
-        voiced = (f0 > 0).float().repeat_interleave(self.hop, dim=1).unsqueeze(-1)
+        voiced = (f0 > 0).float().unsqueeze(-1).expand(B, T, self.hop).reshape(B, T * self.hop, 1)
         return sine * voiced + (VOICED_NOISE * voiced + UNVOICED_NOISE * (1 - voiced)) * noise
 
     def forward(self, f0: Tensor, noise: Tensor, phase: Tensor) -> Tensor:
