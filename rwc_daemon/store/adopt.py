@@ -122,8 +122,8 @@ def _facts(said: dict[str, Any], kind: str, origin: str, file: BinaryIO) -> dict
 
 def adopt_onnx(file: BinaryIO, origin: str, folder: Path, progress: Progress) -> dict[str, Any]:
     """Copies an RVC voice in ONNX form into `folder`; what its card shall say. Raises BadModel or Unsupported."""
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        info = read_onnx(memoryview(mapped))
+    # not closed by hand: views of it live as long as an error's traceback does
+    info = read_onnx(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
     _check_onnx(info)
     said = {"embedder": info.client.get("embedder")} | {key: info.notes.get(key) for key in ("license", "licence")}
     copy(file, folder / WEIGHTS["rvc-onnx"], progress)

@@ -7,8 +7,10 @@ It gets open files and a staging folder, gives up every power it has, and only t
 from __future__ import annotations
 
 import ctypes
+import errno
 import json
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -96,8 +98,8 @@ def bring_voices(request: dict[str, Any], staging: Path) -> dict[str, Any]:
     """Every voice of the request as `out/N/`, every index as `loose/N.index`, and which belong together."""
     for name in ("out", "loose", "zip"):
         (staging / name).mkdir()
-    sources = list(_opened(sources_of(request), staging / "zip"))
     haul = Haul()
+    sources = list(_opened(sources_of(request), staging / "zip", haul))
     sizes = [max(1, os.fstat(source.file.fileno()).st_size) for source in sources]
     for number, source in enumerate(sources):
         _look_into(source, staging, haul, _part_of(sizes, number))
@@ -129,28 +131,35 @@ def _part_of(sizes: list[int], number: int) -> Progress:
     return tell
 
 
-def _opened(sources: list[Source], folder: Path) -> Iterator[Source]:
-    """The sources, zips replaced by the models in them."""
+def _opened(sources: list[Source], folder: Path, haul: Haul) -> Iterator[Source]:
+    """The sources, zips replaced by the models in them; a zip that cannot be unpacked is refused."""
     for number, source in enumerate(sources):
         if _container(source) is not Container.ZIP:
             yield source
             continue
-        place = folder / str(number)
-        place.mkdir()
-        with naming(source):
-            members = unpack(source.file, place, lambda name: name.lower().endswith(SUFFIXES))
-            if not members:
-                raise BadModel("the zip holds no .pth, .safetensors, .onnx or .index: check what was downloaded")
-        for member in members:
-            inside = PurePosixPath(member.name)
-            yield Source(
-                member.path.open("rb"), inside.name, f"{source.stem}/{inside.parent}".removesuffix("/."), False
-            )
+        try:
+            with naming(source):
+                yield from _unpacked(source, folder / str(number))
+        except (BadModel, Unsupported) as error:
+            haul.refused.append((source, error))
+
+
+def _unpacked(source: Source, place: Path) -> list[Source]:
+    place.mkdir()
+    members = unpack(source.file, place, lambda name: name.lower().endswith(SUFFIXES))
+    if not members:
+        raise BadModel("the zip holds no .pth, .safetensors, .onnx or .index: check what was downloaded")
+    names = [PurePosixPath(member.name.replace("\\", "/")) for member in members]
+    return [
+        Source(member.path.open("rb"), name.name, f"{source.stem}/{name.parent}".removesuffix("/."), False)
+        for member, name in zip(members, names, strict=True)
+    ]
 
 
 def _container(source: Source) -> Container | None:
     try:
-        return container_of(source.file)
+        with naming(source):
+            return container_of(source.file)
     except RwcError:
         return None  # said later, when the file's turn comes
 
@@ -165,19 +174,23 @@ class naming:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError) and error.errno in (errno.EINVAL, errno.EOVERFLOW):
+            error = BadModel("the file is damaged: get it again")  # a place that no file has
         if isinstance(error, (BadModel, Unsupported)):
             raise type(error)(f"{self._source.name}: {error}") from None
 
 
 def _look_into(source: Source, staging: Path, haul: Haul, progress: Progress) -> None:
+    folder = staging / "out" / str(len(haul.voices))
     try:
         with naming(source):
-            _adopt(source, staging, haul, progress)
+            _adopt(source, staging, folder, haul, progress)
     except (BadModel, Unsupported) as error:
         haul.refused.append((source, error))
+        shutil.rmtree(folder, ignore_errors=True)  # what was written before the fault was found
 
 
-def _adopt(source: Source, staging: Path, haul: Haul, progress: Progress) -> None:
+def _adopt(source: Source, staging: Path, folder: Path, haul: Haul, progress: Progress) -> None:
     container = container_of(source.file)
     if container is Container.ZIP:
         raise Unsupported("a zip within a zip: unpack it and import the folder")
@@ -185,16 +198,15 @@ def _adopt(source: Source, staging: Path, haul: Haul, progress: Progress) -> Non
         path = staging / "loose" / f"{len(haul.indexes)}.index"
         haul.indexes.append((source, adopt_index(source.file, path, progress).width, path))
         return
-    folder = staging / "out" / f"{len(haul.voices)}-{len(haul.refused)}"
-    if container is Container.ONNX:
-        folder.mkdir()
-        haul.voices.append((source, adopt_onnx(source.file, source.name, folder, progress), folder))
-        return
-    model = read_model(source.file, container)
-    if model.kind is not Kind.VOICE:
-        raise BadModel(f"this is a support file ({model.kind}), not a voice: `rwcctl assets add` takes it")
     folder.mkdir()
-    haul.voices.append((source, adopt_voice(model, source.file, source.name, folder, progress), folder))
+    if container is Container.ONNX:
+        facts = adopt_onnx(source.file, source.name, folder, progress)
+    else:
+        model = read_model(source.file, container)
+        if model.kind is not Kind.VOICE:
+            raise BadModel(f"this is a support file ({model.kind}), not a voice: `rwcctl assets add` takes it")
+        facts = adopt_voice(model, source.file, source.name, folder, progress)
+    haul.voices.append((source, facts, folder))
 
 
 def _judge(haul: Haul) -> None:

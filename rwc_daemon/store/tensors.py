@@ -96,6 +96,8 @@ def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 def read_at(file: BinaryIO, start: int, length: int) -> bytes:
     """Exactly `length` bytes from `start`; raises BadModel where the file is shorter."""
+    if not 0 <= start < 1 << 62:
+        raise BadModel(f"the file points outside itself: {DAMAGED}")
     parts = []
     while length > 0:
         part = os.pread(file.fileno(), min(length, 1 << 26), start)

@@ -130,7 +130,7 @@ class VoiceStore:
 
     def _settle(self, out: Path) -> Cards:
         """Moves what the child made into place, each voice in one step. The child is not believed unchecked."""
-        ready = sorted(out.iterdir(), key=lambda folder: [int(part) for part in folder.name.split("-")])
+        ready = sorted(out.iterdir(), key=lambda folder: int(_plain(folder.name)))
         cards = [_checked(folder) for folder in ready]
         settled = []
         try:
