@@ -32,8 +32,11 @@ class Bus:
         self.address = self._process.stdout.readline().strip()
 
     def kill(self) -> None:
+        """Idempotent."""
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
+        if self._process.stdout:
+            self._process.stdout.close()
 
 
 @contextmanager

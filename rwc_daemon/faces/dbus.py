@@ -17,8 +17,9 @@ from dbus_next.aio import MessageBus
 from rwc_daemon.control.core import Core
 from rwc_daemon.control.faults import Fault
 from rwc_daemon.errors import DBUS_PREFIX, AlreadyRunning, RwcError
+from rwc_daemon.faces.dbus_bus import close_bus, open_bus, post
 from rwc_daemon.faces.dbus_calls import Calls, Refused, properties_of
-from rwc_daemon.faces.dbus_client import BUS, BUS_PATH, PROPERTIES_INTERFACE, close_bus, open_bus
+from rwc_daemon.faces.dbus_client import BUS, BUS_PATH, PROPERTIES_INTERFACE
 from rwc_daemon.faces.dbus_types import INTERFACE, NAME, PATH, PROPERTIES, SIGNALS, WRITABLE
 
 log = logging.getLogger(__name__)
@@ -139,8 +140,7 @@ class DbusFace:
             self._send(reply)
 
     def _send(self, message: Message) -> None:
-        if self._bus.connected:
-            self._bus.send(message)
+        post(self._bus, message)
 
     # ---- who watches levels ----
 

@@ -14,17 +14,16 @@ of `rwc_daemon.errors` that it was raised as; no bus is NoSessionBus, no daemon 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Self, TypeVar
 
 from dbus_next import Message, MessageType, Variant
 from dbus_next.aio import MessageBus
-from dbus_next.errors import AuthError as BusRefused
-from dbus_next.errors import DBusError, InvalidAddressError, SignatureBodyMismatchError
+from dbus_next.errors import DBusError, SignatureBodyMismatchError
 
 from rwc_daemon.errors import DBUS_PREFIX, NoDaemon, NoSessionBus, NotReady, OutOfRange, RwcError, by_code
+from rwc_daemon.faces.dbus_bus import NO_BUS, close_bus, open_bus
 from rwc_daemon.faces.dbus_types import INTERFACE, METHODS, NAME, PATH, PROPERTIES, guessed, plain
 
 T = TypeVar("T")
@@ -35,7 +34,6 @@ PROPERTIES_INTERFACE = "org.freedesktop.DBus.Properties"
 REPLY_S = 25.0  # what D-Bus libraries wait by habit
 GONE = {f"{BUS}.Error.{kind}" for kind in ("ServiceUnknown", "NameHasNoOwner", "NoReply", "Disconnected")}
 NO_DAEMON = "rwc-daemon does not run: start it with 'systemctl --user start rwc-daemon' or './tools/start'"
-NO_BUS = "no D-Bus session bus answers: log in to a desktop session, or use './tools/start --run COMMAND'"
 
 
 @dataclass(frozen=True)
@@ -157,7 +155,8 @@ class Daemon:
             raise OutOfRange(f"{member} does not take that value: {bad}") from bad
         except (OSError, EOFError, DBusError) as lost:
             raise NoSessionBus(NO_BUS) from lost
-        assert reply is not None  # every message above asks for one
+        if reply is None:  # the bus ended while we waited
+            raise NoSessionBus(NO_BUS)
         if reply.message_type is MessageType.ERROR:
             raise _error_of(reply)
         return reply.body
@@ -223,34 +222,6 @@ class SyncDaemon:
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(work)
-
-
-async def open_bus(address: str | None = None) -> MessageBus:
-    """The session bus, connected; raises NoSessionBus. Without DBUS_SESSION_BUS_ADDRESS the user's own socket is
-    tried: dbus-next would ask X11 for an address and fail less plainly."""
-    address = address or os.environ.get("DBUS_SESSION_BUS_ADDRESS") or _user_bus()
-    if not address:
-        raise NoSessionBus(NO_BUS)
-    try:
-        return await MessageBus(bus_address=address).connect()
-    except (OSError, EOFError, InvalidAddressError, BusRefused, DBusError) as failed:
-        raise NoSessionBus(f"{NO_BUS} ({failed})") from failed
-
-
-def close_bus(bus: MessageBus) -> None:
-    """dbus-next's `disconnect` only shuts the socket down; the descriptor is closed here."""
-    if bus.connected:
-        bus.disconnect()
-    loop = asyncio.get_running_loop()
-    loop.remove_reader(bus._fd)
-    loop.remove_writer(bus._fd)
-    bus._stream.close()
-    bus._sock.close()
-
-
-def _user_bus() -> str:
-    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    return f"unix:path={runtime}/bus" if runtime and os.path.exists(f"{runtime}/bus") else ""
 
 
 def _error_of(reply: Message) -> RwcError:

@@ -1,0 +1,387 @@
+"""`org.rwc.Daemon1` on a real bus: the contract, its errors, its signals, and what happens when the bus goes."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import subprocess
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from daemon_parts import Bus, Whole, session_bus, whole_core
+from dbus_next import Message, MessageType, Variant, introspection
+
+from rwc_daemon.controls import NAMES, dbus_name
+from rwc_daemon.errors import (
+    AlreadyRunning,
+    BadModel,
+    NoDaemon,
+    NoSessionBus,
+    NoSuchControl,
+    NoSuchInput,
+    NoSuchJob,
+    NoSuchVoice,
+    OutOfRange,
+    RwcError,
+    Unsupported,
+)
+from rwc_daemon.faces import dbus_types
+from rwc_daemon.faces.dbus import DbusFace
+from rwc_daemon.faces.dbus_bus import close_bus, open_bus
+from rwc_daemon.faces.dbus_client import Daemon, Event, SyncDaemon
+
+CONTRACT = Path(__file__).parents[2] / "dbus"
+
+
+@pytest.fixture(scope="module")
+def bus() -> Iterator[Bus]:
+    with session_bus() as it:
+        yield it
+
+
+Check = Callable[[Daemon, Whole], Awaitable[None]]
+
+
+def run(bus: Bus, folder: Path, check: Check) -> None:
+    async def whole() -> None:
+        async with whole_core(folder) as it:
+            face = await DbusFace.open(it.core, bus.address)
+            try:
+                async with await Daemon.connect(address=bus.address) as daemon:
+                    await check(daemon, it)
+            finally:
+                face.close()
+
+    asyncio.run(whole())
+
+
+async def until(daemon: Daemon, wanted: Callable[[Event], bool]) -> Event:
+    event = await daemon.wait_for(wanted, 30)
+    assert event is not None
+    return event
+
+
+async def raw(daemon: Daemon, member: str, kinds: str = "", body: list | None = None, **other: str) -> Message:
+    where = {"destination": dbus_types.NAME, "path": dbus_types.PATH, "interface": dbus_types.INTERFACE, **other}
+    reply = await daemon._bus.call(Message(member=member, signature=kinds, body=body or [], **where))
+    assert reply is not None
+    return reply
+
+
+# ---- the contract ----
+
+
+def shape(node: introspection.Node) -> dict[str, object]:
+    """Names, types, directions and access of everything, whatever the order."""
+    return {
+        interface.name: {
+            "methods": {
+                method.name: [
+                    (arg.name, arg.signature, arg.direction.value) for arg in method.in_args + method.out_args
+                ]
+                for method in interface.methods
+            },
+            "signals": {
+                signal.name: [(arg.name, arg.signature) for arg in signal.args] for signal in interface.signals
+            },
+            "properties": {item.name: (item.signature, item.access.value) for item in interface.properties},
+        }
+        for interface in node.interfaces
+    }
+
+
+def test_live_introspection_is_the_shipped_contract(bus: Bus, tmp_path: Path) -> None:
+    async def check(daemon: Daemon, whole: Whole) -> None:
+        live = await daemon._bus.introspect(dbus_types.NAME, dbus_types.PATH)
+        shipped = introspection.Node.parse((CONTRACT / "org.rwc.Daemon1.xml").read_text())
+        assert shape(live) == shape(shipped)
+        (interface,) = (one for one in live.interfaces if one.name == dbus_types.INTERFACE)
+        assert len(interface.methods) == 11
+        assert len(interface.properties) == 24
+
+    run(bus, tmp_path, check)
+
+
+def test_every_control_is_a_property_that_can_be_set() -> None:
+    assert {dbus_name(name) for name in NAMES} <= set(dbus_types.WRITABLE)
+
+
+def test_the_activation_file_names_bus_and_unit() -> None:
+    text = (CONTRACT / "org.rwc.Daemon1.service").read_text()
+    assert "Name=org.rwc.Daemon1" in text
+    assert "SystemdService=rwc-daemon.service" in text
+
+
+def test_common_tools_understand_it(bus: Bus, tmp_path: Path) -> None:
+    """busctl and gdbus, as a user would type."""
+
+    async def tool(*command: str) -> str:
+        process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        said, _ = await process.communicate()
+        return said.decode()
+
+    async def check(daemon: Daemon, whole: Whole) -> None:
+        where = (dbus_types.NAME, dbus_types.PATH)
+        busctl = ("busctl", f"--address={bus.address}", "--")
+        shown = await tool(*busctl, "introspect", *where)
+        assert all(name in shown for name in ("LoadVoice", "WatchLevels", "LatencyMs", "PropertiesChanged"))
+        assert dbus_types.PATH in await tool(*busctl, "tree", dbus_types.NAME)
+        await tool(*busctl, "set-property", *where, dbus_types.INTERFACE, "Pitch", "d", "-3")
+        assert await tool(*busctl, "get-property", *where, dbus_types.INTERFACE, "Pitch") == "d -3\n"
+        gdbus = ("gdbus", "call", "--address", bus.address, "--dest", where[0], "--object-path", where[1], "--method")
+        answer = await tool(*gdbus, f"{dbus_types.INTERFACE}.LoadVoice", "dep")
+        assert "org.rwc.Error.NoSuchVoice" in answer
+        assert "did you mean deep?" in answer
+
+    run(bus, tmp_path, check)
+
+
+# ---- calls ----
+
+
+def test_the_voice_is_loaded_and_told(bus: Bus, tmp_path: Path) -> None:
+    async def check(daemon: Daemon, whole: Whole) -> None:
+        await daemon.listen()
+        await whole.until_state("idle")
+        await daemon.call("LoadVoice", "tiny")
+        await until(daemon, lambda event: event.changed.get("Loading") == "tiny")
+        await until(daemon, lambda event: event.changed.get("Voice") == "tiny")
+        shown = await daemon.get_all()
+        assert set(shown) == set(dbus_types.PROPERTIES)
+        assert (shown["Voice"], shown["Loading"], shown["State"]) == ("tiny", "", "idle")
+
+    run(bus, tmp_path, check)
+
+
+def test_lists_and_statistics_have_the_keys_of_the_contract(bus: Bus, tmp_path: Path) -> None:
+    async def check(daemon: Daemon, whole: Whole) -> None:
+        voices = await daemon.call("ListVoices")
+        assert [voice["id"] for voice in voices] == ["plain", "deep", "bright", "giant", "tiny", "robot", "whisper"]
+        assert all(set(voice) == set(dbus_types.VOICE) for voice in voices)
+        inputs = await daemon.call("ListInputs")
+        assert [one["name"] for one in inputs] == ["usb", "webcam"]
+        assert set(await daemon.call("GetStatistics")) == set(dbus_types.STATISTICS)
+
+    run(bus, tmp_path, check)
+
+
+def test_setting_is_told_once_it_is_so(bus: Bus, tmp_path: Path) -> None:
+    async def check(daemon: Daemon, whole: Whole) -> None:
+        await daemon.listen()
+        await daemon.set("Pitch", 4)
+        event = await until(daemon, lambda event: "Pitch" in event.changed)
+        assert event.changed["Pitch"] == 4.0
+        await daemon.call("SetControls", {"Formant": -2.0, "gate-db": -40, "speaker": 3})
+        assert whole.core.controls.formant == -2
+        assert await daemon.get("Speaker") == 3
+        await daemon.call("ResetControls")
+        assert await daemon.get("Formant") == 0
+        await daemon.set("Mode", "mute")
+        await daemon.set("Input", "webcam")
+        assert (await daemon.get("Mode"), await daemon.get("Input")) == ("mute", "webcam")
+
+    run(bus, tmp_path, check)
+
+
+def test_what_is_refused_says_why_and_changes_nothing(bus: Bus, tmp_path: Path) -> None:
+    refusals: list[tuple[type[RwcError], Callable[[Daemon], Awaitable[None]]]] = [
+        (NoSuchVoice, lambda daemon: daemon.call("LoadVoice", "nobody")),
+        (NoSuchVoice, lambda daemon: daemon.call("LoadVoice", "")),
+        (OutOfRange, lambda daemon: daemon.call("LoadVoice", "x" * 100_000)),
+        (OutOfRange, lambda daemon: daemon.set("Pitch", math.nan)),
+        (OutOfRange, lambda daemon: daemon.set("Pitch", math.inf)),
+        (OutOfRange, lambda daemon: daemon.set("Pitch", 24.001)),
+        (OutOfRange, lambda daemon: daemon.set("Quality", "best")),
+        (OutOfRange, lambda daemon: daemon.set("Mode", "loud")),
+        (NoSuchInput, lambda daemon: daemon.set("Input", "nothing")),
+        (OutOfRange, lambda daemon: daemon.call("SetControls", {"pitch": 1.0, "formant": 99.0})),
+        (OutOfRange, lambda daemon: daemon.call("SetControls", {"pitch": True})),
+        (OutOfRange, lambda daemon: daemon.call("SetControls", {"pitch": "x" * 5000})),
+        (NoSuchControl, lambda daemon: daemon.call("SetControls", {"pich": 1.0})),
+        (BadModel, lambda daemon: daemon.call("ImportVoice", "voice.pth", {})),
+        (OutOfRange, lambda daemon: daemon.call("ImportVoice", "/voice.pth", {"colour": "red"})),
+        (OutOfRange, lambda daemon: daemon.call("ImportVoice", "/voice.pth", {"name": ""})),
+        (Unsupported, lambda daemon: daemon.call("RemoveVoice", "deep")),
+        (NoSuchVoice, lambda daemon: daemon.call("RemoveVoice", "../../etc")),
+        (NoSuchJob, lambda daemon: daemon.call("CancelJob", 77)),
+        (RwcError, lambda daemon: daemon.set("Voice", "deep")),
+    ]
+
+    async def check(daemon: Daemon, whole: Whole) -> None:
+        await whole.until_state("idle")
+        before = await daemon.get_all()
+        for kind, call in refusals:
+            with pytest.raises(kind) as caught:
+                await call(daemon)
+            message = str(caught.value)
+            assert 0 < len(message) <= 600
+            assert "\n" not in message
+            assert "Traceback" not in message
+        after = await daemon.get_all()
+        figures = ("LatencyMs", "Load", "Xruns", "Underruns")
+        assert {**after, **dict.fromkeys(figures)} == {**before, **dict.fromkeys(figures)}
+
+    run(bus, tmp_path, check)
+
+
+@pytest.mark.parametrize(
+    ("error", "member", "kinds", "body", "other"),
+    [
+        ("InvalidArgs", "LoadVoice", "u", [1], {}),
+        ("InvalidArgs", "LoadVoice", "", [], {}),
+        ("UnknownMethod", "Explode", "", [], {}),
+        ("UnknownMethod", "LoadVoice", "s", ["deep"], {"interface": "org.example"}),
+        ("UnknownMethod", "Frob", "", [], {"interface": "org.freedesktop.DBus.Properties"}),
+        ("UnknownObject", "LoadVoice", "s", ["deep"], {"path": "/org/rwc"}),
+        ("UnknownObject", "Introspect", "", [], {"path": "/x", "interface": "org.freedesktop.DBus.Introspectable"}),
+        ("UnknownProperty", "Get", "ss", ["", "Nose"], {"interface": "org.freedesktop.DBus.Properties"}),
+        ("UnknownInterface", "Get", "ss", ["a.b", "Pitch"], {"interface": "org.freedesktop.DBus.Properties"}),
+        (
+            "PropertyReadOnly",
+            "Set",
+            "ssv",
+            ["", "State", Variant("s", "x")],
+            {"interface": "org.freedesktop.DBus.Properties"},
+        ),
+    ],
+)
+def test_calls_outside_the_contract(
+    bus: Bus, tmp_path: Path, error: str, member: str, kinds: str, body: list, other: dict[str, str]
+) -> None:
+    async def check(daemon: Daemon, whole: Whole) -> None:
+        reply = await raw(daemon, member, kinds, body, **other)
+        assert reply.message_type is MessageType.ERROR
+        assert reply.error_name == f"org.freedesktop.DBus.Error.{error}"
+
+    run(bus, tmp_path, check)
+
+
+def test_an_error_inside_is_one_plain_sentence(
+    bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def check(daemon: Daemon, whole: Whole) -> None:
+        monkeypatch.setattr(whole.core, "reset_controls", lambda: 1 / 0)
+        reply = await raw(daemon, "ResetControls")
+        assert reply.error_name == "org.rwc.Error.Failed"
+        assert reply.body == ["an error inside rwc-daemon: 'rwcctl logs' has the details"]
+        assert "ZeroDivisionError" in caplog.text
+
+    run(bus, tmp_path, check)
+
+
+def test_an_import_that_fails_is_a_job_that_ends(bus: Bus, tmp_path: Path) -> None:
+    (tmp_path / "voice.pth").write_text("<html>404</html>")
+
+    async def check(daemon: Daemon, whole: Whole) -> None:
+        await daemon.listen()
+        job = await daemon.call("ImportVoice", str(tmp_path / "voice.pth"), {"name": "Ann"})
+        done = await until(daemon, lambda event: event.signal == "JobDone")
+        assert done.values[:2] == (job, False)
+        assert done.values[2].startswith("BadModel: ")
+        assert len(await daemon.call("ListVoices")) == 7
+
+    run(bus, tmp_path, check)
+
+
+def test_levels_end_with_the_client_that_asked(bus: Bus, tmp_path: Path) -> None:
+    async def check(daemon: Daemon, whole: Whole) -> None:
+        other = await Daemon.connect(address=bus.address)
+        await other.listen()
+        await other.call("WatchLevels", True)
+        await until(other, lambda event: event.signal == "Levels")
+        other.close()
+        await whole.until(lambda: whole.core._level_task is None)
+        await daemon.call("WatchLevels", True)
+        await daemon.call("WatchLevels", True)
+        assert whole.core._level_task is not None
+        await daemon.call("WatchLevels", False)
+        assert whole.core._level_task is None
+
+    run(bus, tmp_path, check)
+
+
+def test_a_thousand_settings_at_once(bus: Bus, tmp_path: Path) -> None:
+    async def check(daemon: Daemon, whole: Whole) -> None:
+        await whole.until_state("idle")
+        calls = [daemon.call("SetControls", {"pitch": step / 100}) for step in range(1001)]
+        await asyncio.gather(*calls)
+        assert whole.core.controls.pitch == 10.0
+        assert not whole.heard.faults
+        await whole.until(lambda: whole.core.figures.beat.resident_mb > 0)
+
+    run(bus, tmp_path, check)
+
+
+def test_quit_ends_it_after_the_answer(bus: Bus, tmp_path: Path) -> None:
+    async def check(daemon: Daemon, whole: Whole) -> None:
+        await daemon.call("Quit")
+        assert whole.core.ended.is_set()
+
+    run(bus, tmp_path, check)
+
+
+# ---- one daemon, and none ----
+
+
+def test_a_second_daemon_is_refused(bus: Bus, tmp_path: Path) -> None:
+    async def check(daemon: Daemon, whole: Whole) -> None:
+        with pytest.raises(AlreadyRunning, match="another rwc-daemon"):
+            await DbusFace.open(whole.core, bus.address)
+
+    run(bus, tmp_path, check)
+
+
+def test_no_daemon_and_no_bus(bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NoDaemon, match="systemctl --user start rwc-daemon"):
+        SyncDaemon.connect(address=bus.address)
+    with pytest.raises(NoDaemon):
+        SyncDaemon.connect(address=bus.address, start=True)
+    for address in (f"unix:path={tmp_path}/none", "nonsense", "unix:"):
+        with pytest.raises(NoSessionBus, match="log in to a desktop session"):
+            SyncDaemon.connect(address=address)
+    monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    with pytest.raises(NoSessionBus):
+        SyncDaemon.connect()
+
+
+def test_a_lost_bus_is_noticed(tmp_path: Path) -> None:
+    async def check() -> None:
+        with session_bus() as own:
+            async with whole_core(tmp_path) as whole:
+                face = await DbusFace.open(whole.core, own.address)
+                own.kill()
+                async with asyncio.timeout(30):
+                    await face.lost()
+                whole.core.set_controls({"pitch": 1})  # tells nobody, breaks nothing
+                await asyncio.sleep(0.05)
+                face.close()
+
+    asyncio.run(check())
+
+
+def test_a_client_hears_that_the_daemon_went(bus: Bus, tmp_path: Path) -> None:
+    async def check() -> None:
+        async with whole_core(tmp_path) as whole:
+            face = await DbusFace.open(whole.core, bus.address)
+            async with await Daemon.connect(address=bus.address) as daemon:
+                await daemon.listen()
+                face.close()
+                with pytest.raises(NoDaemon, match="ended meanwhile"):
+                    await daemon.wait_for(lambda event: event.signal == "JobDone", 30)
+                with pytest.raises(NoDaemon):
+                    await daemon.get("Voice")
+
+    asyncio.run(check())
+
+
+def test_the_bus_leaves_no_descriptor(bus: Bus) -> None:
+    async def once() -> None:
+        close_bus(await open_bus(bus.address))
+
+    asyncio.run(once())
+    fds = Path("/proc/self/fd")
+    before = len(list(fds.iterdir()))
+    asyncio.run(once())
+    assert len(list(fds.iterdir())) == before
