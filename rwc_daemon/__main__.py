@@ -15,12 +15,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rwc_daemon.audio.client import AudioClient
-from rwc_daemon.audio.listeners import Listeners
-from rwc_daemon.audio.microphone import Microphone
-from rwc_daemon.audio.routing import Router
 from rwc_daemon.control.core import Core
-from rwc_daemon.control.life import Audio
+from rwc_daemon.control.floor import audio_floor
 from rwc_daemon.errors import BadSettings, RwcError
 from rwc_daemon.faces.dbus import DbusFace
 from rwc_daemon.host import journal, paths
@@ -54,7 +50,7 @@ async def serve(settings: Settings) -> int:
     """The daemon's life; answers with the exit status. Raises NoSessionBus, AlreadyRunning."""
     notifier = Notifier()
     link = Link.create()
-    core = Core(settings, link, _audio(link, settings), paths.data_dir(), paths.state_dir(), notifier)
+    core = Core(settings, link, audio_floor, paths.data_dir(), paths.state_dir(), notifier)
     face = await DbusFace.open(core)
     await core.start()
     log.info("rwc-daemon %s runs, process %d", core.status.version, os.getpid())
@@ -66,11 +62,6 @@ async def serve(settings: Settings) -> int:
     face.close()
     link.close()
     return status
-
-
-def _audio(link: Link, settings: Settings) -> Audio:
-    client = AudioClient(link, settings.audio.client_name)
-    return Audio(client, Microphone(), Router(), Listeners())
 
 
 async def _until_told(core: Core, face: DbusFace, notifier: Notifier) -> int:

@@ -12,6 +12,7 @@ from pretended_audio import Graph
 
 from rwc_daemon.control.core import Core
 from rwc_daemon.control.faults import Fault
+from rwc_daemon.control.floor import Audio
 from rwc_daemon.host.notify import Notifier
 from rwc_daemon.link.ring import Link
 from rwc_daemon.settings import Settings
@@ -78,11 +79,15 @@ class Whole:
 
     def __init__(self, folder: Path, settings: Settings) -> None:
         self.link = Link.create()
-        self.graph = Graph(self.link)
+        self.graph: Graph
         data, state = folder / "data", folder / "state"
-        self.core = Core(settings, self.link, self.graph.audio, data, state, Notifier("", ""))
+        self.core = Core(settings, self.link, self._audio, data, state, Notifier("", ""))
         self.heard = Heard()
         self.core.attach(self.heard)
+
+    def _audio(self, link: Link, settings: Settings, saved_input: str) -> Audio:
+        self.graph = Graph(link, saved_input)
+        return self.graph.audio
 
     async def until(self, what: Callable[[], bool], deadline_s: float = DEADLINE_S) -> None:
         async with asyncio.timeout(deadline_s):

@@ -8,43 +8,38 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 
 from rwc_daemon.audio.callback import Callback
-from rwc_daemon.control.life import Audio
+from rwc_daemon.audio.routing import Input
+from rwc_daemon.control.floor import Audio
 from rwc_daemon.errors import NoAudioServer, NoSuchInput
 from rwc_daemon.link.ring import Link
 
 RATE = 48000
 
 
-@dataclass(frozen=True)
-class Input:
-    name: str
-    description: str
-    default: bool
-    current: bool
-    channels: int
-
-
 class Graph:
     """The pretended server: what is true of it, and what was recorded of RWC Mic."""
 
-    def __init__(self, link: Link, source: Callable[[int], np.ndarray] | None = None) -> None:
-        self.link = link
+    def __init__(self, link: Link, saved_input: str) -> None:
+        self.link, self.saved_input = link, saved_input
         self.quantum = 256
         self.down = False
         self.stalled = False
-        self.source = source or (lambda n: np.zeros(n, np.float32))
+        self.source: Callable[[int], np.ndarray] = lambda n: np.zeros(n, np.float32)
         self.recorded: list[np.ndarray] = []
         self.opened = 0
-        self.audio = Audio(Client(self), Node(self), Routes(self), Recorders())  # type: ignore[arg-type]
+        self.listeners = 0
+        self.watch = Watch()
+        parts = (Client(self), self.watch, Node(self), Routes(self), Recorders(self))
+        self.audio = Audio(*parts, ports_only=False)  # type: ignore[arg-type]
 
     def record(self, count: int) -> None:
         """So many recorders from now on."""
-        self.audio.listeners.on_change(count)
+        self.listeners = count
+        self.watch.on_change()
 
     @property
     def sound(self) -> np.ndarray:
@@ -133,34 +128,37 @@ class Routes:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._names = ("usb", "webcam", "rwc-probe")
-        self.wanted = "default"
+        self.choice = graph.saved_input
         self.engaged = False
 
     @property
     def current(self) -> str:
-        return "usb" if self.wanted == "default" else self.wanted
+        return "usb" if self.choice == "default" else self.choice
 
     def inputs(self) -> list[Input]:
-        return [Input(name, name.title(), name == "usb", name == self.current, 1) for name in self._names[:2]]
+        return [Input(name, name.title(), name == "usb", name == self.current, 1, False) for name in self._names[:2]]
 
     def choose(self, name: str) -> None:
         if name not in (*self._names, "default"):
             raise NoSuchInput(f"no input '{name[:60]}'; known: default, {', '.join(self._names[:2])}")
-        self.wanted = name
+        self.choice = name
+
+    def waiting_for(self) -> str:
+        return ""
 
     def reconcile(self) -> None:
         if self._graph.down:
             raise NoAudioServer("neither PipeWire nor JACK answers: start one")
 
 
-class Recorders:
+class Watch:
     def __init__(self) -> None:
-        self.on_change: Callable[[int], None] = lambda count: None
-
-    def start(self) -> None:
-        pass
-
-    def stop(self) -> None:
-        pass
+        self.on_change: Callable[[], None] = lambda: None
 
 
+class Recorders:
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+
+    def look(self) -> int:
+        return self._graph.listeners

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -21,9 +21,10 @@ from typing import Any, Protocol
 from rwc_daemon.control.choice import Choice
 from rwc_daemon.control.faults import Fault, Faults
 from rwc_daemon.control.figures import Figures
+from rwc_daemon.control.floor import Audio
 from rwc_daemon.control.hold import Hold
 from rwc_daemon.control.jobs import Jobs
-from rwc_daemon.control.life import Audio, Life
+from rwc_daemon.control.life import Life
 from rwc_daemon.control.memory import Memory
 from rwc_daemon.control.saving import Saver
 from rwc_daemon.control.shelving import Shelving
@@ -93,7 +94,13 @@ class Core:
     """Made without side effects but the shared memory; `start` and `stop` once each."""
 
     def __init__(
-        self, settings: Settings, link: Link, audio: Audio, data_dir: Path, state_dir: Path, notifier: Notifier
+        self,
+        settings: Settings,
+        link: Link,
+        make_audio: Callable[[Link, Settings, str], Audio],
+        data_dir: Path,
+        state_dir: Path,
+        notifier: Notifier,
     ) -> None:
         self._settings, self._link, self._notifier = settings, link, notifier
         self._faces: list[Face] = []
@@ -103,6 +110,7 @@ class Core:
         self.controls: Controls = self._saved.controls
         self._mode = self._first_mode()
         self._input = self._saved.input
+        audio = make_audio(link, settings, self._input)
         self.faults = Faults(self._tell_fault)
         self.jobs = Jobs(self)
         self.figures = Figures(link, audio.client)
@@ -135,7 +143,6 @@ class Core:
         if self._damage:
             self.faults.happened("BadState", self._damage)
         self.voicing.supervisor.start()
-        await self.life.restore_input(self._input)
         self.life.start()
         self._tasks.append(asyncio.get_running_loop().create_task(self._ticks(), name="ticks"))
 
@@ -195,10 +202,7 @@ class Core:
 
     async def set_input(self, name: str) -> None:
         """Raises NoSuchInput."""
-        await self.life.choose_input(name)
-        if self.life.transient(name):
-            return
-        self._input = name
+        self._input = await self.life.choose_input(name)
         self.save()
         self.changed()
 

@@ -6,14 +6,11 @@ import math
 import os
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from rwc_daemon.audio.client import AudioClient
 from rwc_daemon.link.ring import Counters, Link
 from rwc_daemon.messages import Beat, Planned
 from rwc_daemon.plan import Latency, Plan
-
-if TYPE_CHECKING:
-    from rwc_daemon.audio.client import AudioClient
 
 FLOOR_DB = -120.0
 NO_BEAT = Beat(

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
+from rwc_daemon.audio.client import AudioClient
 from rwc_daemon.control.figures import Figures
 from rwc_daemon.control.slack import Slack
 from rwc_daemon.link.ring import Counters, Link
 from rwc_daemon.messages import Planned
-
-if TYPE_CHECKING:
-    from rwc_daemon.audio.client import AudioClient
 
 log = logging.getLogger(__name__)
 

@@ -11,39 +11,24 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
+from rwc_daemon.audio.routing import Input
 from rwc_daemon.control.faults import Faults
-from rwc_daemon.errors import NoAudioServer, RwcError
+from rwc_daemon.control.floor import Audio
+from rwc_daemon.errors import NoAudioServer, NoSuchInput, RwcError
 from rwc_daemon.host.journal import LISTENER, MICROPHONE, event
-
-if TYPE_CHECKING:  # the audio floor is handed in
-    from rwc_daemon.audio.client import AudioClient
-    from rwc_daemon.audio.listeners import Listeners
-    from rwc_daemon.audio.microphone import Microphone
-    from rwc_daemon.audio.routing import Input, Router
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 ENGAGED_S = 1.0
-IDLE_S = 5.0
+IDLE_S = 10.0
 LINGER_S = 0.5  # a recorder that reopens its stream finds the client still there
 STALE_S = 2.0  # no graph cycle for so long while engaged: the server is gone, whatever it says
 STUCK_S = 10.0  # one call to the audio server takes longer: only a new process helps
 CLOSE_S = 4.0
 PROBE = "rwc-probe"  # the JACK client of `rwcctl latency` and `demo`
-
-
-@dataclass(frozen=True)
-class Audio:
-    """The four parts of the audio floor."""
-
-    client: AudioClient
-    microphone: Microphone
-    router: Router
-    listeners: Listeners
 
 
 class Owner(Protocol):
@@ -66,7 +51,10 @@ class Life:
         self._audio, self._always, self._faults, self._owner = audio, always, faults, owner
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audio")
         self._poked = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        self._moved = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._probing = False
+        self._chosen = audio.router.choice
         self._graph: tuple[int, int] | None = None
         self._left_at = 0.0
         self._call_began = 0.0
@@ -93,19 +81,17 @@ class Life:
     def start(self) -> None:
         loop = asyncio.get_running_loop()
 
-        def look(_: str) -> None:
+        def poke(*_: object) -> None:
             loop.call_soon_threadsafe(self.poke)
 
-        self._audio.client.on_change = look
-        self._audio.listeners.on_change = lambda count: loop.call_soon_threadsafe(self._listeners_are, count)
-        self._audio.listeners.start()
-        self._task = loop.create_task(self._run(), name="life")
+        self._audio.client.on_change = self._audio.watch.on_change = poke
+        self._tasks = [loop.create_task(self._run(), name="life"), loop.create_task(self._look(), name="listeners")]
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
+        for task in self._tasks:
+            task.cancel()
             with suppress(asyncio.CancelledError):
-                await self._task
+                await task
         with suppress(RwcError, TimeoutError):
             async with asyncio.timeout(CLOSE_S):
                 await self._call(self._leave)
@@ -114,23 +100,23 @@ class Life:
     def poke(self) -> None:
         """Look now."""
         self._poked.set()
+        self._moved.set()
 
     async def inputs(self) -> list[Input]:
         return await self._call(self._audio.router.inputs)
 
-    async def restore_input(self, name: str) -> None:
-        """The choice of the last time; a microphone that is not plugged in today stays the choice."""
-        with suppress(RwcError):
-            await self._call(self._audio.router.choose, name)
-
-    async def choose_input(self, name: str) -> None:
-        """Raises NoSuchInput and changes nothing."""
+    async def choose_input(self, name: str) -> str:
+        """Answers with what to save: the node's name, or the choice before where this one is for a measurement only.
+        Raises NoSuchInput and changes nothing."""
+        before = self._audio.router.choice
         await self._call(self._audio.router.choose, name)
+        self._probing = self._audio.router.choice == PROBE
+        if not self._probing:
+            self._chosen = self._audio.router.choice
+        elif before != PROBE:
+            self._chosen = before
         self.poke()
-
-    def transient(self, name: str) -> bool:
-        """Chosen for a measurement, not to be saved."""
-        return name == PROBE
+        return self._chosen
 
     @property
     def input(self) -> str:
@@ -139,7 +125,7 @@ class Life:
 
     def trouble(self) -> str:
         """Why this process should be replaced, or nothing."""
-        if self._task is not None and self._task.done():
+        if any(task.done() for task in self._tasks):
             return "the audio side ended"
         busy_s = asyncio.get_running_loop().time() - self._call_began if self._call_began else 0.0
         return f"a call to the audio server has not returned for {busy_s:.0f} s" if busy_s > STUCK_S else ""
@@ -153,6 +139,16 @@ class Life:
         self.listeners = count
         self.poke()
         self._owner.changed()
+
+    async def _look(self) -> None:
+        """Who listens; apart from `_run`, which may have to wait while a lost recorder must be muted."""
+        await asyncio.to_thread(self._audio.follow)
+        while True:
+            self._moved.clear()
+            self._listeners_are(await asyncio.to_thread(self._audio.listeners.look))
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pause_s()):
+                    await self._moved.wait()
 
     async def _run(self) -> None:
         while True:
@@ -168,13 +164,13 @@ class Life:
                     await self._poked.wait()
 
     def _pause_s(self) -> float:
-        if self._wanted or self.rehearsing or not self.tier:
+        if self._wanted or self.rehearsing or self._audio.ports_only or not self.tier:
             return ENGAGED_S
         return LINGER_S if self._graph else IDLE_S
 
     async def _step(self) -> None:
         await self._keep_microphone()
-        if self._wanted or self.rehearsing:
+        if self._wanted or self.rehearsing or self._audio.ports_only:
             await self._engage()
         elif self._graph and asyncio.get_running_loop().time() - self._left_at >= LINGER_S:
             await self._release()
@@ -204,6 +200,19 @@ class Life:
             self._owner.graph_changed(*graph)
         self._audio.router.engaged = self._wanted
         await self._call(self._audio.router.reconcile)
+        if self._wanted:
+            await self._check_input()
+
+    async def _check_input(self) -> None:
+        missing = await self._call(self._audio.router.waiting_for)
+        if not missing:
+            self._faults.end("input")
+        elif self._probing:
+            self._probing = False
+            with suppress(NoSuchInput):
+                await self._call(self._audio.router.choose, self._chosen)
+        else:
+            self._faults.begin("input", "NoSuchInput", missing)
 
     def _is_stale(self) -> bool:
         self._stale_s = 0.0 if self._audio.client.alive() else self._stale_s + ENGAGED_S
@@ -211,6 +220,7 @@ class Life:
 
     async def _release(self) -> None:
         self._graph = None
+        self._faults.end("input")
         self._owner.graph_left()
         await self._call(self._close)
 
@@ -222,8 +232,7 @@ class Life:
 
     def _leave(self) -> None:
         self._close()
-        self._audio.listeners.stop()
-        self._audio.microphone.stop()
+        self._audio.leave()
 
     async def _call(self, work: Callable[..., T], *args: object) -> T:
         """`work` in the audio thread; calls queue up behind each other."""

@@ -1,0 +1,54 @@
+"""The audio floor of this machine: PipeWire where it runs, plain JACK2 where only that does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rwc_daemon.audio import libjack
+from rwc_daemon.audio.client import AudioClient
+from rwc_daemon.audio.graph import GraphWatch, JackGraph, PipeWireGraph
+from rwc_daemon.audio.listeners import Listeners
+from rwc_daemon.audio.microphone import Microphone
+from rwc_daemon.audio.routing import Router
+from rwc_daemon.link.ring import Link
+from rwc_daemon.settings import Settings
+
+
+@dataclass(frozen=True)
+class Audio:
+    """The parts of the audio floor, on one view of the graph."""
+
+    client: AudioClient
+    watch: GraphWatch
+    microphone: Microphone
+    router: Router
+    listeners: Listeners
+    ports_only: bool
+    # plain JACK2: the graph is seen through our own client, so that stays open
+
+    def follow(self) -> None:
+        """From now on the view is kept up to date; may wait for a server for a moment."""
+        if isinstance(self.watch, PipeWireGraph):
+            self.watch.start()
+
+    def leave(self) -> None:
+        """Nothing of ours is left in the graph, but for a node that a systemd unit holds."""
+        if isinstance(self.watch, PipeWireGraph):
+            self.watch.stop()
+        self.microphone.stop()
+
+
+def audio_floor(link: Link, settings: Settings, saved_input: str) -> Audio:
+    """Nothing is opened yet. `saved_input`: need not be plugged in."""
+    audio = settings.audio
+    client = AudioClient(link, audio.client_name)
+    ports_only = libjack.jackd_runs() and not libjack.pipewire_runs()
+    watch: GraphWatch = JackGraph(lambda: client.jack) if ports_only else PipeWireGraph()
+    return Audio(
+        client=client,
+        watch=watch,
+        microphone=Microphone(watch),
+        router=Router(watch, client, saved_input, audio.channel),
+        listeners=Listeners(watch, audio.client_name, ports_only),
+        ports_only=ports_only,
+    )
