@@ -31,7 +31,13 @@ REPORT: dict[str, Any] = {
     "underruns": 1,
     "fault": {"code": "", "message": ""},
     "controls": to_dict(Controls(pitch=2.0, gate_db=-45)),
-    "statistics": {"pitch_in_hz": 118.2, "pitch_out_hz": 83.1, "rate_hz": 48000, "quantum_samples": 128},
+    "statistics": {
+        "pitch_in_hz": 118.2,
+        "pitch_out_hz": 83.1,
+        "rate_hz": 48000,
+        "quantum_samples": 128,
+        "capturing": True,
+    },
 }
 
 
@@ -81,6 +87,22 @@ def test_status_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert "23.4 ms = input 2.7 + block 10.7 + voice 7.3 + slack 2.7 + output 0.0" in text
     assert "\x1b" not in text, "colour only on a terminal"
     assert len({line.index(line.split(maxsplit=1)[1]) for line in text.splitlines()[1:]}) == 1, "aligned"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "node", "capturing", "says"),
+    [
+        ("default", "usb", True, "usb (the default source)"),
+        ("default", "", True, "the default source: not there, so RWC Mic is silent"),
+        ("default", "", False, "the default source, opened when somebody records"),
+        ("usb", "usb", True, "usb"),
+        ("usb", "laptop", True, "laptop (usb is not there)"),
+        ("usb", "", True, "usb: not there, so RWC Mic is silent"),
+    ],
+)
+def test_input_in_words(chosen: str, node: str, capturing: bool, says: str) -> None:
+    report = REPORT | {"input": chosen, "input_node": node, "statistics": {"capturing": capturing}}
+    assert status.input_text(report) == says
 
 
 def test_sizes_and_durations() -> None:

@@ -108,9 +108,13 @@ def controls_text(values: dict[str, Any]) -> str:
 
 def input_text(report: dict[str, Any]) -> str:
     chosen, node = report["input"], report["input_node"]
-    if chosen in ("", "default"):
-        return f"{node} (the default source)" if node else "the default source: none is there"
-    return chosen if node == chosen or not node else f"{node} ({chosen} is not there)"
+    follows = chosen in ("", "default")
+    wanted = "the default source" if follows else chosen
+    if not report["statistics"].get("capturing"):
+        return f"{wanted}, opened when somebody records"
+    if not node:
+        return f"{wanted}: not there, so RWC Mic is silent"
+    return f"{node} (the default source)" if follows else node if node == chosen else f"{node} ({chosen} is not there)"
 
 
 def latency_text(report: dict[str, Any]) -> str:

@@ -47,7 +47,7 @@ def voices(daemon: Daemon, args: argparse.Namespace) -> None:
 
 def row(voice: dict[str, Any], current: bool) -> tuple[str, ...]:
     kind = " ".join(filter(None, (voice["kind"], voice["version"])))
-    rate = f"{voice['rate'] / 1000:g} kHz" if voice["rate"] else ""
+    rate = f"{voice['rate'] / 1000:g} kHz" if voice["rate"] else "any"
     follows = "follows" if voice["f0"] else "fixed"
     label = voice["id"] if voice["name"].lower() in ("", voice["id"]) else f"{voice['id']} ({voice['name']})"
     speakers = str(voice["speakers"])
