@@ -60,6 +60,8 @@ class Inference:
         """Until the order to stop."""
         while self._take_orders():
             self._beat()
+            if self._deck is None:
+                self._link.join(self._generation)  # what nobody will convert must not keep us awake
             self._link.wait(WATCHED_BEAT_S if self._watch.on else BEAT_S)
             self._convert_ready()
 
@@ -129,13 +131,9 @@ class Inference:
     # ---- blocks ----
 
     def _convert_ready(self) -> None:
-        while self._deck is not None and self._link.available() >= self._deck.missing:
-            if not self.orders.empty() and not self._take_orders():
-                self.orders.put(None)
-                return
-            if self._deck is not None:
-                self._convert_one(self._deck)
-                self._beat()
+        while self.orders.empty() and self._deck is not None and self._link.available() >= self._deck.missing:
+            self._convert_one(self._deck)
+            self._beat()
 
     def _convert_one(self, deck: Deck) -> None:
         x = self._link.read(deck.missing)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,13 +174,9 @@ class Link:
         self._check(lib.rwc_join(self._link, generation))
 
     def wait(self, timeout_s: float) -> bool:
-        """Sleeps until a wake-up block is there (`set_wake`); False when the time is over before."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            left_ms = max(0, round(1000 * (deadline - time.monotonic())))
-            answer = lib.rwc_wait(self._link, self.wake_fd, left_ms)
-            if answer >= 0:
-                return bool(answer)
+        """Sleeps until a wake-up block is there (`set_wake`); False when the time is over before, or when somebody
+        else woke us through `wake_fd` (an order)."""
+        return int(lib.rwc_wait(self._link, self.wake_fd, max(0, round(1000 * timeout_s)))) > 0
 
     def available(self) -> int:
         """Microphone samples that can be read."""
