@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from tools.golden import content, offline, pitch, retrieval, synth
+from tools.golden import content, live, offline, pitch, retrieval, synth
 from tools.golden.report import Golden, Line, Lines
 
 CHECKS: tuple[tuple[tuple[str, ...], Callable[[Golden], Lines]], ...] = (
@@ -23,6 +23,12 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[[Golden], Lines]], ...] = (
     (("hubert", "index_file"), retrieval.check),
     (("highpassed",), offline.check_loudness),
     (("chunk_in_len",), offline.check_pipeline),
+    (("wav16k", "inferred"), live.check_loop),
+    (("model_wav",), live.check_splice),
+    (("input_wav_tail",), live.check_monitor),
+    (("y_self",), live.check_spectral_gate),
+    (("a_1600",), live.check_phase_vocoder),
+    (("pairs",), live.check_resample),
 )
 
 

@@ -18,6 +18,24 @@ from rwc_daemon.voices.rvc.content import ContentEncoder
 from rwc_daemon.voices.rvc.synth import Synthesizer
 from tools import golden_recipe as recipe
 
+RATES_AND_KERNELS = {
+    ("v2", 40000): ([10, 10, 2, 2], [16, 16, 4, 4]),
+    ("v1", 40000): ([10, 10, 2, 2], [16, 16, 4, 4]),
+    ("v2", 48000): ([12, 10, 2, 2], [24, 20, 4, 4]),
+    ("v1", 48000): ([10, 6, 2, 2, 2], [16, 16, 4, 4, 4]),
+    ("v2", 32000): ([10, 8, 2, 2], [20, 16, 4, 4]),
+    ("v1", 32000): ([10, 4, 2, 2, 2], [16, 16, 4, 4, 4]),
+}
+
+
+def published(rate: int) -> list[tuple[list, str]]:
+    """The published configurations of this rate, and their versions."""
+    return [
+        ([1025 if rate > 32000 else 513, 32, 192, 192, 768, 2, 6, 3, 0, "1", [3, 7, 11], [[1, 3, 5]] * 3,
+          rates, 512, kernels, 109, 256, rate], version)
+        for (version, kind), (rates, kernels) in RATES_AND_KERNELS.items() if kind == rate
+    ]  # fmt: skip
+
 
 def tensors(drawn: dict[str, np.ndarray]) -> dict[str, Tensor]:
     return {name: torch.from_numpy(w) for name, w in drawn.items()}

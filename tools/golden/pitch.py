@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import torch
 from torch import nn
@@ -15,7 +17,6 @@ from tools.golden.report import EXACT, FCPE_LATENT, HZ, MEL, SALIENCE, Golden, L
 from tools.golden.synth import tapped
 
 CLEAR_GAP = 1e-5  # between the two greatest bins: below it their order is chance
-PITCH_SHIFT = 3  # semitones, of the keys pm_key3_*
 
 
 def check_coarse(g: Golden) -> Lines:
@@ -27,9 +28,11 @@ def check_classic(g: Golden) -> Lines:
     try:
         raw = Praat().track(x)
         yield compare("pm_raw", raw, g["pm_raw"], HZ)
-        moved = shape.transpose(shape.interpolate_gaps(raw), PITCH_SHIFT)
-        yield compare("pm_key3_interp", moved, g["pm_key3_interp"], HZ)
-        yield compare("pm_key3_coarse", shape.coarse(moved), g["pm_key3_coarse"], EXACT)
+        for name in g.names:
+            if given := re.fullmatch(r"pm_key(-?\d+)_(interp|coarse)", name):
+                moved = shape.transpose(shape.interpolate_gaps(raw), int(given[1]))
+                exact = given[2] == "coarse"
+                yield compare(name, shape.coarse(moved) if exact else moved, g[name], EXACT if exact else HZ)
     except MissingPackage as error:
         yield Note(f"pm: {error}")
     try:

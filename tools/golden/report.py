@@ -61,6 +61,9 @@ class Golden:
     def __getitem__(self, name: str) -> np.ndarray:
         return self._arrays[name]
 
+    def get(self, name: str) -> np.ndarray | None:
+        return self._arrays.get(name)
+
     @property
     def names(self) -> list[str]:
         return list(self._arrays)
