@@ -16,6 +16,7 @@ from rwc_daemon.errors import BadModel, Unsupported
 from rwc_daemon.store.tensors import read_at
 
 WIDTHS = (256, 768)  # content features of v1 and v2
+INVERTED, FLAT, L2 = b"IwFl", b"IxF2", 1
 MOST_LISTS, MOST_VECTORS = 1 << 20, 1 << 24
 CHUNK = 1 << 16  # vectors judged at once
 DAMAGED = "the index is damaged or incomplete: get it again"
@@ -35,18 +36,16 @@ class IndexInfo:
 
 def looks_like_index(head: bytes) -> bool:
     """Whether a file that starts so is some FAISS index."""
-    return head[:4] in (b"IwFl", b"IxF2", b"IxFI", b"IxFl") or (
-        head[:2] in (b"Ix", b"Iw", b"IH") and head[:4].isalnum()
-    )
+    return head[:2] in (b"Ix", b"Iw", b"IH", b"It") and head[:4].isalnum()
 
 
 def read_index(file: BinaryIO) -> IndexInfo:
     """Reads and judges the whole index. Raises BadModel or Unsupported."""
     cursor = _Cursor(file)
     tag = cursor.take(4)
-    if tag == b"IwFl":
+    if tag == INVERTED:
         info = _inverted(cursor)
-    elif tag in (b"IxF2", b"IxFI"):
+    elif tag == FLAT:
         info = _flat(cursor, needed=True)
     else:
         raise Unsupported(
@@ -87,11 +86,11 @@ def _header(cursor: _Cursor) -> tuple[int, int]:
     width, count = cursor.number(4), cursor.number()
     cursor.take(16)
     trained, metric = cursor.take(1), cursor.number(4)
-    if metric > 1:
-        raise Unsupported(f"an index of metric {metric} cannot be used: RVC makes plain L2 ones")
+    if metric != L2:
+        raise Unsupported(f"an index of metric {metric} cannot be used: RVC makes plain L2 ones, import such a one")
     if width not in WIDTHS:
         raise BadModel(f"the index is {width} wide; RVC voices have 256 (v1) or 768 (v2): it belongs to something else")
-    if trained != b"\1" or metric < 0 or not 0 <= count <= MOST_VECTORS:
+    if trained != b"\1" or not 0 <= count <= MOST_VECTORS:
         raise BadModel(DAMAGED)
     return width, count
 
@@ -114,9 +113,9 @@ def _flat(cursor: _Cursor, needed: bool) -> IndexInfo:
 def _inverted(cursor: _Cursor) -> IndexInfo:
     width, count = _header(cursor)
     lists, probes = cursor.number(), cursor.number()
-    if not 1 <= lists <= MOST_LISTS or probes < 1:
+    if not 1 <= lists <= MOST_LISTS or not 1 <= probes <= lists:
         raise BadModel(DAMAGED)
-    if cursor.take(4) not in (b"IxF2", b"IxFI"):
+    if cursor.take(4) != FLAT:
         raise Unsupported("the index has a coarse quantizer other than a flat one: make an 'IVF…,Flat' index")
     coarse = _flat(cursor, needed=False)
     if (coarse.width, coarse.count) != (width, lists):

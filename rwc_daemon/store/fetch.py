@@ -38,8 +38,7 @@ def download(urls: Sequence[str], path: Path, size: int, sha256: str, progress: 
         failure: RwcError = NotReady("no address to fetch from")
         for url in urls:
             try:
-                _resume(url, file, size, progress, cancelled)
-                return _verify(file, size, sha256, url)
+                return _bring(url, file, size, sha256, progress, cancelled)
             except (NotReady, BadModel) as error:
                 failure = error
             except OSError as error:
@@ -59,6 +58,19 @@ def _locked(path: Path) -> Iterator[BinaryIO]:
         except BlockingIOError:
             raise Busy(f"{path.name} is being fetched already: wait for it") from None
         yield file
+
+
+def _bring(url: str, file: BinaryIO, size: int, sha256: str, progress: Progress, cancelled: Cancel) -> None:
+    kept = file.seek(0, os.SEEK_END)
+    _resume(url, file, size, progress, cancelled)
+    try:
+        _verify(file, size, sha256, url)
+    except BadModel:
+        if not kept:
+            raise
+        # what was kept came from elsewhere; it is gone now, so once more from the start
+        _resume(url, file, size, progress, cancelled)
+        _verify(file, size, sha256, url)
 
 
 def _resume(url: str, file: BinaryIO, size: int, progress: Progress, cancelled: Cancel) -> None:
@@ -81,7 +93,9 @@ def _resume(url: str, file: BinaryIO, size: int, progress: Progress, cancelled: 
 def _parts(request: urllib.request.Request, file: BinaryIO, size: int) -> Iterator[bytes]:
     """The body; network trouble becomes NotReady here, so that OSError outside means the disk."""
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+        # an opener of our own, because the shared one reads the proxies of its first use only
+        with urllib.request.build_opener().open(request, timeout=TIMEOUT_S) as answer:
+            _check_length(answer, file.tell() if answer.status == 206 else 0, size, request.full_url)
             if answer.status != 206:  # the server sends it all again
                 file.seek(0)
                 file.truncate()
@@ -94,6 +108,13 @@ def _parts(request: urllib.request.Request, file: BinaryIO, size: int) -> Iterat
     except (urllib.error.URLError, TimeoutError, http.client.HTTPException) as error:
         reason = getattr(error, "reason", error)
         raise NotReady(f"{request.full_url} cannot be reached ({reason}): {_way_out()}") from None
+
+
+def _check_length(answer: http.client.HTTPResponse, start: int, size: int, url: str) -> None:
+    """A file of another length is refused before a byte of it is kept."""
+    length = answer.headers.get("Content-Length", "")
+    if length.isdigit() and start + int(length) != size:
+        raise BadModel(f"{url} has {start + int(length)} bytes, the catalogue knows {size}: {_way_out()}")
 
 
 def _read(answer: http.client.HTTPResponse, most: int, url: str) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 from rwc_daemon.errors import BadModel
 
-MOST_OPERATIONS = 2_000_000
+MOST_OPERATIONS = 1_000_000
 MOST_DEPTH = 1000  # open marks
 MOST_BITS = 128
 DAMAGED = "the file is damaged: get it again"

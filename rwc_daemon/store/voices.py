@@ -188,7 +188,8 @@ def _valid(key: str, value: Any) -> bool:
 
 def _hint(wanted: str, cards: Sequence[VoiceCard]) -> str:
     known = [card.id for card in cards]
-    near = difflib.get_close_matches(wanted, [*known, *(card.name for card in cards)], n=3, cutoff=0.5)
+    names = list(dict.fromkeys([*known, *(card.name for card in cards)]))
+    near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
     if near:
         return f"did you mean {' or '.join(near)}?"
     return f"known: {', '.join(known[:10])}" if known else "none is imported yet; `rwcctl import FILE` brings one in"
