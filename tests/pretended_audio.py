@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 from rwc_daemon.audio.callback import Callback
+from rwc_daemon.audio.graph import Graph as View
 from rwc_daemon.audio.routing import Input
 from rwc_daemon.control.floor import Audio
 from rwc_daemon.errors import NoAudioServer, NoSuchInput
@@ -54,6 +55,7 @@ class Client:
         self.on_change: Callable[[str], None] = lambda what: None
         self.server = "pretended 1.0"
         self.latency = 0
+        self.name = "rwc"
 
     @property
     def is_open(self) -> bool:
@@ -154,6 +156,9 @@ class Routes:
 class Watch:
     def __init__(self) -> None:
         self.on_change: Callable[[], None] = lambda: None
+
+    def graph(self) -> View:
+        return View()
 
 
 class Recorders:

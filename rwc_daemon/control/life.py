@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
-from rwc_daemon.audio.routing import Input
+from rwc_daemon.audio.routing import Input, find_input
 from rwc_daemon.control.faults import Faults
 from rwc_daemon.control.floor import Audio
 from rwc_daemon.errors import NoAudioServer, NoSuchInput, RwcError
@@ -120,8 +120,10 @@ class Life:
 
     @property
     def input(self) -> str:
-        """The node that feeds us, or the one chosen."""
-        return self._audio.router.current
+        """The node that feeds us, or that would; empty: none is there."""
+        audio = self._audio
+        node = find_input(audio.watch.graph(), audio.router.choice, audio.client.name)
+        return audio.router.current or (node.name if node else "")
 
     def trouble(self) -> str:
         """Why this process should be replaced, or nothing."""
