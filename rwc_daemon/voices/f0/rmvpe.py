@@ -192,8 +192,9 @@ class Rmvpe(nn.Module):
 
     def to_precision(self, dtype: torch.dtype) -> Rmvpe:
         """The convolutions in `dtype`; the first norm, which sees the raw logarithms, and what follows in float32."""
-        self.unet.to(dtype)
-        self.cnn.to(dtype)
+        layout = torch.contiguous_format if dtype == torch.float32 else torch.channels_last  # as matrix units want it
+        self.unet.to(dtype, memory_format=layout)
+        self.cnn.to(dtype, memory_format=layout)
         self.unet.encoder.bn.float()
         self.unet.encoder.dtype = dtype
         return self

@@ -13,7 +13,7 @@ from rwc_daemon.plan import RATE_16K
 from rwc_daemon.voices.f0 import lags
 from rwc_daemon.voices.f0.base import QUIETEST
 
-NEARLY = 0.06  # how much shallower than the deepest dip the first may be
+NEARLY = 0.04  # how much shallower than the deepest dip the first may be
 VOICED = 0.4  # aperiodicity (0 periodic … 1 noise) from which a frame is unvoiced
 
 
