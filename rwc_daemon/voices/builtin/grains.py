@@ -23,10 +23,13 @@ import numpy as np
 from rwc_daemon.dsp.history import History
 from rwc_daemon.voices.builtin.interpolate import Interpolator
 from rwc_daemon.voices.builtin.marks import Mark, Marks
+from rwc_daemon.voices.builtin.overlap import Cell, Grain, overlap
 
 CELL_MS = 2.5  # distance of grains where there is no pitch
 NOISE_CELLS_MS = (2.5, 4.0)  # the same where formants move: between these
 FIRST_CELL_MS = 1.0  # from the last grain without pitch to the first mark, at least
+HIGHEST_HZ = 5000.0  # no grains more often than this, whatever is asked
+PULSE = 0.65  # how much of the fixed period a grain without pitch fills, to either side
 STALE_MS = 40.0  # a mark this far from the place it is wanted for is no use
 
 
@@ -46,39 +49,6 @@ class Shift:
         return self.pitch == 1 and self.formant == 1 and not self.fixed_period
 
 
-@dataclass(frozen=True)
-class Grain:
-    out: float
-    # sample number of its middle in the output
-    at: float
-    # sample number of its middle in the input
-    speed: float
-    # input samples per output sample
-    reach: float
-    # output samples to either side, at most; the neighbours may leave less room
-    gain: float
-    period: float
-    # of the voice there, input samples; 0: no pitch
-    kernel: int
-    # for the interpolator
-
-    def pure(self) -> bool:
-        """The input as it is."""
-        return not self.period and self.speed == 1 and self.at == self.out and self.gain == 1
-
-
-@dataclass
-class Cell:
-    """Output from one grain to the next; `right` is None until that one is chosen."""
-
-    left: Grain
-    end: float
-    # output sample number of the next grain
-    begin: float
-    # where in the output that grain begins to be heard, and is chosen
-    right: Grain | None = None
-
-
 class Grains:
     """The order of events: at input sample `due`, call `choose`; then `render` what lies before `due - delay`."""
 
@@ -86,7 +56,8 @@ class Grains:
         self._delay = delay
         self._rng = np.random.default_rng(seed)
         self._cell = CELL_MS * rate / 1000
-        self._noise_cells = tuple(ms * rate / 1000 for ms in NOISE_CELLS_MS)
+        self._noise_cells = NOISE_CELLS_MS[0] * rate / 1000, NOISE_CELLS_MS[1] * rate / 1000
+        self._shortest = rate / HIGHEST_HZ
         self._first_cell = FIRST_CELL_MS * rate / 1000
         self._stale = STALE_MS * rate / 1000
         self._interpolator = Interpolator()
@@ -135,7 +106,9 @@ class Grains:
     def _grain(self, out: float, mark: Mark | None, shift: Shift) -> Grain:
         kernel = self._interpolator.kernel(shift.formant)
         if mark is None:
-            return Grain(out, out, shift.formant, np.inf, 1.0, 0.0, kernel)
+            # one note only: sounds without pitch are made to pulse with it
+            reach = PULSE * shift.fixed_period if shift.fixed_period else np.inf
+            return Grain(out, out, shift.formant, reach, 1.0, 0.0, kernel)
         period = self._period(mark.period, shift)
         # pulses more often, or each of them shorter: the loudness stays
         gain = float(np.clip(np.sqrt(shift.formant * period / mark.period), 0.5, 1.6))
@@ -148,7 +121,7 @@ class Grains:
             step = shift.fixed_period
         elif left.period:
             step = left.period / shift.pitch
-            step = marks.period_at(left.out + 0.5 * step) / shift.pitch
+            step = max(marks.period_at(left.out + 0.5 * step) / shift.pitch, self._shortest)
         else:
             step = self._cell if shift.formant == 1 else self._rng.uniform(*self._noise_cells)
             step = float(np.rint(left.out + step)) - left.out  # whole samples: the grid of the input
@@ -159,48 +132,4 @@ class Grains:
         """Output samples [begin, stop), f64; everything due by then must have been chosen."""
         while len(self._cells) > 1 and self._cells[0].end <= begin:
             del self._cells[0]
-        edges = np.clip(np.ceil([cell.end for cell in self._cells]), begin, stop).astype(np.int64)
-        counts = np.diff(edges, prepend=begin)
-        fades = [_Fades(cell) for cell in self._cells]
-        u = np.arange(begin, stop, dtype=np.float64)
-        left, right = (
-            self._read(x, u, np.repeat(np.array([side(f) for f in fades]), counts, axis=0))
-            for side in (_Fades.left, _Fades.right)
-        )
-        return left + right
-
-    def _read(self, x: History, u: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        out, at, speed, reach, gain, power, kernel = rows.T
-        distance = np.abs(u - out) / reach
-        heard = (distance < 1) & (gain > 0)
-        y = np.zeros(len(u))
-        fade = np.cos(0.5 * np.pi * distance[heard]) ** power[heard]
-        positions = at[heard] + (u[heard] - out[heard]) * speed[heard]
-        y[heard] = self._interpolator.read(x, positions, kernel[heard].astype(np.int64)) * fade * gain[heard]
-        return y
-
-
-class _Fades:
-    """How the two grains of a cell fade: rows (out, at, speed, reach, gain, power of the cosine, kernel)."""
-
-    def __init__(self, cell: Cell) -> None:
-        self._cell = cell
-        left, right = cell.left, cell.right
-        self._length = cell.end - left.out
-        self._pure = left.pure() and right is not None and right.pure()
-        # the fade-out of a voiced grain begins before its successor is known
-        related = right is None or left.period or (left.speed == 1 and right.speed == 1)
-        self._power = 0.0 if self._pure else 2.0 if related else 1.0
-
-    def left(self) -> tuple[float, ...]:
-        return self._row(self._cell.left, self._length, 1.0)
-
-    def right(self) -> tuple[float, ...]:
-        right = self._cell.right
-        if right is None:
-            return 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0
-        return self._row(right, self._cell.end - self._cell.begin, 0.0 if self._pure else 1.0)
-
-    def _row(self, grain: Grain, room: float, share: float) -> tuple[float, ...]:
-        reach = np.inf if self._pure else max(min(grain.reach, room), 1e-9)
-        return (grain.out, grain.at, grain.speed, reach, grain.gain * share, self._power, grain.kernel)
+        return overlap(self._cells, x, self._interpolator, begin, stop)

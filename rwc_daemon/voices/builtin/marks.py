@@ -104,7 +104,7 @@ class Marks:
         found: list[Mark] = []
         here = anchor
         while here.at > until:
-            at, likeness = self._match(x, here, here.period, -1)
+            at, likeness = self._match(x, here, anchor.period, -1)
             if likeness < LOST_AT:
                 break
             here = Mark(at, here.at - at)
@@ -128,7 +128,7 @@ class Marks:
         """(where one period on looks most like `mark`, how much): the correlation there."""
         centre = round(mark.at)
         before = max(self._look, round(period))
-        spread = max(3, round(SEARCH * period))
+        spread = min(max(3, round(SEARCH * period)), int(period / 4))
         first = centre + direction * round(period) - spread
         last = first + 2 * spread
         pattern = x.view(centre - before, centre + self._ahead)

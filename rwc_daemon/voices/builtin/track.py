@@ -74,11 +74,11 @@ class PitchTrack:
         """(period in coarse samples, correlation there); (0, 0) where there is nothing to follow."""
         z = self._z - self._z.mean()
         recent = z[-self._window :]
-        low = float(np.square(recent).sum()) / self._window
+        low = float(np.dot(recent, recent)) / self._window
         if low < QUIET_POWER:
             return 0.0, 0.0
         whole = x.view(now - self._window * self._factor, now)
-        if low < LOW_SHARE * float(np.var(whole)):
+        if low < LOW_SHARE * (float(np.dot(whole, whole)) / len(whole) - float(whole.mean()) ** 2):
             return 0.0, 0.0
         n = self._correlation(z, recent)
         inner = n[1:-1]
@@ -93,8 +93,11 @@ class PitchTrack:
 
     def _correlation(self, z: np.ndarray, recent: np.ndarray) -> np.ndarray:
         """Normalised, by lag: f64[longest + 1]."""
-        spectra = fft.rfft(z, self._fft) * np.conj(fft.rfft(recent, self._fft))
-        products = fft.irfft(spectra, self._fft)[: self._longest + 1][::-1]
+        pair = np.zeros((2, self._fft))
+        pair[0, : len(z)] = z
+        pair[1, : self._window] = recent
+        whole, part = fft.rfft(pair)
+        products = fft.irfft(whole * np.conj(part), self._fft)[: self._longest + 1][::-1]
         sums = np.concatenate(([0.0], np.cumsum(z * z)))
         energies = (sums[self._window :] - sums[: -self._window])[::-1]
         return products / np.sqrt(energies[0] * np.maximum(energies, 1e-3 * energies[0]))

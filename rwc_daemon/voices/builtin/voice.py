@@ -9,8 +9,6 @@ from rwc_daemon.errors import NoSuchVoice
 from rwc_daemon.plan import Block, Plan
 from rwc_daemon.voices.base import Session, VoiceInfo
 from rwc_daemon.voices.builtin.presets import PRESETS, Preset
-from rwc_daemon.voices.builtin.session import PitchSession
-from rwc_daemon.voices.builtin.whisper import WhisperSession
 
 BLOCK_MS = 5.0
 
@@ -26,6 +24,10 @@ class BuiltinVoice:
         self._preset = preset
 
     def open(self, plan: Plan, controls: Controls, seed: int = 0) -> Session:
+        # imported here: the daemon lists these voices and never plays one, so it stays free of scipy
+        from rwc_daemon.voices.builtin.session import PitchSession
+        from rwc_daemon.voices.builtin.whisper import WhisperSession
+
         kind = WhisperSession if self._preset.whispered else PitchSession
         return kind(self._preset, plan, controls, seed)
 

@@ -20,9 +20,9 @@ from rwc_daemon.voices.builtin.track import PitchTrack
 
 STEP_MS = 3.0
 STEPS = 4  # in one window
-SMOOTH_MS = 2.5  # longest lag kept of the autocorrelation …
-SMOOTH_PERIODS = 0.8  # … and never more than this share of a pitch period
+SMOOTH_MS = 3.5  # longest lag kept of the autocorrelation, where that is less than a pitch period
 DARK_HZ = 900.0  # below this voiced sound is turned down
+VOICED_GAIN = 1.8  # whispering is flatter than singing: what the low end loses the rest gains
 GLIDE_MS = 20.0
 FORMANT_LIMIT = 18.0
 
@@ -48,7 +48,7 @@ class WhisperSession:
         self._longest_lag = SMOOTH_MS * plan.rate / 1000
         hz = np.arange(self._fft // 2 + 1) * plan.rate / self._fft
         self._bins = np.arange(len(hz), dtype=np.float64)
-        self._bright = hz / np.hypot(hz, DARK_HZ)
+        self._bright = VOICED_GAIN * hz / np.hypot(hz, DARK_HZ)
         self._voiced = 0.0
         self._aim(controls)
 
@@ -88,9 +88,8 @@ class WhisperSession:
     def _spoken(self, sound: np.ndarray, noise: np.ndarray, formant: float) -> np.ndarray:
         """`noise` with the smooth spectrum of `sound`; f64[n]."""
         spectrum = fft.rfft(sound, self._fft)
-        lag = min(self._longest_lag, SMOOTH_PERIODS * self._period) if self._period else self._longest_lag
-        taper = np.where(self._lags < lag, np.cos(0.5 * np.pi * np.minimum(self._lags / lag, 1)) ** 2, 0)
-        correlation = fft.irfft(np.square(np.abs(spectrum)), self._fft)[: len(taper)] * taper
+        lag = min(self._longest_lag, self._period) if self._period else self._longest_lag
+        correlation = fft.irfft(np.square(np.abs(spectrum)), self._fft)[: len(self._lags)] * _parzen(self._lags / lag)
         smooth = fft.rfft(np.concatenate((correlation, correlation[-2:0:-1])), self._fft).real
         shape = np.sqrt(np.maximum(smooth, 0) * (2.0 / (STEPS * self._n)))
         if formant != 1:
@@ -98,3 +97,8 @@ class WhisperSession:
         self._voiced += 0.5 * (bool(self._period) - self._voiced)
         shape = shape * (1 - self._voiced + self._voiced * self._bright)
         return fft.irfft(fft.rfft(noise, self._fft) * shape, self._fft)[: self._n]
+
+
+def _parzen(v: np.ndarray) -> np.ndarray:
+    """The lag window whose spectrum is nowhere negative and falls fast: 1 at 0, 0 from 1 on."""
+    return np.where(v < 0.5, 1 - 6 * v * v * (1 - v), 2 * np.maximum(1 - v, 0) ** 3)

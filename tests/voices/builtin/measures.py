@@ -1,0 +1,89 @@
+"""What the tests measure: pitch, spectral envelope, harmonics over noise. Offline, with long windows."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.signal import lfilter
+
+
+def pitch_hz(x: np.ndarray, rate: int, low: float, high: float, step_ms: float = 10.0) -> np.ndarray:
+    """Hz per step, 0 where unvoiced: normalised autocorrelation over two of the longest periods, first strong peak."""
+    longest, shortest = int(rate / low) + 2, int(rate / high)
+    n, step = 2 * longest, round(step_ms * rate / 1000)
+    middle = (n + longest) // 2
+    padded = np.concatenate((np.zeros(middle), x - np.mean(x), np.zeros(n)))
+    starts = range(0, len(x), step)
+    return np.array([_pitch_of(padded[i : i + n + longest], n, longest, shortest, rate) for i in starts])
+
+
+def _pitch_of(x: np.ndarray, n: int, longest: int, shortest: int, rate: int) -> float:
+    size = 1 << (len(x) - 1).bit_length()
+    products = np.fft.irfft(np.fft.rfft(x, size) * np.conj(np.fft.rfft(x[:n], size)))[: longest + 1]
+    sums = np.concatenate(([0.0], np.cumsum(x * x)))
+    energies = sums[n : n + longest + 1] - sums[: longest + 1]
+    if energies[0] < 1e-5 * n:
+        return 0.0
+    likeness = products / np.sqrt(np.maximum(energies * energies[0], 1e-12))
+    inner = likeness[1:-1]
+    peaks = 1 + np.flatnonzero((inner > likeness[:-2]) & (inner >= likeness[2:]))
+    peaks = peaks[peaks >= shortest]
+    if not len(peaks) or likeness[peaks].max() < 0.75:
+        return 0.0
+    best = int(peaks[likeness[peaks] > 0.9 * likeness[peaks].max()][0])
+    left, top, right = likeness[best - 1 : best + 2]
+    return rate / (best + 0.5 * (left - right) / (left - 2 * top + right))
+
+
+def cents(measured: np.ndarray, reference: np.ndarray) -> np.ndarray:
+    """Of every step that has pitch in both."""
+    both = (measured > 0) & (reference > 0)
+    return 1200 * np.log2(measured[both] / reference[both])
+
+
+def envelope_db(x: np.ndarray, rate: int, hz: np.ndarray, smooth_hz: float) -> np.ndarray:
+    """Mean power in bands `smooth_hz` wide (harmonics vanish if that is two of their distances), dB at `hz`."""
+    n = 8192
+    frames = np.lib.stride_tricks.sliding_window_view(np.asarray(x, np.float64), n)[:: n // 4]
+    power = np.square(np.abs(np.fft.rfft(frames * np.hanning(n)))).mean(axis=0)
+    width = max(1, round(smooth_hz * n / rate))
+    window = np.hanning(2 * width + 1)
+    smooth = np.convolve(power, window / window.sum(), "same")
+    return 10 * np.log10(np.interp(hz, np.arange(len(smooth)) * rate / n, smooth) + 1e-20)
+
+
+def envelope_ratio(x: np.ndarray, y: np.ndarray, rate: int, smooth_hz: float) -> float:
+    """By which ratio of frequency y's envelope lies above x's: the best match on a logarithmic axis, 0.4 to 5 kHz."""
+    ratios = 2 ** (np.arange(-120, 121) / 120)
+    hz = np.geomspace(400, 4500, 400)
+    reference = envelope_db(x, rate, hz, smooth_hz)
+    likeness = [np.corrcoef(reference, envelope_db(y, rate, hz * ratio, smooth_hz))[0, 1] for ratio in ratios]
+    return float(ratios[int(np.argmax(likeness))])
+
+
+def harmonics_over_noise_db(x: np.ndarray, rate: int, f0_hz: float) -> float:
+    """Of a steady vowel: power that repeats with the period over power that does not, from the best of near lags."""
+    x = np.asarray(x, np.float64)
+    around = np.fft.irfft(np.square(np.abs(np.fft.rfft(x * np.hanning(len(x)), 2 * len(x)))))
+    window = np.fft.irfft(np.square(np.abs(np.fft.rfft(np.hanning(len(x)), 2 * len(x)))))
+    r = (around / around[0])[: 4 * rate // 40] / (window / window[0])[: 4 * rate // 40]
+    lag = round(rate / f0_hz)
+    best = lag - 5 + int(np.argmax(r[lag - 5 : lag + 6]))
+    left, top, right = r[best - 1 : best + 2]
+    top = top - (left - right) ** 2 / (8 * (left - 2 * top + right))
+    return float(10 * np.log10(max(top, 1e-9) / max(1 - top, 1e-9)))
+
+
+def band_db(x: np.ndarray, rate: int, low: float, high: float) -> float:
+    """Power between two frequencies."""
+    spectrum = np.square(np.abs(np.fft.rfft(np.asarray(x, np.float64) * np.hanning(len(x)))))
+    hz = np.fft.rfftfreq(len(x), 1 / rate)
+    return float(10 * np.log10(spectrum[(hz >= low) & (hz < high)].sum() + 1e-20))
+
+
+def largest_jump(x: np.ndarray) -> float:
+    return float(np.abs(np.diff(x)).max())
+
+
+def sharpness(x: np.ndarray) -> np.ndarray:
+    """Third differences: a click stands out in them from anything a voice does."""
+    return np.abs(lfilter([1, -3, 3, -1], [1], x))[3:]
