@@ -164,9 +164,9 @@ def test_no_session_bus_exits_with_one(desktop: Session, tmp_path: Path) -> None
 
 
 def test_the_process_is_free_of_heavy_libraries() -> None:
-    check = "import sys, rwc_daemon.__main__; print(*{'torch', 'matplotlib', 'faiss', 'onnxruntime', 'scipy'} & set(sys.modules))"
+    check = "import sys, rwc_daemon.__main__; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == []
+    assert not {"torch", "matplotlib", "faiss", "onnxruntime", "scipy", "jack"} & set(done.stdout.split())
 
 
 def test_stop_leaves_nothing_and_quit_stops(tmp_path: Path) -> None:
