@@ -107,9 +107,10 @@ def _opened(path: Path) -> Iterator[soundfile.SoundFile]:
     if not path.is_file():
         raise BadAudio(f"{path} is not a file")
     try:
-        with path.open("rb") as raw, soundfile.SoundFile(raw) as file:
+        # by descriptor: the content decides what it is, not the name
+        with path.open("rb") as raw, soundfile.SoundFile(raw.fileno(), closefd=False) as file:
             yield file
-    except (soundfile.SoundFileError, TypeError, OSError) as failed:  # TypeError: a headerless .raw
+    except (soundfile.SoundFileError, OSError) as failed:
         raise BadAudio(
             f"cannot read {path} as sound: {_reason(failed)}. wav, flac, ogg and mp3 can be read; "
             "ffmpeg makes a wav of most others"

@@ -73,7 +73,7 @@ def test_the_same_float_sound_gives_the_same_bytes_at_another_time(tmp_path, mon
     ("content", "says"),
     [
         (b"", "cannot read"),
-        (b"not a sound at all, just words", "ffmpeg -i"),
+        (b"not a sound at all, just words", "ffmpeg makes"),
         (b"RIFF\x24\x00\x00\x00WAVEfmt ", "cannot read"),
         (b"fLaC" + bytes(60), "cannot read"),
     ],

@@ -16,7 +16,7 @@ from rwc_daemon.store.assets import Asset, Assets
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "assets",
-        description="Support files that RVC voices need: listed (the default), fetched, added, removed. Needs no daemon.",
+        description="Support files that RVC voices need: listed, fetched, added, removed. Needs no daemon.",
         epilog="A proxy is taken from HTTPS_PROXY; RWC_OFFLINE=1 forbids the network.",
     )
     acts = parser.add_subparsers(dest="act", metavar="list|fetch|add|remove")

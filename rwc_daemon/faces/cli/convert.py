@@ -55,11 +55,11 @@ def _add_knobs(parser: argparse.ArgumentParser) -> None:
     start = knobs.to_dict(Controls())
     for name, span in knobs.NUMBERS.items():
         first = "off" if name == "gate_db" else f"{start[name]:g}"
-        words = f"{span.doc}: {span.low:g} … {span.high:g} {span.unit}, default {first}"
+        words = f"{span.doc} ({span.low:g} … {span.high:g} {span.unit}; default {first})"
         group.add_argument(_option(name), dest=name, metavar="N", help=words)
     for name, choices in knobs.CHOICES.items():
         group.add_argument(
-            _option(name), dest=name, metavar="NAME", help=f"{', '.join(choices)}; default {start[name]}"
+            _option(name), dest=name, metavar="NAME", help=f"{', '.join(choices)} (default {start[name]})"
         )
 
 
@@ -75,7 +75,7 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     there = group.add_mutually_exclusive_group()
     there.add_argument("--skip-existing", action="store_true", help="leave out what is there already")
     there.add_argument("--overwrite", action="store_true", help="replace what is there already")
-    group.add_argument("--jobs", type=int, metavar="N", help="processes; default: as many as help on this machine")
+    group.add_argument("--jobs", type=int, metavar="N", help="processes (default: as many as help here)")
     group.add_argument(
         "--report", nargs="?", const="", metavar="PATH", help="figures of each file, as PATH.html and .json"
     )
@@ -188,11 +188,13 @@ def _converted(jobs: Sequence[FileJob], order: Order, asked: int | None, kind: s
 
 
 def _crew(asked: int | None, kind: str, files: int) -> tuple[int, int]:
-    """(processes, threads in each). A built-in voice uses one core; nets use several, and memory for every process."""
+    """(processes, threads in each). A built-in voice uses one core; nets use several, and memory for every process.
+
+    The threads do not depend on the number of files: nets give other last bits with another number of threads.
+    """
     cores = len(os.sched_getaffinity(0))
-    own = cores if kind == "builtin" else max(1, cores // NET_CORES)
-    workers = max(1, min(asked or own, files))
-    return workers, max(1, cores // workers)
+    wanted = asked or (cores if kind == "builtin" else max(1, cores // NET_CORES))
+    return max(1, min(wanted, files)), max(1, cores // wanted)
 
 
 def _option(name: str) -> str:

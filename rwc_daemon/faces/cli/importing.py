@@ -81,7 +81,7 @@ def through(daemon: SyncDaemon, given: Sequence[Path], name: str | None) -> list
 def missing_for(voices: Sequence[dict[str, Any]]) -> dict[str, str]:
     """Support files that these voices want and this machine has not: name → what is not possible without."""
     assets = Assets(paths.assets_dir())
-    wanted = {ENCODER: "they cannot speak without it"}
+    wanted = {ENCODER: "RVC voices cannot speak without it"}
     if any(voice["f0"] for voice in voices):
         wanted[TRACKER] = "a simpler pitch tracker is used without it"
     return {name: why for name, why in wanted.items() if not assets.has(name)}

@@ -78,12 +78,13 @@ def _into_folder(found: Sequence[tuple[Path, Path]], folder: Path, kind: str) ->
     if folder.exists() and not folder.is_dir():
         raise BadAudio(f"-o {folder} is a file, but a folder is needed here: give another name")
     taken: dict[Path, Path] = {}
-    for source, place in found:
+    # where a.wav and a.mp3 would both become a.wav, the one that is called so keeps its name
+    for source, place in sorted(found, key=lambda pair: pair[0].suffix.lower() != "." + (kind or _kept(pair[0]))):
         suffix = "." + (kind or _kept(source))
         target = folder / place.with_suffix(suffix)
         if source == taken.get(target):  # given twice
             continue
-        if target in taken:  # a.mp3 beside a.wav
+        if target in taken:
             target = folder / place.with_name(place.name + suffix)
         if target in taken:
             raise BadAudio(f"{source} and {taken[target]} would both become {target}: convert them one by one")
