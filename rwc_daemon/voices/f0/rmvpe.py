@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.memory_format import convert_conv2d_weight_memory_format
 
 from rwc_daemon.plan import HOP_16K
 from rwc_daemon.voices.f0 import weights
@@ -192,9 +193,10 @@ class Rmvpe(nn.Module):
 
     def to_precision(self, dtype: torch.dtype) -> Rmvpe:
         """The convolutions in `dtype`; the first norm, which sees the raw logarithms, and what follows in float32."""
-        layout = torch.contiguous_format if dtype == torch.float32 else torch.channels_last  # as matrix units want it
-        self.unet.to(dtype, memory_format=layout)
-        self.cnn.to(dtype, memory_format=layout)
+        for part in (self.unet, self.cnn):
+            part.to(dtype)
+            if dtype != torch.float32:
+                convert_conv2d_weight_memory_format(part, torch.channels_last)  # as matrix units want it
         self.unet.encoder.bn.float()
         self.unet.encoder.dtype = dtype
         return self
