@@ -27,7 +27,8 @@ class Hold:
     def plan(self, planned: Planned, voice: str) -> None:
         """The engine converts by `planned` from now on."""
         self.planned, self._voice = planned, voice
-        start = max(planned.slack, round(self._learned_ms.get(voice, 0.0) * planned.rate / 1000))
+        learned = round(self._learned_ms.get(voice, 0.0) * planned.rate / 1000)
+        start = max(planned.slack, learned - planned.quantum)  # a little less each time, or a bad hour would stay
         most = self._link.capacity // 2 - planned.block
         self._slack = Slack(planned.rate, planned.quantum, start, round(self.least_ms * planned.rate / 1000), most)
         self.apply()

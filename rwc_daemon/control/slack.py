@@ -1,7 +1,7 @@
 """How much converted voice is kept ready: one quantum beyond what computing and its jitter have shown to need.
 
-Too little is heard as gaps, too much is latency. It grows at once when voice ran out, and shrinks one quantum at a time
-after half a minute without trouble, at a quiet moment, because each change is a dip of 10 ms.
+Too little is heard as gaps, too much is latency. It grows at once when voice ran out, at most to the double. It shrinks
+one quantum at a time after half a minute without trouble, at a quiet moment, because each change is a dip of 10 ms.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 
 CALM_S = 30.0
+WARM_S = 2.0  # the first blocks of a stream are slow, and say nothing about the later ones
 LONGEST_MS = 500.0
 
 
@@ -22,11 +23,15 @@ class Slack:
         self._least = self._bounded(least)
         self.samples = max(self._least, self._bounded(start))
         self._calm_s = 0.0
+        self._age_s = 0.0
         self._worst_ms = 0.0
 
     def look(self, elapsed_s: float, underruns: int, compute_max_ms: float, quiet: bool) -> bool:
         """What happened since the last look (`underruns`: new ones); True when `samples` changed."""
         self._calm_s += elapsed_s
+        self._age_s += elapsed_s
+        if self._age_s <= WARM_S:
+            return False
         self._worst_ms = max(self._worst_ms, compute_max_ms)
         if underruns:
             return self._raise()
@@ -41,7 +46,8 @@ class Slack:
 
     def _raise(self) -> bool:
         before = self.samples
-        self.samples = self._bounded(max(self.samples + self._quantum, self._wanted()))
+        doubled = max(self.samples + self._quantum, min(self._wanted(), 2 * self.samples))
+        self.samples = self._bounded(doubled)
         self._calm_s = 0.0
         return self.samples != before
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from rwc_daemon.control.choice import Choice, Verdict
-from rwc_daemon.control.slack import CALM_S, Slack
+from rwc_daemon.control.slack import CALM_S, WARM_S, Slack
 
 
 def playing(*voices: str, first: str = "deep") -> Choice:
@@ -91,10 +91,19 @@ def test_a_chosen_plain_comes_back() -> None:
     assert choice.died(own_fault=False).voice == "plain"
 
 
+def warm(slack: Slack) -> Slack:
+    """Past its first two seconds."""
+    assert not slack.look(WARM_S, underruns=9, compute_max_ms=99.0, quiet=True)
+    return slack
+
+
 def test_slack_grows_with_gaps_and_shrinks_after_calm_at_quiet_moments() -> None:
-    slack = Slack(48000, 256, start=256, least=0, most=48000)
-    assert slack.look(1, underruns=1, compute_max_ms=20.0, quiet=False)
-    assert slack.samples == 5 * 256  # 960 samples of computing are 4 quanta, and one beyond
+    slack = warm(Slack(48000, 256, start=256, least=0, most=48000))
+    seen = []
+    for _ in range(4):
+        slack.look(1, underruns=1, compute_max_ms=20.0, quiet=False)
+        seen.append(slack.samples // 256)
+    assert seen == [2, 4, 5, 6]  # 960 samples of computing are 4 quanta, and one beyond
     steps = [slack.samples]
     for _ in range(int(6 * CALM_S)):
         if slack.look(1, underruns=0, compute_max_ms=1.0, quiet=True):
@@ -104,13 +113,13 @@ def test_slack_grows_with_gaps_and_shrinks_after_calm_at_quiet_moments() -> None
 
 
 def test_slack_does_not_shrink_while_somebody_speaks() -> None:
-    slack = Slack(48000, 256, start=2560, least=0, most=48000)
+    slack = warm(Slack(48000, 256, start=2560, least=0, most=48000))
     assert not any(slack.look(1, 0, 0.0, quiet=False) for _ in range(200))
     assert slack.samples == 2560
 
 
 def test_slack_is_bounded() -> None:
-    slack = Slack(48000, 1024, start=0, least=2000, most=9000)
+    slack = warm(Slack(48000, 1024, start=0, least=2000, most=9000))
     assert slack.samples == 2048
     for _ in range(50):
         slack.look(1, 1, 400.0, False)
