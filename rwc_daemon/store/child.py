@@ -15,41 +15,23 @@ import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO
+from pathlib import Path
+from typing import Any
 
 from rwc_daemon.errors import BadModel, OutOfRange, RwcError, Unsupported
 from rwc_daemon.store.adopt import adopt_index, adopt_onnx, adopt_voice
 from rwc_daemon.store.adopt_asset import adopt_asset
-from rwc_daemon.store.archive import unpack
 from rwc_daemon.store.card import CARD, card_bytes
 from rwc_daemon.store.confine import Limits, confine
 from rwc_daemon.store.files import disk_error, sha256_of
 from rwc_daemon.store.kinds import Container, Kind
 from rwc_daemon.store.pairing import Thing, pair, width_of
 from rwc_daemon.store.recognise import container_of, read_model
+from rwc_daemon.store.source import Source, container, name_of, naming, sources_of, unpacked
 from rwc_daemon.store.tensors import Progress
 
 PR_SET_PDEATHSIG = 1
-SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".onnx", ".index")
-GENERIC = ("model", "voice", "weights", "g", "rvc", "final", "0", "")
-
-
-@dataclass(frozen=True)
-class Source:
-    """One file to look into."""
-
-    file: BinaryIO
-    name: str
-    # of the file, for messages and the card
-    folder: str
-    # of the file, or the zip it came in
-    named: bool
-    # the user named this very file, so it must be of use
-
-    @property
-    def stem(self) -> str:
-        return PurePosixPath(self.name).stem
+TOO_LARGE = {"error": "BadModel", "message": "the file needs more memory than an import may take: it is damaged"}
 
 
 @dataclass
@@ -67,6 +49,7 @@ def main() -> int:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     request = json.load(sys.stdin)
     staging = Path(request["staging"])
+    root = staging.parent.parent
     missing = confine(staging, Limits(**request["limits"]))
     say({"missing": missing})
     try:
@@ -74,9 +57,11 @@ def main() -> int:
     except RwcError as error:
         say({"error": error.code, "message": str(error)})
     except MemoryError:
-        say({"error": "BadModel", "message": "the file needs more memory than an import may take: it is damaged"})
+        say(TOO_LARGE)
     except OSError as error:
-        say({"error": "BadState", "message": str(disk_error(staging.parent.parent, error))})
+        say(
+            TOO_LARGE if error.errno == errno.ENOMEM else {"error": "BadState", "message": str(disk_error(root, error))}
+        )
     else:
         say({"done": done})
     return 0
@@ -85,10 +70,6 @@ def main() -> int:
 def say(event: dict[str, Any]) -> None:
     sys.stdout.write(json.dumps(event) + "\n")
     sys.stdout.flush()
-
-
-def sources_of(request: dict[str, Any]) -> list[Source]:
-    return [Source(os.fdopen(one["fd"], "rb"), one["name"], one["folder"], one["named"]) for one in request["files"]]
 
 
 # -- voices -----------------------------------------------------------------------------------------------------------
@@ -109,7 +90,7 @@ def bring_voices(request: dict[str, Any], staging: Path) -> dict[str, Any]:
     if wanted and len(haul.voices) > 1:
         raise OutOfRange(f"one name for {len(haul.voices)} voices: import them without --name, or one by one")
     for source, facts, folder in haul.voices:
-        facts["name"] = wanted or _name_of(source, facts["name"])
+        facts["name"] = wanted or name_of(source, facts["name"])
         (folder / CARD).write_bytes(card_bytes(facts))
     # landlock's first version lets nobody move a file between folders, so the parent brings them together
     joined = {haul.voices[v][2].name: haul.indexes[i][2].name for v, i in pairs.items()}
@@ -134,50 +115,14 @@ def _part_of(sizes: list[int], number: int) -> Progress:
 def _opened(sources: list[Source], folder: Path, haul: Haul) -> Iterator[Source]:
     """The sources, zips replaced by the models in them; a zip that cannot be unpacked is refused."""
     for number, source in enumerate(sources):
-        if _container(source) is not Container.ZIP:
+        if container(source) is not Container.ZIP:
             yield source
             continue
         try:
             with naming(source):
-                yield from _unpacked(source, folder / str(number))
+                yield from unpacked(source, folder / str(number))
         except (BadModel, Unsupported) as error:
             haul.refused.append((source, error))
-
-
-def _unpacked(source: Source, place: Path) -> list[Source]:
-    place.mkdir()
-    members = unpack(source.file, place, lambda name: name.lower().endswith(SUFFIXES))
-    if not members:
-        raise BadModel("the zip holds no .pth, .safetensors, .onnx or .index: check what was downloaded")
-    names = [PurePosixPath(member.name.replace("\\", "/")) for member in members]
-    return [
-        Source(member.path.open("rb"), name.name, f"{source.stem}/{name.parent}".removesuffix("/."), False)
-        for member, name in zip(members, names, strict=True)
-    ]
-
-
-def _container(source: Source) -> Container | None:
-    try:
-        with naming(source):
-            return container_of(source.file)
-    except RwcError:
-        return None  # said later, when the file's turn comes
-
-
-class naming:
-    """Puts the name of the file in front of what goes wrong inside."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError) and error.errno in (errno.EINVAL, errno.EOVERFLOW):
-            error = BadModel("the file is damaged: get it again")  # a place that no file has
-        if isinstance(error, (BadModel, Unsupported)):
-            raise type(error)(f"{self._source.name}: {error}") from None
 
 
 def _look_into(source: Source, staging: Path, haul: Haul, progress: Progress) -> None:
@@ -191,18 +136,18 @@ def _look_into(source: Source, staging: Path, haul: Haul, progress: Progress) ->
 
 
 def _adopt(source: Source, staging: Path, folder: Path, haul: Haul, progress: Progress) -> None:
-    container = container_of(source.file)
-    if container is Container.ZIP:
+    packing = container_of(source.file)
+    if packing is Container.ZIP:
         raise Unsupported("a zip within a zip: unpack it and import the folder")
-    if container is Container.INDEX:
+    if packing is Container.INDEX:
         path = staging / "loose" / f"{len(haul.indexes)}.index"
         haul.indexes.append((source, adopt_index(source.file, path, progress).width, path))
         return
     folder.mkdir()
-    if container is Container.ONNX:
+    if packing is Container.ONNX:
         facts = adopt_onnx(source.file, source.name, folder, progress)
     else:
-        model = read_model(source.file, container)
+        model = read_model(source.file, packing)
         if model.kind is not Kind.VOICE:
             raise BadModel(f"this is a support file ({model.kind}), not a voice: `rwcctl assets add` takes it")
         facts = adopt_voice(model, source.file, source.name, folder, progress)
@@ -237,15 +182,6 @@ def _pairs(haul: Haul) -> dict[int, int]:
     return pairs
 
 
-def _name_of(source: Source, said: str) -> str:
-    """The file's name; what the file calls itself or its folder where that says nothing."""
-    for name in (source.stem, said, PurePosixPath(source.folder).name, PurePosixPath(source.folder).parts[:1]):
-        name = "".join(name)
-        if name.lower() not in GENERIC:
-            return name[:80]
-    return source.stem or "voice"
-
-
 # -- support files ----------------------------------------------------------------------------------------------------
 
 
@@ -253,10 +189,10 @@ def bring_asset(request: dict[str, Any], staging: Path) -> dict[str, Any]:
     """The one support file of the request as `NAME.safetensors`."""
     (source,) = sources_of(request)
     with naming(source):
-        container = container_of(source.file)
-        if container not in (Container.TORCH, Container.LEGACY, Container.SAFETENSORS):
-            raise BadModel(f"a support file is a .pt, .pth, .bin or .safetensors, not {container}")
-        model = read_model(source.file, container)
+        packing = container_of(source.file)
+        if packing not in (Container.TORCH, Container.LEGACY, Container.SAFETENSORS):
+            raise BadModel(f"a support file is a .pt, .pth, .bin or .safetensors, not {packing}")
+        model = read_model(source.file, packing)
         return {"asset": adopt_asset(model, staging, sha256_of(source.file), _part_of([1], 0))}
 
 

@@ -42,22 +42,25 @@ def kind_of(root: Any) -> tuple[Kind, dict[str, Tensor]]:
     if not isinstance(root, dict):
         raise BadModel("the file holds no table of tensors: it is no voice, index or support file")
     if isinstance(root.get("weight"), dict) and "config" in root:
-        return Kind.VOICE, tensors_of(root["weight"])
-    state = root["model"] if isinstance(root.get("model"), dict) else root
-    state = tensors_of(state, some=state is not root)
-    kind = _support_kind(state, nested=state is not root and "model" in root)
+        return Kind.VOICE, _weights(root["weight"])
+    nested = isinstance(root.get("model"), dict)
+    state = _tensors(root["model"] if nested else root)
+    kind = _support_kind(state, nested)
     if kind is None:
         raise _useless(root, state)
     return kind, state
 
 
-def tensors_of(table: dict[Any, Any], some: bool = False) -> dict[str, Tensor]:
-    """The tensors of a state dict, by name. Raises BadModel where something else is among them, unless `some`."""
-    found = {name: value for name, value in table.items() if type(name) is str and isinstance(value, Tensor)}
-    if len(found) != len(table) and not some and table.get("weight") is None and "model" not in table:
-        strange = next(str(name)[:60] for name in table if name not in found)
-        if found:
-            raise BadModel(f"'{strange}' among the weights is no tensor: the file is damaged; get it again")
+def _tensors(table: dict[Any, Any]) -> dict[str, Tensor]:
+    return {name: value for name, value in table.items() if type(name) is str and isinstance(value, Tensor)}
+
+
+def _weights(table: dict[Any, Any]) -> dict[str, Tensor]:
+    """The weights of a voice, among which nothing else may be."""
+    found = _tensors(table)
+    strange = [name for name in table if name not in found]
+    if strange:
+        raise BadModel(f"'{str(strange[0])[:60]}' among the weights is no tensor: the file is damaged; get it again")
     return found
 
 

@@ -181,7 +181,7 @@ def zips(folder: Path, outside: Path) -> Iterator[Path]:
     with zipfile.ZipFile(folder / "link.zip", "w") as archive:
         archive.writestr(link, "/etc/passwd")
     yield folder / "link.zip"
-    yield _zip(folder / "bomb.zip", {"bomb.pth": bytes(64 << 20)})
+    yield _zip(folder / "bomb.zip", {"bomb.pth": bytes(16 << 20)})
     yield _zip(folder / "many.zip", {f"{i}.pth": b"" for i in range(2500)})
     inner = _zip(folder / "inner.zip", {"a.pth": b"x"})
     yield _zip(folder / "nested.zip", {"deep.pth": inner.read_bytes()})
