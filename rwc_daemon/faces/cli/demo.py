@@ -67,7 +67,7 @@ def perform(daemon: Daemon, line: Line, folder: Path) -> dict[str, Any]:
 
     found = measure(daemon, line)
     spoken = np.pad(sentence(line.rate), (0, round(REST_S * line.rate)))
-    heard = line.probe.round_trip(spoken)
+    heard = line.round_trip(spoken)
     if line.recorder:
         heard = line.recorder.same_stretch(heard)
     files = save(folder, spoken, heard, line.rate, found)

@@ -56,7 +56,7 @@ def measure(daemon: Daemon, line: Line) -> Measured:
     from rwc_daemon.faces.bursts import bursts, delay_between
 
     played = bursts(line.rate)
-    recorded = line.probe.round_trip(played)
+    recorded = line.round_trip(played)
     delay = delay_between(played, recorded, line.rate)
     if delay.likeness < LEAST_LIKENESS:
         raise NotReady(

@@ -27,7 +27,7 @@ from rwc_daemon.voices.base import Samples
 LIVE_TIMEOUT_S = 15.0
 TAIL_TIMEOUT_S = 3.0
 POLL_S = 0.05
-PORTS_ONLY = "ports"
+PORTS_ONLY, CLIENT = "ports", "rwc"
 
 
 @dataclass
@@ -78,6 +78,10 @@ class Line:
     def rate(self) -> int:
         return self.probe.rate
 
+    def round_trip(self, sound: Samples) -> Samples:
+        """Plays f32[n] @rate and gives the f32[n] that RWC Mic played in the same cycles. Raises NotReady."""
+        return self.probe.round_trip(sound, self.rate)
+
 
 @contextmanager
 def open_line(daemon: Daemon, folder: Path) -> Iterator[Line]:
@@ -88,9 +92,9 @@ def open_line(daemon: Daemon, folder: Path) -> Iterator[Line]:
         probe = stack.enter_context(Probe())
         stack.callback(put_back, daemon, "Input", before["Input"])
         daemon.put("Input", PROBE)
-        recorder = None
-        if before["Microphone"] != PORTS_ONLY:
-            recorder = stack.enter_context(recording(folder / "recorded.raw", probe.rate))
+        ports_only = before["Microphone"] == PORTS_ONLY
+        recorder = None if ports_only else stack.enter_context(recording(folder / "recorded.raw", probe.rate))
+        probe.record_from(CLIENT if ports_only else NODE)
         line = Line(probe, recorder)
         wait_until_live(daemon, line)
         yield line
