@@ -54,10 +54,6 @@ class Marks:
         self._known: deque[Mark] = deque()
         self.alive = False
 
-    def reach(self, longest_period: int) -> int:
-        """Samples of history before now that a step may read."""
-        return self._cover + 4 * longest_period + self._look
-
     def step(self, x: History, now: int, period: float) -> None:
         """`period`: the tracker's, samples @host at sample `now`; 0 ends the stretch."""
         while self._known and self._known[0].at < now - self._keep:

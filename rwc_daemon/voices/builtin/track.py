@@ -1,6 +1,6 @@
 """The pitch of a voice while it speaks: one decision every 2.5 ms.
 
-The sound is brought down to about 12 kHz and its last 12.5 ms are compared with what stood one lag earlier: the
+The sound is brought down to about 12 kHz and its last 16 ms are compared with what stood one lag earlier: the
 normalised cross-correlation, over all lags at once through the Fourier transform. A candidate is a local maximum. Each
 octave of lag costs a little, because a periodic sound repeats at twice its period as well; being near the last
 period earns more than that, because voices do not jump by octaves from one 2.5 ms to the next.
@@ -18,7 +18,7 @@ from rwc_daemon.dsp.history import History
 LOWEST_HZ, HIGHEST_HZ = 62.0, 900.0
 COARSE_RATE = 12000  # about: the host's rate is divided by a whole number
 HOP_MS = 2.5
-WINDOW_MS = 12.5
+WINDOW_MS = 16.0
 LOW_PASS_HZ = 1800.0
 LOW_PASS_MS = 1.5
 OCTAVE_COST = 0.06
@@ -37,7 +37,7 @@ def _low_pass(rate: int) -> np.ndarray:
 
 
 class PitchTrack:
-    """Call `step` at every multiple of `hop` samples; it needs the last `reach` samples of the history."""
+    """Call `step` at every multiple of `hop` samples; it reads the last 20 ms of the history."""
 
     def __init__(self, rate: int) -> None:
         self._factor = max(1, round(rate / COARSE_RATE))
@@ -47,7 +47,6 @@ class PitchTrack:
         self._longest = math.ceil(coarse / LOWEST_HZ)
         self._window = round(WINDOW_MS * coarse / 1000)
         self._taps = _low_pass(rate)
-        self.reach = max(self.hop + len(self._taps), self._window * self._factor)
         self._z = np.zeros(self._window + self._longest)
         self._fft = fft.next_fast_len(len(self._z), real=True)
         octaves = np.log2(np.arange(1, self._longest + 1) / self._shortest)
@@ -59,9 +58,14 @@ class PitchTrack:
         """The period in samples @host of the sound up to sample `now`, 0 where there is none."""
         self._take_in(x, now)
         period, clarity = self._best(x, now)
-        sure = clarity > BEGIN_SURELY_AT or (clarity > BEGIN_AT and self._near(period, self._hint))
+        said_twice = self._near(period, self._hint)
         self._hint = period
-        self._period = period if clarity > END_AT and (self._period or sure) else 0.0
+        if self._period and clarity > END_AT:
+            # a jump is believed when it is seen again
+            self._period = period if said_twice or self._near(period, self._period) else self._period
+        else:
+            begins = clarity > BEGIN_SURELY_AT or (clarity > BEGIN_AT and said_twice)
+            self._period = period if begins else 0.0
         return self._period * self._factor
 
     def _take_in(self, x: History, now: int) -> None:

@@ -3,33 +3,36 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.signal import lfilter
 
 
 def pitch_hz(x: np.ndarray, rate: int, low: float, high: float, step_ms: float = 10.0) -> np.ndarray:
-    """Hz per step, 0 where unvoiced: normalised autocorrelation over two of the longest periods, first strong peak."""
+    """Hz per step, 0 where unvoiced: the autocorrelation over four of the longest periods, first strong peak.
+
+    The spectrum is made flatter first (its magnitude instead of its power), so that no formant poses as the pitch.
+    """
     longest, shortest = int(rate / low) + 2, int(rate / high)
-    n, step = 2 * longest, round(step_ms * rate / 1000)
-    middle = (n + longest) // 2
-    padded = np.concatenate((np.zeros(middle), x - np.mean(x), np.zeros(n)))
-    starts = range(0, len(x), step)
-    return np.array([_pitch_of(padded[i : i + n + longest], n, longest, shortest, rate) for i in starts])
+    n, step = 4 * longest, round(step_ms * rate / 1000)
+    window = np.hanning(n)
+    padded = np.concatenate((np.zeros(n // 2), x - np.mean(x), np.zeros(n)))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, n)[: len(x) : step]
+    size = 1 << (2 * n - 1).bit_length()
+    spectra = np.abs(np.fft.rfft(frames * window, size))
+    own = np.fft.irfft(np.square(np.abs(np.fft.rfft(window, size))))
+    likeness = np.fft.irfft(spectra)[:, : longest + 1]
+    likeness = likeness / (likeness[:, :1] + 1e-9) / np.sqrt(own[: longest + 1] / own[0])
+    loud = np.sqrt(np.mean(np.square(frames), axis=1)) > 0.003
+    return np.array(
+        [_first_peak(row, shortest, rate) if heard else 0.0 for row, heard in zip(likeness, loud, strict=True)]
+    )
 
 
-def _pitch_of(x: np.ndarray, n: int, longest: int, shortest: int, rate: int) -> float:
-    size = 1 << (len(x) - 1).bit_length()
-    products = np.fft.irfft(np.fft.rfft(x, size) * np.conj(np.fft.rfft(x[:n], size)))[: longest + 1]
-    sums = np.concatenate(([0.0], np.cumsum(x * x)))
-    energies = sums[n : n + longest + 1] - sums[: longest + 1]
-    if energies[0] < 1e-5 * n:
-        return 0.0
-    likeness = products / np.sqrt(np.maximum(energies * energies[0], 1e-12))
+def _first_peak(likeness: np.ndarray, shortest: int, rate: int) -> float:
     inner = likeness[1:-1]
     peaks = 1 + np.flatnonzero((inner > likeness[:-2]) & (inner >= likeness[2:]))
     peaks = peaks[peaks >= shortest]
-    if not len(peaks) or likeness[peaks].max() < 0.75:
+    if not len(peaks) or likeness[peaks].max() < 0.25:
         return 0.0
-    best = int(peaks[likeness[peaks] > 0.9 * likeness[peaks].max()][0])
+    best = int(peaks[likeness[peaks] > 0.8 * likeness[peaks].max()][0])
     left, top, right = likeness[best - 1 : best + 2]
     return rate / (best + 0.5 * (left - right) / (left - 2 * top + right))
 
@@ -43,7 +46,7 @@ def cents(measured: np.ndarray, reference: np.ndarray) -> np.ndarray:
 def envelope_db(x: np.ndarray, rate: int, hz: np.ndarray, smooth_hz: float) -> np.ndarray:
     """Mean power in bands `smooth_hz` wide (harmonics vanish if that is two of their distances), dB at `hz`."""
     n = 8192
-    frames = np.lib.stride_tricks.sliding_window_view(np.asarray(x, np.float64), n)[:: n // 4]
+    frames = np.lib.stride_tricks.sliding_window_view(np.asarray(x, np.float64), n)[:: n // 2]
     power = np.square(np.abs(np.fft.rfft(frames * np.hanning(n)))).mean(axis=0)
     width = max(1, round(smooth_hz * n / rate))
     window = np.hanning(2 * width + 1)
@@ -52,11 +55,12 @@ def envelope_db(x: np.ndarray, rate: int, hz: np.ndarray, smooth_hz: float) -> n
 
 
 def envelope_ratio(x: np.ndarray, y: np.ndarray, rate: int, smooth_hz: float) -> float:
-    """By which ratio of frequency y's envelope lies above x's: the best match on a logarithmic axis, 0.4 to 5 kHz."""
+    """By which ratio of frequency y's envelope lies above x's: the best match on a logarithmic axis, 0.4 to 4.5 kHz."""
     ratios = 2 ** (np.arange(-120, 121) / 120)
     hz = np.geomspace(400, 4500, 400)
-    reference = envelope_db(x, rate, hz, smooth_hz)
-    likeness = [np.corrcoef(reference, envelope_db(y, rate, hz * ratio, smooth_hz))[0, 1] for ratio in ratios]
+    fine_hz = np.geomspace(200, 9000, 4000)
+    reference, moved = envelope_db(x, rate, hz, smooth_hz), envelope_db(y, rate, fine_hz, smooth_hz)
+    likeness = [np.corrcoef(reference, np.interp(hz * ratio, fine_hz, moved))[0, 1] for ratio in ratios]
     return float(ratios[int(np.argmax(likeness))])
 
 
@@ -82,8 +86,3 @@ def band_db(x: np.ndarray, rate: int, low: float, high: float) -> float:
 
 def largest_jump(x: np.ndarray) -> float:
     return float(np.abs(np.diff(x)).max())
-
-
-def sharpness(x: np.ndarray) -> np.ndarray:
-    """Third differences: a click stands out in them from anything a voice does."""
-    return np.abs(lfilter([1, -3, 3, -1], [1], x))[3:]
