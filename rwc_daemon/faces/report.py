@@ -86,7 +86,7 @@ def as_page(run: Run, entries: Sequence[Entry]) -> str:
     tiles = [
         ("files", f"{summary['converted']}" + (f" + {summary['failed']} failed" if summary["failed"] else "")),
         ("sound", _clock(summary["seconds"])),
-        ("faster than real time", _number(summary["speed"], "{:.1f} ×")),
+        ("real time", _number(summary["speed"], "{:.1f} ×")),
         ("pitch error, median", _number(summary["pitch_error_cents"], "{:.0f} cents")),
         ("clipped samples", f"{summary['clipped']}"),
     ]

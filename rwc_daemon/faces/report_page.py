@@ -22,11 +22,12 @@ th, td {{ padding: 6px 10px 6px 0; border-bottom: 1px solid #e8ebef; white-space
 th small, td small {{ font-size: 12px }}
 .name {{ max-width: 190px; overflow: hidden; text-overflow: ellipsis; font-weight: 500 }}
 .bad {{ color: #b3261e; white-space: normal }}
+.wide {{ overflow-x: auto }}
 svg {{ display: block }}
 path {{ fill: none; stroke-linecap: round; stroke-linejoin: round }}
 .wanted {{ stroke: #9cc3e6; stroke-width: 4 }}
 .got {{ stroke: #c8501e; stroke-width: 1.6 }}
-img {{ width: 100%; border: 1px solid #e1e5ea; border-radius: 8px; margin-bottom: 12px }}
+img {{ width: 100%; border: 1px solid #e1e5ea; border-radius: 8px; margin-top: 22px }}
 footer {{ margin-top: 24px; font-size: 13px }}
 dl {{ display: grid; grid-template-columns: max-content 1fr; gap: 3px 16px; margin: 0 }}
 dt {{ color: #27313f }}
@@ -37,13 +38,13 @@ dd {{ margin: 0 }}
 <p>{knobs} · seed {seed} · {written}</p>
 </header>
 <div class="tiles">{tiles}</div>
-<table>
+<div class="wide"><table>
 <tr><th>file<th>pitch: <span style="color:#5a97cc">wanted</span>, <span style="color:#c8501e">obtained</span>
 <th>correlation<th>off by, cents<br><small>median / 95 %</small><th>pitch, Hz<br><small>wanted → obtained</small>
 <th>loudness, LUFS<br><small>in → out</small><th>peak<br><small>dBFS</small><th>clipped<br><small>samples</small>
 <th>SNR, dB<br><small>in → out</small><th>length<br><small>real-time factor</small></tr>
 {rows}
-</table>
+</table></div>
 {pictures}
 <footer>
 <h2>What the figures mean</h2>
@@ -53,7 +54,8 @@ dd {{ margin: 0 }}
 <dt>loudness</dt><dd>integrated, ITU-R BS.1770-4, of the mono mix.</dd>
 <dt>clipped</dt><dd>samples of the result at full scale.</dd>
 <dt>SNR</dt><dd>an estimate: the louder half of 20 ms frames over the quietest twentieth; 100 is digital silence.</dd>
-<dt>real-time factor</dt><dd>time to convert over length: 0.5 is twice as fast as real time, in one process.</dd>
+<dt>real-time factor</dt><dd>time to convert over length: 0.5 is twice as fast as real time, in one process. At the top: the whole run, all
+ processes together.</dd>
 <dt>picture</dt><dd>the file whose pitch is furthest off, its first 20 s.</dd>
 </dl>
 </footer>
