@@ -99,7 +99,8 @@ def _source(g: Golden, net: Synthesizer, suffix: str, f0: Tensor, noise: Tensor,
 
 
 def _thinned(g: Golden, name: str, x: Tensor) -> Tensor:
-    """As the file keeps it: channels 0 … 3 and every so many samples."""
+    """As the file keeps it: channels 0 … 3 and every so many samples. Our decoder's signals have a row axis."""
+    x = x.squeeze(2) if x.dim() == 4 else x
     return x[:, :4, :: g.whole(f"{name}_step")] if name.endswith("_sub") else x
 
 

@@ -6,6 +6,9 @@
 Then stages of upsampling, each of which hears the source through a strided convolution and ends in the mean of several
 residual blocks. Noise and phase are arguments: whoever owns them decides whether two renderings agree.
 
+Inside, a signal is a picture one row high, [B, C, 1, N]: only pictures can be stored channels-last, the order in which
+half precision runs without copies.
+
 Shapes: B batch, T frames, N = T*U samples, D harmonics, C channels. Source: spec sections 3.7 – 3.9; the variants of
 Applio (odd rates, several harmonics) from its public layout.
 """
@@ -13,6 +16,7 @@ Applio (odd rates, several harmonics) from its public layout.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -52,7 +56,7 @@ class Source(nn.Module):
 
 
 class PairBlock(nn.Module):
-    """Residual block "1": each step is a dilated convolution and a plain one. x [B, C, N] → [B, C, N]."""
+    """Residual block "1": each step is a dilated convolution and a plain one. x [B, C, 1, N] → the same."""
 
     def __init__(self, width: int, kernel: int, dilations: tuple[int, ...]) -> None:
         super().__init__()
@@ -84,8 +88,8 @@ class Decoder(nn.Module):
     def __init__(self, c: SynthConfig) -> None:
         super().__init__()
         self.hop, self.blocks = c.hop, len(c.resblock_kernels)
-        self.conv_pre = nn.Conv1d(c.inter, c.initial, 7, padding=3)
-        self.cond = nn.Conv1d(c.gin, c.initial, 1)
+        self.conv_pre = _conv(c.inter, c.initial, 7, padding=3)
+        self.cond = _conv(c.gin, c.initial, 1)
         if c.f0:
             self.m_source = Source(c)
             self.noise_convs = nn.ModuleList(_source_conv(c, i) for i in range(c.stages))
@@ -97,20 +101,21 @@ class Decoder(nn.Module):
             for i in range(c.stages)
             for kernel, dilations in zip(c.resblock_kernels, c.resblock_dilations, strict=True)
         )
-        self.conv_post = nn.Conv1d(c.width(c.stages), 1, 7, padding=3, bias=c.post_bias)
+        self.conv_post = _conv(c.width(c.stages), 1, 7, padding=3, bias=c.post_bias)
 
     def forward(self, z: Tensor, g: Tensor, source: Tensor | None = None, frames: int | None = None) -> Tensor:
         """`source` [B, 1, N] from `m_source`; `frames`: stretch latent and source to so many frames (formant shift)."""
         if frames is not None and frames != z.shape[-1]:
             z = stretched(z, frames)
             source = None if source is None else stretched(source, frames * self.hop)
-        x = self.conv_pre(z) + self.cond(g)
+        x = self.conv_pre(z.unsqueeze(2)) + self.cond(g.unsqueeze(2))
         for i, up in enumerate(self.ups):
             x = up(F.leaky_relu(x, SLOPE))
             if source is not None:
-                x = x + self.noise_convs[i](source)
+                x = x + self.noise_convs[i](source.unsqueeze(2))
             x = self.mean_of_blocks(i, x)
-        return self.conv_post(F.leaky_relu(x, LAST_SLOPE)).tanh()
+        x = F.leaky_relu(x, LAST_SLOPE).to(self.conv_post.weight.dtype)
+        return self.conv_post(x).tanh().squeeze(2)
 
     def mean_of_blocks(self, stage: int, x: Tensor) -> Tensor:
         J = self.blocks
@@ -125,18 +130,30 @@ def stretched(x: Tensor, length: int) -> Tensor:
     return F.interpolate(x, size=length, mode="linear", align_corners=False)
 
 
-def _same(width: int, kernel: int, dilation: int) -> nn.Conv1d:
-    return nn.Conv1d(width, width, kernel, dilation=dilation, padding=(kernel - 1) * dilation // 2)
+def pictured(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A voice's folded tensors, the decoder's kernels as pictures one row high."""
+    kernels = [name for name, tensor in tensors.items() if name.startswith("dec.") and tensor.dim() == 3]
+    return {**tensors, **{name: tensors[name].unsqueeze(2) for name in kernels}}
 
 
-def _source_conv(c: SynthConfig, stage: int) -> nn.Conv1d:
+def _conv(
+    into: int, out: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1, bias: bool = True
+) -> nn.Conv2d:
+    return nn.Conv2d(into, out, (1, kernel), (1, stride), (0, padding), (1, dilation), bias=bias)
+
+
+def _same(width: int, kernel: int, dilation: int) -> nn.Conv2d:
+    return _conv(width, width, kernel, dilation=dilation, padding=(kernel - 1) * dilation // 2)
+
+
+def _source_conv(c: SynthConfig, stage: int) -> nn.Conv2d:
     stride, kernel = c.stride(stage), c.source_kernel(stage)
-    return nn.Conv1d(1, c.width(stage + 1), kernel, stride=stride, padding=(kernel - stride) // 2)
+    return _conv(1, c.width(stage + 1), kernel, stride, padding=(kernel - stride) // 2)
 
 
-def _upsampler(c: SynthConfig, stage: int) -> nn.ConvTranspose1d:
+def _upsampler(c: SynthConfig, stage: int) -> nn.ConvTranspose2d:
     rate, kernel = c.rates[stage], c.upsample_kernels[stage]
     odd = rate % 2  # then the kernel is twice the rate, and one more sample makes the length exact
-    return nn.ConvTranspose1d(
-        c.width(stage), c.width(stage + 1), kernel, stride=rate, padding=(kernel - rate + odd) // 2, output_padding=odd
-    )
+    padding = (kernel - rate + odd) // 2
+    into, out = c.width(stage), c.width(stage + 1)
+    return nn.ConvTranspose2d(into, out, (1, kernel), (1, rate), (0, padding), output_padding=(0, odd))

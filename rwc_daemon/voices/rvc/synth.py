@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from rwc_daemon.store.layout import SynthConfig, plain_decoder_names, synth_shapes
 from rwc_daemon.voices.rvc import flow as flows
-from rwc_daemon.voices.rvc.decoder import Decoder
+from rwc_daemon.voices.rvc.decoder import Decoder, pictured
 from rwc_daemon.voices.rvc.flow import Flow
 from rwc_daemon.voices.rvc.text import TextEncoder
 from rwc_daemon.voices.rvc.weights import checked, folded, settle
@@ -88,7 +88,11 @@ class Synthesizer(nn.Module):
         with torch.device("meta"):
             net = cls(c)
         weights = plain_decoder_names(checked(tensors, synth_shapes(c), "this voice"), c)
-        return settle(net, folded(weights), device, dtype)
+        settle(net, pictured(folded(weights)), device, dtype)
+        if dtype != torch.float32:
+            net.dec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            net.dec.conv_post.float()  # the last sum is what one hears: it keeps its digits
+        return net
 
     @property
     def dtype(self) -> torch.dtype:

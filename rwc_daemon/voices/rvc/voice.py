@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 
@@ -123,12 +124,23 @@ def choose_device(wanted: str) -> str:
 
 
 def choose_precision(device: str, wanted: str) -> str:
-    """ "auto" is float16 on a GPU with usable halves, else float32."""
+    """ "auto" is half precision where the device computes it faster: float16 on a GPU from the Volta generation on,
+    bfloat16 on a CPU with matrix units (AMX); else float32."""
     if wanted != "auto":
         if wanted not in PRECISIONS:
             raise OutOfRange(f"a precision is auto, {', '.join(PRECISIONS)}; not '{wanted}'")
         return wanted
-    return "float16" if device == "cuda" and torch.cuda.get_device_capability() >= (7, 0) else "float32"
+    if device == "cuda":
+        return "float16" if torch.cuda.get_device_capability() >= (7, 0) else "float32"
+    return "bfloat16" if "amx_bf16" in _cpu_flags() else "float32"
+
+
+def _cpu_flags() -> set[str]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return set()
+    return {flag for line in lines if line.startswith("flags") for flag in line.split()}
 
 
 def _rows(tensors: weights.Tensors) -> int:

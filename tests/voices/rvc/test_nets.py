@@ -53,7 +53,7 @@ def test_the_mrf_decoder_is_the_ordinary_one_under_other_names():
     weights = drawn("40k", "v2", True, MRF)
     plain = folded({"x.weight_g": weights["dec.mrfs.1.0.layers.1.conv2.weight_g"],
                     "x.weight_v": weights["dec.mrfs.1.0.layers.1.conv2.weight_v"]})  # fmt: skip
-    assert torch.equal(net.dec.resblocks[2].convs2[1].weight, plain["x.weight"])
+    assert torch.equal(net.dec.resblocks[2].convs2[1].weight[:, :, 0], plain["x.weight"])
     assert rendered(net).audio.std() > 1e-4
 
 
@@ -159,7 +159,7 @@ def test_half_precision_stays_near_full():
     full, half = Synthesizer.load(weights, c), Synthesizer.load(weights, c, dtype=torch.bfloat16)
     a, b = (rendered(net).audio for net in (full, half))
     assert b.dtype == torch.float32
-    assert (a - b).std() < 0.2 * a.std()
+    assert (a - b).std() < 0.1 * a.std()
 
 
 def test_another_net_is_no_content_encoder():
