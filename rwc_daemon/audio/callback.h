@@ -45,7 +45,7 @@ typedef struct {
   void *client, *input, *output;
   const float *play;
   float *record;
-  uint64_t length;
+  rwc_count length; /* 0 while nothing is to be played */
   rwc_count at;
 } rwc_probe;
 

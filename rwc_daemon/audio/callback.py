@@ -113,13 +113,9 @@ class Callback:
 class ProbeCallback:
     """Plays one signal and records another in the same cycles: sample i of both belongs to one cycle."""
 
-    def __init__(self, signal: np.ndarray) -> None:
-        self._play = np.ascontiguousarray(signal, np.float32)
-        self.recorded = np.zeros_like(self._play)
+    def __init__(self) -> None:
         self._state = ffi.new("rwc_probe *")
-        self._state.play = ffi.cast("float *", ffi.from_buffer(self._play))
-        self._state.record = ffi.cast("float *", ffi.from_buffer(self.recorded))
-        self._state.length = self._play.size
+        self._play = self._record = np.zeros(0, np.float32)
 
     def register(self, client: jack.Client, source: jack.Port, sink: jack.Port) -> None:
         self._state.client = _pointer(client)
@@ -128,10 +124,23 @@ class ProbeCallback:
         if lib.rwc_register_probe(self._state):
             raise NoAudioServer("the audio server refused the probe's callback: restart it")
 
+    def arm(self, signal: np.ndarray) -> np.ndarray:
+        """Begins to play f32[n] with the next cycle; the answer f32[n] fills as it is recorded."""
+        assert self.done, "one signal at a time"
+        self._play = np.ascontiguousarray(signal, np.float32)
+        self._record = np.zeros_like(self._play)
+        play, record = (ffi.cast("float *", ffi.from_buffer(x)) for x in (self._play, self._record))
+        lib.rwc_arm_probe(self._state, play, record, self._play.size)
+        return self._record
+
     @property
     def position(self) -> int:
         """Samples played and recorded so far."""
         return int(lib.rwc_probe_position(self._state))
+
+    @property
+    def done(self) -> bool:
+        return self.position == self._play.size
 
 
 def _pointer(thing: Any) -> Any:

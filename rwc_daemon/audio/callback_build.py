@@ -27,15 +27,13 @@ ffi.cdef(
     } rwc_state;
     typedef struct {
         void *client, *input, *output;
-        const float *play;
-        float *record;
-        uint64_t length;
         ...;
     } rwc_probe;
 
     const char *rwc_bind_libjack(const char *library);
     int rwc_register(rwc_state *state, int plain);
     int rwc_register_probe(rwc_probe *probe);
+    void rwc_arm_probe(rwc_probe *probe, const float *play, float *record, uint64_t length);
     uint64_t rwc_probe_position(rwc_probe *probe);
     void rwc_update_latencies(rwc_state *state);
     uint32_t rwc_port_latency(rwc_state *state, int playback);

@@ -182,12 +182,23 @@ static int on_probe(uint32_t n, void *arg) {
   rwc_probe *probe = arg;
   const float *in = jack.port_get_buffer(probe->input, n);
   float *out = jack.port_get_buffer(probe->output, n);
-  uint64_t at = RWC_PEEK(probe->at), left = probe->length - at, now = left < n ? left : n;
-  memcpy(out, probe->play + at, now * sizeof(float));
+  uint64_t length = RWC_GET(probe->length), at = RWC_PEEK(probe->at), left = at < length ? length - at : 0;
+  uint64_t now = left < n ? left : n;
+  if (!in || !out) return 0;
+  if (now) memcpy(out, probe->play + at, now * sizeof(float));
+  if (now) memcpy(probe->record + at, in, now * sizeof(float));
   memset(out + now, 0, (n - now) * sizeof(float));
-  memcpy(probe->record + at, in, now * sizeof(float));
   RWC_PUT(probe->at, at + now);
   return 0;
+}
+
+/* The signal before has ended, so the callback touches nothing while `length` is 0. */
+static void rwc_arm_probe(rwc_probe *probe, const float *play, float *record, uint64_t length) {
+  RWC_PUT(probe->length, 0);
+  probe->play = play;
+  probe->record = record;
+  RWC_PUT(probe->at, 0);
+  RWC_PUT(probe->length, length);
 }
 
 static int rwc_register_probe(rwc_probe *probe) { return jack.set_process_callback(probe->client, on_probe, probe); }

@@ -36,6 +36,7 @@ class AudioClient:
         self._link, self._name, self._plain = link, name, plain
         self._client: Any = None
         self._callback: Callback | None = None
+        self._watcher: threading.Thread | None = None
         self._lock = threading.Lock()
         self._opened_s = 0.0
         self._delay = 0
@@ -75,7 +76,8 @@ class AudioClient:
         callback.set_input_gain(self._input_gain)
         client.activate()
         self._client, self._callback, self._opened_s = client, callback, time.monotonic()
-        threading.Thread(target=self._watch, args=(callback,), name="rwc-audio", daemon=True).start()
+        self._watcher = threading.Thread(target=self._watch, args=(callback,), name="rwc-audio", daemon=True)
+        self._watcher.start()
 
     def close(self) -> None:
         """Never hangs: after two seconds a libjack that does not come back is left behind in its thread."""
@@ -84,24 +86,24 @@ class AudioClient:
             self._client = self._callback = None
         if client is None or callback is None:
             return
-        closer = threading.Thread(target=_close, args=(client, callback), name="rwc-close", daemon=True)
-        closer.start()
-        closer.join(CLOSE_TIMEOUT_S)
+        closed = threading.Event()
+        arguments = (client, callback, self._watcher, closed)
+        threading.Thread(target=_close, args=arguments, name="rwc-close", daemon=True).start()
+        closed.wait(CLOSE_TIMEOUT_S)
 
     def _watch(self, callback: Callback) -> None:
-        """Ends when `close` has taken the callback away; it is the one that frees the descriptor."""
+        """Ends when `close` has taken the callback away."""
         while True:
             events = callback.events()
             with self._lock:
                 if self._callback is not callback:
-                    break
+                    return
                 if "quantum" in events or "latency" in events:
                     # PipeWire keeps latency as quanta plus a rest, so it would scale with the quantum
                     callback.update_latencies()
             for what in events:
                 if what != "latency":
                     self.on_change(what)
-        callback.close()
 
     @property
     def name(self) -> str:
@@ -169,10 +171,14 @@ class AudioClient:
         return time.monotonic() - newest_s < patience_s
 
 
-def _close(client: Any, callback: Callback) -> None:
+def _close(client: Any, callback: Callback, watcher: threading.Thread | None, closed: threading.Event) -> None:
     client.deactivate()
     client.close()
-    os.eventfd_write(callback.notify_fd, 1)  # only now may the watcher end and free it
+    closed.set()
+    os.eventfd_write(callback.notify_fd, 1)
+    if watcher:
+        watcher.join()  # it may itself be waiting for `closed`, inside on_change
+    callback.close()
 
 
 def _why_not(name: str, server: str, status: Any) -> str:
@@ -185,8 +191,8 @@ def _why_not(name: str, server: str, status: Any) -> str:
 def _pipewire_properties() -> Iterator[None]:
     """What PipeWire's libjack reads when a client opens: by default it would nail the graph's quantum for everybody."""
     before = os.environ.get("PIPEWIRE_PROPS")
-    wish = f"node.lock-quantum = false  node.latency = {WISHED_QUANTUM}/48000"
-    os.environ["PIPEWIRE_PROPS"] = f"{{ {wish}  application.name = RWC }}"
+    # no description or application name here: they would change the names of our JACK ports
+    os.environ["PIPEWIRE_PROPS"] = f"{{ node.lock-quantum = false  node.latency = {WISHED_QUANTUM}/48000 }}"
     try:
         yield
     finally:

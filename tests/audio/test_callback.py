@@ -271,4 +271,4 @@ def test_two_summed_links_are_halved():
     rig.callback.set_input_gain(0.5)
     rig.run(4096, 128)
     assert np.all(rig.cycle(128) == MIC / 2)
-    assert np.all(rig.link.read(1000) == MIC / 2)
+    assert np.all(rig.link.read(128) == MIC / 2)

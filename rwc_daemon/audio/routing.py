@@ -1,0 +1,184 @@
+"""Which microphone feeds us, and the links that make it so.
+
+`reconcile` compares what should be with what is and mends the difference; it is called at every change of the graph and
+each second, for ever, because a link that is made once is a link that is missing after the next suspend.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from rwc_daemon.audio import holder
+from rwc_daemon.audio.client import AudioClient
+from rwc_daemon.audio.graph import Graph, GraphWatch, Link, Node, Port
+from rwc_daemon.errors import NoSuchInput, OutOfRange
+
+DEFAULT = "default"
+CHANNELS = ("left", "right", "mix")
+MONITOR = ".monitor"  # PulseAudio's name for what a sink plays
+
+
+@dataclass(frozen=True)
+class Input:
+    """One microphone that can be chosen."""
+
+    name: str
+    # node.name: stays through unplugging and restarts
+    description: str
+    default: bool
+    # the desktop's default source
+    current: bool
+    # feeds us now
+    channels: int
+    virtual: bool
+    # no hardware: used only when chosen by name
+
+
+def is_ours(node: Node, client_name: str) -> bool:
+    return node.name in (holder.NODE, holder.FEED, client_name)
+
+
+def find_input(graph: Graph, choice: str, client_name: str) -> Node | None:
+    """The node that feeds us; None is silence.
+
+    The one chosen while it is there, else the default source, else the best real one. Never ourselves; a monitor or a
+    virtual source only when told: by name here or, where there is no real microphone, as the desktop's default.
+    """
+    chosen = named_input(graph, choice, client_name) if choice != DEFAULT else None
+    if chosen:
+        return chosen
+    usable = [n for n in graph.nodes.values() if n.is_source and not is_ours(n, client_name) and _outputs(graph, n)]
+    real = [node for node in usable if not node.virtual]
+    told = [node for node in usable if node.name == graph.configured_source == graph.default_source]
+    candidates = real or told
+    default = next((node for node in candidates if node.name == graph.default_source), None)
+    return default or max(candidates, key=lambda node: node.priority, default=None)
+
+
+def named_input(graph: Graph, name: str, client_name: str) -> Node | None:
+    """By node.name, by PulseAudio's name of a sink's monitor, or by the description that people read."""
+    nodes = [n for n in graph.nodes.values() if not is_ours(n, client_name) and _outputs(graph, n)]
+    for matches in (
+        lambda n: n.name == name and not n.media_class.startswith("Stream/"),
+        lambda n: n.name + MONITOR == name and n.media_class == "Audio/Sink",
+        lambda n: n.description.casefold() == name.casefold() and n.is_source,
+    ):
+        found = next(filter(matches, nodes), None)
+        if found:
+            return found
+    return None
+
+
+def _outputs(graph: Graph, node: Node) -> list[Port]:
+    return graph.ports_of(node, output=True)
+
+
+class Router:
+    """The links of one client. Every method may block for some 10 ms on a link; any thread may call."""
+
+    def __init__(self, watch: GraphWatch, client: AudioClient, choice: str = DEFAULT, channel: str = "left") -> None:
+        """`choice`: as `choose` takes it, but the microphone need not be there yet (a saved choice)."""
+        self._watch, self._client = watch, client
+        self._lock = threading.Lock()
+        self._choice = choice or DEFAULT
+        self._channel = channel
+        self.engaged = False
+        # links exist only while True
+        self.current = ""
+        # node.name of the input that feeds us; empty: none does
+
+    @property
+    def choice(self) -> str:
+        return self._choice
+
+    @property
+    def channel(self) -> str:
+        return self._channel
+
+    @channel.setter
+    def channel(self, channel: str) -> None:
+        """`left`, `right` or `mix` of a microphone with several channels."""
+        if channel not in CHANNELS:
+            raise OutOfRange(f"a channel is one of {', '.join(CHANNELS)}; not '{channel}'")
+        self._channel = channel
+
+    def choose(self, name: str) -> None:
+        """A node.name, a description, `SINK.monitor`, or "default". Raises NoSuchInput and changes nothing."""
+        graph = self._watch.graph()
+        node = named_input(graph, name, self._client.name) if name != DEFAULT else None
+        if name != DEFAULT and node is None:
+            known = ", ".join(i.name for i in self.inputs()) or "none is connected"
+            raise NoSuchInput(f"no microphone '{name}'; known: {DEFAULT}, {known}")
+        self._choice = name if node is None or name.endswith(MONITOR) else node.name
+
+    def inputs(self) -> list[Input]:
+        """What `choose` takes, real microphones first."""
+        graph = self._watch.graph()
+        nodes = [n for n in graph.nodes.values() if n.is_source and not is_ours(n, self._client.name)]
+        found = [
+            Input(
+                name=node.name,
+                description=node.description,
+                default=node.name == graph.default_source,
+                current=node.name == self.current,
+                channels=len(_outputs(graph, node)),
+                virtual=node.virtual,
+            )
+            for node in nodes
+        ]
+        return sorted(found, key=lambda item: (item.virtual, item.name))
+
+    def waiting_for(self) -> str:
+        """Why it is silent or not the chosen one, in a sentence; empty when all is as wished."""
+        graph = self._watch.graph()
+        node = find_input(graph, self._choice, self._client.name)
+        if node is None:
+            return "no microphone is connected: plug one in, or choose a source with 'rwcctl input NAME'"
+        if self._choice not in (DEFAULT, node.name, node.name + MONITOR):
+            return f"the chosen microphone '{self._choice}' is not there: using '{node.name}' until it returns"
+        return ""
+
+    def reconcile(self) -> bool:
+        """Mends the links; True when there was nothing to mend."""
+        with self._lock:
+            graph = self._watch.graph()
+            source = graph.port(self._client.name, "input")
+            if source is None:
+                self.current = ""
+                return not self.engaged
+            node = find_input(graph, self._choice, self._client.name) if self.engaged else None
+            ports = self._channels(_outputs(graph, node)) if node else []
+            self._client.set_input_gain(1 / max(1, len(ports)))
+            settled = self._hold(graph, source, ports)
+            self.current = node.name if node and settled else ""
+            return self._feed(graph) and settled
+
+    def _channels(self, ports: list[Port]) -> list[Port]:
+        """JACK sums the links of one port, so a mix of two is two links, halved by the client."""
+        if len(ports) < 2 or self._channel == "left":
+            return ports[:1]
+        return ports[1:2] if self._channel == "right" else ports[:2]
+
+    def _hold(self, graph: Graph, sink: Port, wanted: list[Port]) -> bool:
+        """Exactly these links into our input: what another left there could be the wrong voice."""
+        present = graph.links_into(sink)
+        extra = [link for link in present if link.source not in {port.id for port in wanted}]
+        for link in extra:
+            self._watch.disconnect(link)
+        return self._add(present, wanted, sink) and not extra
+
+    def _add(self, present: list[Link], wanted: list[Port], sink: Port) -> bool:
+        missing = [port for port in wanted if port.id not in {link.source for link in present}]
+        for port in missing:
+            self._watch.connect(port, sink)
+        return not missing
+
+    def _feed(self, graph: Graph) -> bool:
+        """Our output to RWC Mic. Other links of it are the user's own (hearing himself, JACK programs)."""
+        output = graph.port(self._client.name, "output")
+        node = graph.node(holder.FEED) or graph.node(holder.NODE)
+        if output is None or node is None or not self.engaged:
+            return not self.engaged
+        sinks = graph.ports_of(node, output=False)
+        return bool(sinks) and all(self._add(graph.links_into(sink), [output], sink) for sink in sinks)
