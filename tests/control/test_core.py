@@ -17,6 +17,7 @@ from daemon_parts import Whole, whole_core
 from pretended_audio import RATE
 
 from rwc_daemon.control import core as core_module
+from rwc_daemon.control import saving
 from rwc_daemon.errors import NoSuchControl, NoSuchInput, NoSuchVoice, OutOfRange, Unsupported
 from rwc_daemon.settings import Settings
 
@@ -253,3 +254,48 @@ def test_a_voice_that_is_gone_gives_way_to_the_first(tmp_path: Path) -> None:
         assert "'deep' takes its place" in whole.heard.faults[0].message
 
     run(tmp_path, check)
+
+
+def test_a_voice_that_ends_the_engine_twice_is_replaced(tmp_path: Path) -> None:
+    """Not by the bare voice: by the last good one, or a built-in."""
+
+    async def check(whole: Whole) -> None:
+        core = whole.core
+        whole.graph.record(1)
+        for _ in range(2):
+            await whole.until_state("live")
+            os.kill(core.statistics()["engine_pid"], signal.SIGSEGV)
+            await whole.until_state("degraded")
+        await whole.until_state("live")
+        assert core.status.voice == "bright"
+        assert core.status.mode == "convert"
+        words = [fault.message for fault in whole.heard.faults]
+        assert any(
+            "'deep' cannot be used, 'bright' takes its place: it ended the engine twice" in text for text in words
+        )
+        await core.voicing.load("deep")  # the user's word counts again
+        await whole.until(lambda: core.status.voice == "deep")
+
+    run(tmp_path, check)
+
+
+def test_a_full_disk_is_a_fault_until_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    async def check(whole: Whole) -> None:
+        await whole.until_state("idle")
+        await whole.until((tmp_path / "state/state.json").exists)
+        before = (tmp_path / "state/state.json").read_text()
+        monkeypatch.setattr(os, "fsync", full)
+        whole.core.set_controls({"pitch": 5})
+        await whole.until_state("degraded")
+        assert "No space left on device" in whole.core.statistics()["fault_message"]
+        assert (tmp_path / "state/state.json").read_text() == before
+        monkeypatch.undo()
+        whole.core.set_controls({"pitch": 6})
+        await whole.until_state("idle")
+
+    monkeypatch.setattr(saving, "AGAIN_S", 0.5)
+    run(tmp_path, check)
+    assert json.loads((tmp_path / "state/state.json").read_text())["controls"]["pitch"] == 6

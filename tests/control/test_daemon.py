@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -205,3 +206,30 @@ def test_without_an_audio_server_it_lives_and_says_so(tmp_path: Path) -> None:
             assert figures["fault_code"] == "NoAudioServer"
             assert "start" in figures["fault_message"]
             assert process.poll() is None
+
+
+def test_systemd_hears_ready_status_pings_and_the_end(tmp_path: Path) -> None:
+    with session(tmp_path / "session") as own, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(30)
+
+        def hear(wanted: str) -> str:
+            while wanted not in (said := systemd.recv(4096).decode()):
+                pass
+            return said
+
+        with running_daemon(own, NOTIFY_SOCKET=str(tmp_path / "notify"), WATCHDOG_USEC="20000000") as process:
+            assert "STATUS=" in hear("READY=1")
+            assert "rwc_mic" in own.run("pactl", "list", "sources", "short")
+            for _ in range(3):
+                hear("WATCHDOG=1")
+            hear("STATUS=idle: deep")
+            # the whole machine sleeps: nothing is killed for that
+            with SyncDaemon.connect(address=own.bus) as daemon:
+                engine = daemon.call("GetStatistics")["engine_pid"]
+                for number in (signal.SIGSTOP, signal.SIGCONT):
+                    for pid in (process.pid, engine):
+                        os.kill(pid, number)
+                    time.sleep(7 if number == signal.SIGSTOP else 1)
+                assert daemon.call("GetStatistics")["engine_pid"] == engine
+        hear("STOPPING=1")
