@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
+from contextlib import suppress
 from typing import Any
 
 from rwc_daemon.errors import MissingPackage, NotReady, RwcError
@@ -63,10 +64,14 @@ def write(file: Written) -> None:
 def uninstall(args: argparse.Namespace) -> int:
     require_manager()
     files = [file for file in wanted_files() if file.path.exists()]
-    for service in dict.fromkeys(file.service for file in files if file.service):
+    # the daemon first: while it runs it holds the node up
+    for service in dict.fromkeys(file.service for file in reversed(files) if file.service):
         systemctl("disable", "--now", service)
     for file in files:
         file.path.unlink()
+        if file.path.parent.name == "rwc":
+            with suppress(OSError):  # the user's own config.toml is in it
+                file.path.parent.rmdir()
     if files:
         systemctl("daemon-reload")
         reload_bus()
@@ -86,7 +91,7 @@ def report(args: argparse.Namespace, done: dict[str, list[str]]) -> None:
 
 
 def logs(args: argparse.Namespace) -> int:
-    command = ["journalctl", "--user", "-u", DAEMON, "-u", MICROPHONE, "-n", str(max(1, args.lines)), "-q"]
+    command = ["journalctl", "-n", str(max(1, args.lines)), "-q", *matches()]
     command += ["-o", "json" if args.json else "short-precise", *(["-f"] if args.follow else ["--no-pager"])]
     try:
         return 1 if subprocess.run(command, check=False).returncode else 0
@@ -94,6 +99,15 @@ def logs(args: argparse.Namespace) -> int:
         raise MissingPackage(
             "there is no journalctl on this machine: a private session logs to a file that `./tools/start` names"
         ) from None
+
+
+def matches() -> list[str]:
+    """Our lines and systemd's about our units. Not `--user`: where the journal is volatile, users have no file of
+    their own; and by identifier too, since not every session tells the journal its units."""
+    own = f"_UID={os.getuid()}"
+    kinds = [f"{field}={unit}" for unit in (DAEMON, MICROPHONE) for field in ("_SYSTEMD_USER_UNIT", "USER_UNIT")]
+    kinds.append(f"SYSLOG_IDENTIFIER={DAEMON.removesuffix('.service')}")
+    return " + ".join(f"{own} {kind}" for kind in kinds).split()
 
 
 def require_manager() -> None:
