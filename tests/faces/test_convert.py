@@ -100,7 +100,7 @@ def test_a_folder_one_bad_file_and_what_is_left_of_it(home, capsys):
     # again: refused as a whole, then only what is missing
     was = Path("out/a.wav").read_bytes()
     Path("out/a.wav").unlink()
-    assert "and 1 others exist already" in refused(capsys, "in", "-o", "out")
+    assert "and 1 more exist already" in refused(capsys, "in", "-o", "out")
     assert not Path("out/a.wav").exists()
     Path("in/bad.flac").unlink()
     told = converted(capsys, "in", "-o", "out", "--pitch", "-2", "--skip-existing", "--jobs", "1")
@@ -177,6 +177,7 @@ def test_stopped_in_the_middle_then_resumed(home, capsys, kill):
     wait_until(lambda: group_is_gone(process.pid))
     assert b"Traceback" not in said
     assert process.returncode == (-kill if kill == signal.SIGKILL else 130)
+    assert (b"--skip-existing goes on" in said) == (kill == signal.SIGINT)
     before = sounds("out")
     assert 1 <= len(before) < 5
     assert set(before.values()) == {8 * 48000}

@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import functools
 import os
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,9 +89,14 @@ def run(args: argparse.Namespace) -> int:
     order, kind = _order(args)
     todo, skipped = _sifted(select(args.inputs, args.out, args.format), args)
     began = time.perf_counter()
-    entries = _converted(todo, order, args.jobs, kind)
+    try:
+        entries = _converted(todo, order, args.jobs, kind)
+    except KeyboardInterrupt:
+        print("stopped: the same command with --skip-existing goes on from here", file=sys.stderr)
+        raise
     outcome = Outcome(order, entries, skipped, time.perf_counter() - began)
-    page = outcome.report(Path(args.report or _report_beside(Path(args.out)))) if args.report is not None else None
+    wanted = args.report is not None and entries  # nothing new: an earlier report is left as it is
+    page = outcome.report(Path(args.report or _report_beside(Path(args.out)))) if wanted else None
     outcome.tell(page, args.json)
     return 1 if any(entry.error for entry in entries) else 0
 
@@ -158,8 +164,9 @@ def _sifted(jobs: Sequence[FileJob], args: argparse.Namespace) -> tuple[list[Fil
     if args.overwrite or not there:
         return list(jobs), []
     if args.skip_existing:
-        return [job for job in jobs if job not in there], there
-    what = str(there[0].target) if len(there) == 1 else f"{there[0].target} and {len(there) - 1} others"
+        known = set(there)
+        return [job for job in jobs if job not in known], there
+    what = str(there[0].target) if len(there) == 1 else f"{there[0].target} and {len(there) - 1} more"
     raise BadAudio(f"{what} exist already: add --overwrite to replace or --skip-existing to leave out")
 
 

@@ -56,14 +56,13 @@ class Outcome:
             print(f"{what}: {seconds:.1f} s of sound with '{self.voice}' in {self.took_s:.1f} s ({speed})")
         mixed = sum(1 for one in done if one.downmixed)
         if mixed:
-            kept = (
-                "the channels hold it alike" if self.order.wanted.stereo else "the result is mono (--stereo: two alike)"
-            )
+            stereo = self.order.wanted.stereo
+            kept = "the channels hold it alike" if stereo else "the result is mono (--stereo: all alike)"
             print(f"{_count(mixed, 'file')} had several channels, which were mixed to one voice; {kept}")
         if self.skipped:
             print(f"{_count(len(self.skipped), 'file')} skipped: there already")
         failed = len(self.entries) - len(done)
-        if failed:
+        if failed and len(self.entries) > 1:
             print(f"{_count(failed, 'file')} failed, see above", file=sys.stderr)
         if page:
             print(f"report: {page}")
