@@ -72,6 +72,8 @@ class Client:
     def open(self) -> None:
         if self._graph.down:
             raise NoAudioServer("neither PipeWire nor JACK answers: start one")
+        if self._run:
+            return
         self._run = True
         self._graph.opened += 1
         self._clock = threading.Thread(target=self._cycle, daemon=True)

@@ -27,12 +27,15 @@ def ignore_count(count: int) -> None:
 class Listeners:
     """Feed it with `look` at every change of the graph and each second; it calls `on_change(count)`."""
 
-    def __init__(self, watch: GraphWatch, client_name: str = "rwc", ports_only: bool = False) -> None:
-        """`ports_only`: plain JACK2, where a connection to our output port is the listener."""
+    def __init__(
+        self, watch: GraphWatch, client_name: str = "rwc", ports_only: bool = False, mute_lost: bool = True
+    ) -> None:
+        """`ports_only`: plain JACK2, where a connection to our output port is the listener. `mute_lost`: recorders
+        whose RWC Mic does not come back within a second are muted."""
         self._watch, self._client_name, self._ports_only = watch, client_name, ports_only
         self.on_change: Callable[[int], None] = ignore_count
         self.count = 0
-        self._rescue = Rescue()
+        self._rescue = Rescue(mute_lost)
         self._lock = threading.Lock()
 
     def look(self) -> int:
@@ -59,7 +62,8 @@ class Listeners:
 class Rescue:
     """Remembers the recorders of one node, by their serials, which PulseAudio uses as indexes."""
 
-    def __init__(self) -> None:
+    def __init__(self, mute_lost: bool = True) -> None:
+        self._mute_lost = mute_lost
         self._node = ""
         self._recorders: set[str] = set()
         self._lost: dict[str, float] = {}
@@ -79,7 +83,7 @@ class Rescue:
         self._unmute(recorders & self._muted)
         if node and self._lost:
             _move(list(self._lost))
-        elif not node:
+        elif not node and self._mute_lost:
             self._mute([s for s, since in self._lost.items() if now - since > MUTE_AFTER_S])
         # one that was linked stays known while its node stays: links come and go with suspends
         self._recorders = recorders if node else set()

@@ -49,6 +49,6 @@ def audio_floor(link: Link, settings: Settings, saved_input: str) -> Audio:
         watch=watch,
         microphone=Microphone(watch),
         router=Router(watch, client, saved_input, audio.channel),
-        listeners=Listeners(watch, audio.client_name, ports_only),
+        listeners=Listeners(watch, audio.client_name, ports_only, settings.privacy.mute_lost_recorders),
         ports_only=ports_only,
     )

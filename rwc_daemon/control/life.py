@@ -172,10 +172,12 @@ class Life:
 
     async def _step(self) -> None:
         await self._keep_microphone()
-        if self._wanted or self.rehearsing or self._audio.ports_only:
+        if self._wanted or self.rehearsing:
             await self._engage()
         elif self._graph and asyncio.get_running_loop().time() - self._left_at >= LINGER_S:
-            await self._release()
+            await self._release(stay=self._audio.ports_only)
+        if self._audio.ports_only:
+            await self._call(self._audio.client.open)
         self._faults.end("audio")
 
     async def _keep_microphone(self) -> None:
@@ -194,8 +196,8 @@ class Life:
             await self._release()
             raise NoAudioServer("the audio server stopped serving: RWC Mic is silent and will be back by itself")
         if not client.is_open:
-            await self._call(client.open)
             self._stale_s = 0.0
+        await self._call(client.open)
         graph = (client.rate, client.quantum)
         if graph != self._graph:
             self._graph = graph
@@ -220,17 +222,21 @@ class Life:
         self._stale_s = 0.0 if self._audio.client.alive() else self._stale_s + ENGAGED_S
         return self._stale_s >= STALE_S
 
-    async def _release(self) -> None:
+    async def _release(self, stay: bool = False) -> None:
+        """`stay`: the client stays open, without links to a microphone."""
         self._graph = None
         self._faults.end("input")
         self._owner.graph_left()
-        await self._call(self._close)
+        await self._call(self._unlink if stay else self._close)
 
-    def _close(self) -> None:
+    def _unlink(self) -> None:
         self._audio.router.engaged = False
         if self._audio.client.is_open:
             self._audio.router.reconcile()
-            self._audio.client.close()
+
+    def _close(self) -> None:
+        self._unlink()
+        self._audio.client.close()
 
     def _leave(self) -> None:
         self._close()
