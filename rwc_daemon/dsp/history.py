@@ -35,7 +35,8 @@ class History:
         return self._ring[at : at + stop - begin]
 
     def gather(self, numbers: np.ndarray, width: int) -> np.ndarray:
-        """f64[n, width]: the `width` samples from each of `numbers` (i64[n]) on."""
-        assert width <= self._size, (width, self._size)
+        """f64[n, width]: the `width` samples from each of `numbers` (i64[n]) on; asserts that they are held."""
+        first, last = int(numbers.min()), int(numbers.max()) + width
+        assert self.end - self._size <= first <= last <= self.end, (first, last, self.end, self._size)
         windows = np.lib.stride_tricks.as_strided(self._ring, (self._size + 1, width), self._ring.strides * 2)
         return windows[numbers % self._size]

@@ -1,4 +1,4 @@
-"""Gain, glide, delay, fades, meters."""
+"""Gain, glide, delay, fades."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,6 @@ from rwc_daemon.dsp.delay import Delay
 from rwc_daemon.dsp.fade import equal_power
 from rwc_daemon.dsp.gain import Gain
 from rwc_daemon.dsp.glide import Glide
-from rwc_daemon.dsp.level import FLOOR_DB, peak_db, rms_db
 from tests.dsp.cuts import assert_cut_blind, fed, pieces
 
 X = np.random.default_rng(0).standard_normal(9000).astype(np.float32)
@@ -60,10 +59,3 @@ def test_fades_keep_power():
     assert np.allclose(fade_in**2 + fade_out**2, 1, atol=1e-6)
     assert np.allclose(fade_in, fade_out[::-1], atol=1e-6)
     assert len(equal_power(0)[0]) == 0
-
-
-def test_meters():
-    sine = np.sin(2 * np.pi * np.arange(4800) / 48)
-    assert rms_db(sine) == pytest.approx(-3.01, abs=0.01)
-    assert peak_db(sine) == pytest.approx(0, abs=0.02)
-    assert peak_db(np.zeros(4)) == rms_db(np.zeros(0)) == FLOOR_DB

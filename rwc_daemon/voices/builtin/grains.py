@@ -92,7 +92,7 @@ class Grains:
         mark = marks.nearest(out, newest)
         if mark is None:
             return None
-        # what is read towards either end of the grain must have arrived by then
+        # with moved formants an older one, that a whole grain around it may be read in time
         reach = min(mark.period / shift.formant, self._period(mark.period, shift))
         mark = marks.nearest(out, newest - reach * abs(shift.formant - 1))
         if mark is None or abs(mark.at - out) > self._stale:
@@ -108,12 +108,18 @@ class Grains:
         if mark is None:
             # one note only: sounds without pitch are made to pulse with it
             reach = PULSE * shift.fixed_period if shift.fixed_period else np.inf
-            return Grain(out, out, shift.formant, reach, 1.0, 0.0, kernel)
+            return Grain(out, out, shift.formant, self._in_time(reach, out, out, shift), 1.0, 0.0, kernel)
         period = self._period(mark.period, shift)
         # pulses more often, or each of them shorter: the loudness stays
         gain = float(np.clip(np.sqrt(shift.formant * period / mark.period), 0.5, 1.6))
-        reach = min(mark.period / shift.formant, period)
+        reach = self._in_time(min(mark.period / shift.formant, period), out, mark.at, shift)
         return Grain(out, mark.at, shift.formant, reach, gain, mark.period, kernel)
+
+    def _in_time(self, reach: float, out: float, at: float, shift: Shift) -> float:
+        """`reach`, or less: read slower or faster, either end of the grain must have arrived when it is heard."""
+        if shift.formant == 1:
+            return reach
+        return min(reach, (out + self._delay - self._interpolator.reach - at) / abs(shift.formant - 1))
 
     def _next(self, left: Grain, marks: Marks, shift: Shift) -> Cell:
         """Where the next grain will stand, and when it is chosen."""

@@ -71,22 +71,24 @@ def overlap(cells: Sequence[Cell], x: History, interpolator: Interpolator, begin
     rows: list[Row] = []
     spans: list[tuple[int, int]] = []
     for cell, first, last in zip(cells, edges, edges[1:], strict=False):
-        for row, since in _rows(cell):
+        for row in _rows(cell):
+            # beyond its reach a grain is silent, and what it would read there may not have arrived
+            out, reach = row[0], row[3]
             rows.append(row)
-            spans.append((max(first, since), last))
+            spans.append((max(first, int(np.ceil(out - reach))), min(last, int(np.floor(out + reach)) + 1)))
     return _sum(rows, spans, x, interpolator, begin, stop)
 
 
-def _rows(cell: Cell) -> list[tuple[Row, int]]:
-    """The grains heard in a cell, and from which sample on."""
+def _rows(cell: Cell) -> list[Row]:
+    """The grains heard in a cell."""
     left, right = cell.left, cell.right
-    if cell.plain:
-        return [((left.out, left.at, 1.0, np.inf, 1.0, 0.0, 0), -(1 << 62))]
     length = cell.end - left.out
-    found = [(_row(left, length, cell.power), -(1 << 62))]
+    if cell.plain:
+        return [(left.out, left.at, 1.0, length, 1.0, 0.0, 0)]
+    rows = [_row(left, length, cell.power)]
     if right is not None:
-        found.append((_row(right, cell.end - cell.begin, cell.power), int(np.ceil(cell.begin))))
-    return found
+        rows.append(_row(right, cell.end - cell.begin, cell.power))
+    return rows
 
 
 def _row(grain: Grain, room: float, power: float) -> Row:
@@ -98,6 +100,8 @@ def _sum(
 ) -> np.ndarray:
     """All rows over their spans of output, read at once and added."""
     counts = np.array([max(0, last - first) for first, last in spans])
+    if not counts.any():
+        return np.zeros(stop - begin)
     out, at, speed, reach, gain, power, kernel = np.repeat(np.array(rows), counts, axis=0).T
     u = np.concatenate([np.arange(first, last) for first, last in spans])
     away = u - out
