@@ -40,13 +40,16 @@ typedef struct {
   float scaled[RWC_LONGEST_CYCLE];
 } rwc_state;
 
-/* A client that plays one signal and records another in the same cycles, sample for sample. */
+/* Plays one signal and records another, sample for sample. Two clients: one that did both would close a ring through
+   RWC Mic, and PipeWire's graph stands still in a ring. The graph's own clock holds them together. */
 typedef struct {
-  void *client, *input, *output;
+  void *player, *recorder, *input, *output;
   const float *play;
   float *record;
   rwc_count length; /* 0 while nothing is to be played */
-  rwc_count at;
+  rwc_count begun;  /* 1 once `start` holds */
+  rwc_count at;     /* samples recorded */
+  _Atomic uint32_t start; /* frame time of the first sample */
 } rwc_probe;
 
 void rwc_adopt(rwc_state *state);

@@ -117,10 +117,10 @@ class ProbeCallback:
         self._state = ffi.new("rwc_probe *")
         self._play = self._record = np.zeros(0, np.float32)
 
-    def register(self, client: jack.Client, source: jack.Port, sink: jack.Port) -> None:
-        self._state.client = _pointer(client)
-        self._state.input = _pointer(source)
-        self._state.output = _pointer(sink)
+    def register(self, player: jack.Client, recorder: jack.Client) -> None:
+        """Two inactive clients without ports; gives them one each, "output" and "input"."""
+        self._state.player, self._state.output = _pointer(player), _pointer(player.outports.register("output"))
+        self._state.recorder, self._state.input = _pointer(recorder), _pointer(recorder.inports.register("input"))
         if lib.rwc_register_probe(self._state):
             raise NoAudioServer("the audio server refused the probe's callback: restart it")
 

@@ -26,7 +26,7 @@ ffi.cdef(
         ...;
     } rwc_state;
     typedef struct {
-        void *client, *input, *output;
+        void *player, *recorder, *input, *output;
         ...;
     } rwc_probe;
 

@@ -178,27 +178,51 @@ static int rwc_lock(void *memory, uint64_t bytes) {
   return mlock(memory, bytes);
 }
 
-static int on_probe(uint32_t n, void *arg) {
+/* Where in the signal this cycle begins, and how many of its n samples lie in it. `begun` is read before `length`: who
+   sees the new 0 of the one sees no old value of the other. */
+static uint64_t probe_place(rwc_probe *probe, void *client, uint32_t n, uint64_t *at) {
+  uint64_t begun = RWC_GET(probe->begun), length = RWC_GET(probe->length);
+  int32_t since = begun ? (int32_t)(jack.last_frame_time(client) - RWC_PEEK(probe->start)) : 0;
+  *at = since > 0 ? (uint64_t)since : 0;
+  if (!begun || since < 0 || *at >= length) return 0;
+  return length - *at < n ? length - *at : n;
+}
+
+static int on_probe_plays(uint32_t n, void *arg) {
+  rwc_probe *probe = arg;
+  float *out = jack.port_get_buffer(probe->output, n);
+  if (!out) return 0;
+  if (!RWC_GET(probe->begun) && RWC_GET(probe->length)) {
+    RWC_PUT(probe->start, jack.last_frame_time(probe->player));
+    RWC_PUT(probe->begun, 1);
+  }
+  uint64_t at, now = probe_place(probe, probe->player, n, &at);
+  if (now) memcpy(out, probe->play + at, now * sizeof(float));
+  memset(out + now, 0, (n - now) * sizeof(float));
+  return 0;
+}
+
+static int on_probe_records(uint32_t n, void *arg) {
   rwc_probe *probe = arg;
   const float *in = jack.port_get_buffer(probe->input, n);
-  float *out = jack.port_get_buffer(probe->output, n);
-  uint64_t length = RWC_GET(probe->length), at = RWC_PEEK(probe->at), left = at < length ? length - at : 0;
-  uint64_t now = left < n ? left : n;
-  if (!in || !out) return 0;
-  if (now) memcpy(out, probe->play + at, now * sizeof(float));
-  if (now) memcpy(probe->record + at, in, now * sizeof(float));
-  memset(out + now, 0, (n - now) * sizeof(float));
+  uint64_t at, now = in ? probe_place(probe, probe->recorder, n, &at) : 0;
+  if (!now) return 0;
+  memcpy(probe->record + at, in, now * sizeof(float));
   RWC_PUT(probe->at, at + now);
   return 0;
 }
 
-/* The signal before has ended, so the callback touches nothing while `length` is 0. */
+/* The signal before has ended, so the callbacks touch nothing until `length` is set again. */
 static void rwc_arm_probe(rwc_probe *probe, const float *play, float *record, uint64_t length) {
   RWC_PUT(probe->length, 0);
+  RWC_PUT(probe->begun, 0);
   probe->play = play;
   probe->record = record;
   RWC_PUT(probe->at, 0);
   RWC_PUT(probe->length, length);
 }
 
-static int rwc_register_probe(rwc_probe *probe) { return jack.set_process_callback(probe->client, on_probe, probe); }
+static int rwc_register_probe(rwc_probe *probe) {
+  return jack.set_process_callback(probe->player, on_probe_plays, probe) ||
+         jack.set_process_callback(probe->recorder, on_probe_records, probe);
+}

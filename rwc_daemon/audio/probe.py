@@ -1,6 +1,8 @@
-"""A JACK client that plays into the daemon and records RWC Mic in one graph clock: latency to the sample.
+"""Plays into the daemon and records RWC Mic in one graph clock: latency to the sample.
 
-It is chosen as the daemon's input by its name, "rwc-probe"; when it closes, the daemon falls back to its microphone.
+Two JACK clients: a single one would close a ring through the microphone's node, and PipeWire's graph would stand
+still. The playing one is chosen as the daemon's input by its name, "rwc-probe"; when it closes, the daemon falls back
+to its microphone.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from rwc_daemon.audio.graph import GraphWatch, JackGraph, PipeWireGraph, Port
 from rwc_daemon.errors import NoAudioServer, NotReady
 
 NAME = "rwc-probe"
+RECORDER = "{name}-record"
 POLL_S = 0.01
 CLOSE_TIMEOUT_S = 2.0
 
@@ -27,23 +30,26 @@ class Probe:
 
     def __init__(self, name: str = NAME) -> None:
         self._name = name
-        self._client: Any = None
+        self._recorder_name = RECORDER.format(name=name)
+        self._clients: list[Any] = []
         self._callback = ProbeCallback()
         self._pipewire: PipeWireGraph | None = None
-        self._watch: GraphWatch = JackGraph(lambda: self._client)
+        self._watch: GraphWatch = JackGraph(lambda: self._clients[0] if self._clients else None)
         self.rate = 0
         # samples/s of the graph
 
     def __enter__(self) -> Probe:
         library = libjack.load()
-        jack = library.module
         try:
-            client = jack.Client(self._name, use_exact_name=True, no_start_server=True)
-        except jack.JackOpenError as error:
-            raise NoAudioServer(f"{library.server} takes no client '{self._name}': does another one run?") from error
-        self._callback.register(client, client.inports.register("input"), client.outports.register("output"))
-        client.activate()
-        self._client, self.rate = client, int(client.samplerate)
+            for name in (self._name, self._recorder_name):
+                self._clients.append(_open(library, name))
+            self._callback.register(*self._clients)
+        except NoAudioServer:
+            self._close()
+            raise
+        for client in self._clients:
+            client.activate()
+        self.rate = int(self._clients[0].samplerate)
         if library.is_pipewire:
             self._watch = self._pipewire = PipeWireGraph()
             self._pipewire.start()
@@ -52,14 +58,19 @@ class Probe:
     def __exit__(self, *exception: object) -> None:
         if self._pipewire:
             self._pipewire.stop()
-        client, self._client = self._client, None
-        closer = threading.Thread(target=_close, args=(client, self._callback), daemon=True)
+        self._close()
+
+    def _close(self) -> None:
+        clients, self._clients = self._clients, []
+        closer = threading.Thread(target=_close, args=(clients, self._callback), daemon=True)
         closer.start()
         closer.join(CLOSE_TIMEOUT_S)
 
     def record_from(self, node: str = holder.NODE, timeout_s: float = 3.0) -> None:
         """Links a node's first output to us; on plain JACK2 that is "rwc". Raises NotReady."""
-        self._link(lambda: (self._port(node, True), self._port(self._name, False)), timeout_s, f"record '{node}'")
+        self._link(
+            lambda: (self._port(node, True), self._port(self._recorder_name, False)), timeout_s, f"record '{node}'"
+        )
 
     def play_into(self, node: str, timeout_s: float = 3.0) -> None:
         """Links us to a node's first input. The daemon does that itself when "rwc-probe" is its input."""
@@ -103,9 +114,17 @@ class Probe:
         _wait_for(linked, timeout_s, f"cannot {what}: it is not in the audio graph")
 
 
-def _close(client: Any, callback: ProbeCallback) -> None:
-    client.deactivate()
-    client.close()
+def _open(library: libjack.LibJack, name: str) -> Any:
+    jack = library.module
+    try:
+        return jack.Client(name, use_exact_name=True, no_start_server=True)
+    except jack.JackOpenError as error:
+        raise NoAudioServer(f"{library.server} takes no client '{name}': does another one run?") from error
+
+
+def _close(clients: list[Any], callback: ProbeCallback) -> None:
+    for client in clients:
+        client.close()
     del callback  # only now may its memory go
 
 
