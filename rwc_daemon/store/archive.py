@@ -6,8 +6,11 @@ honest zip has none.
 
 from __future__ import annotations
 
+import lzma
 import stat
+import struct
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -20,6 +23,11 @@ MOST_BYTES = 3 << 30  # unpacked, in all
 MOST_RATIO = 200  # unpacked to packed; weights hardly shrink
 SMALL = 1 << 20  # bytes below which no ratio is suspicious
 CHUNK = 1 << 20
+# what Python's zipfile raises for damaged archives (found by the fuzzer)
+ZIP_TROUBLE = (
+    zipfile.BadZipFile, EOFError, ValueError, IndexError, RuntimeError, OverflowError, struct.error, zlib.error,
+    lzma.LZMAError,
+)  # fmt: skip
 SKIPPED = ("__MACOSX/", ".DS_Store", "Thumbs.db")
 
 
@@ -39,12 +47,10 @@ def unpack(file: BinaryIO, folder: Path, wanted: Callable[[str], bool]) -> list[
         with zipfile.ZipFile(file) as archive:
             members = [one for one in _checked(archive) if wanted(one.filename)]
             return [_extract(archive, one, folder / str(number)) for number, one in enumerate(members)]
-    except (zipfile.BadZipFile, EOFError, ValueError, zipfile.zlib.error):  # type: ignore[attr-defined]
-        raise BadModel("the zip is damaged or incomplete: get it again") from None
     except NotImplementedError:
-        raise Unsupported(
-            "the zip is packed in a way that is not known here: unpack it and import the folder"
-        ) from None
+        raise Unsupported("the zip is packed in a way that is not known here: unpack it, import the folder") from None
+    except ZIP_TROUBLE:
+        raise BadModel("the zip is damaged or incomplete: get it again") from None
 
 
 def _checked(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:

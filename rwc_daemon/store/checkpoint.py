@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
 from rwc_daemon.errors import BadModel, Unsupported
+from rwc_daemon.store.archive import ZIP_TROUBLE
 from rwc_daemon.store.tensors import MOST_TENSORS, Storage, Tensor, read_at
 from rwc_daemon.store.unpickle import Inert, Machine, Name
 
@@ -50,7 +51,7 @@ def read_torch_zip(file: BinaryIO) -> Checkpoint:
     try:
         with zipfile.ZipFile(file) as archive:
             return _ZipReader(file, archive).read()
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, ValueError):
+    except ZIP_TROUBLE:
         raise BadModel("the download is incomplete or damaged: get the file again") from None
 
 

@@ -76,7 +76,8 @@ def _bring(url: str, file: BinaryIO, size: int, sha256: str, progress: Progress,
 def _resume(url: str, file: BinaryIO, size: int, progress: Progress, cancelled: Cancel) -> None:
     start = file.seek(0, os.SEEK_END)
     if start > size:
-        start = file.truncate(0)
+        start = file.seek(0)
+        file.truncate()
     if start == size:
         return
     request = urllib.request.Request(url, headers={"Range": f"bytes={start}-", "User-Agent": "rwc-daemon"})

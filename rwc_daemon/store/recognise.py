@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from rwc_daemon.errors import BadModel, Unsupported
+from rwc_daemon.store.archive import ZIP_TROUBLE
 from rwc_daemon.store.checkpoint import is_torch_zip, read_legacy, read_torch_zip
 from rwc_daemon.store.faiss_file import looks_like_index
 from rwc_daemon.store.kinds import Container, Kind, kind_of
@@ -64,7 +65,7 @@ def _zip_kind(file: BinaryIO) -> Container:
     try:
         with zipfile.ZipFile(file) as archive:
             return Container.TORCH if is_torch_zip(archive.namelist()) else Container.ZIP
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, EOFError):
+    except ZIP_TROUBLE:
         raise BadModel("the download is incomplete or damaged: get the file again") from None
 
 

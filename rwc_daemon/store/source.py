@@ -78,9 +78,7 @@ def unpacked(source: Source, place: Path) -> list[Source]:
 
 
 def name_of(source: Source, said: str) -> str:
-    """The file's name; what the file calls itself or its folder where that says nothing."""
-    for name in (source.stem, said, PurePosixPath(source.folder).name, PurePosixPath(source.folder).parts[:1]):
-        name = "".join(name)
-        if name.lower() not in GENERIC:
-            return name[:80]
-    return source.stem or "voice"
+    """The file's name; where that names nothing, what the file calls itself, or the folders it lay in."""
+    folders = reversed(PurePosixPath(source.folder).parts)
+    telling = [name for name in (source.stem, said, *folders) if name.lower() not in GENERIC]
+    return telling[0][:80] if telling else source.stem or "voice"

@@ -128,8 +128,10 @@ def test_the_wrong_file_is_refused(server: Server, fcpe: bytes, tmp_path: Path) 
     # also where what is kept of an earlier try is the beginning of another file
     server.files["/a/resolve/main/fcpe.pt"] = fcpe
     partial = assets.root / ".partial" / f"fcpe-{hashlib.sha256(fcpe).hexdigest()[:12]}.part"
-    partial.write_bytes(b"x" * 1000)
-    assets.fetch("fcpe")
+    for size in (1000, len(fcpe), len(fcpe) + 1000):
+        partial.write_bytes(b"x" * size)
+        assets.fetch("fcpe")
+        assets.remove("fcpe")
 
 
 def test_a_mirror_steps_in(server: Server, fcpe: bytes, tmp_path: Path) -> None:
