@@ -196,4 +196,5 @@ def convert_file(
     source: str | Path, target: str | Path, config: ConversionConfig, progress: Callable[[float], None] | None = None
 ) -> None:
     """Convert a sound file with offline quality; `progress` hears 0 … 1. Raises BadAudio and what `load` raises."""
-    files.convert_file(Path(source), Path(target), replace(config).load(), config.controls, progress=progress)
+    controls = replace(config.controls, gate_db=files.START.gate_db)  # a file's quiet parts are wanted
+    files.convert_file(Path(source), Path(target), config.load(), controls, progress=progress)
