@@ -253,7 +253,7 @@ class BatchConverter:
         assert isinstance(voice, RvcVoice)
         heard = soxr.resample(self._gated(x), self._rate, RATE_16K)
         tracker = voice.tracker(controls.f0_method) if voice.info.f0 else None
-        pipeline = OfflinePipeline(voice.renderer)
+        pipeline = OfflinePipeline(voice.renderer, Options(fill_gaps=voice.fill_gaps))
         y = pipeline.convert(heard, tracker, voice.noise(self._seed), controls, self._progress)
         y = below_full_scale(soxr.resample(y, voice.info.rate, self._rate))
         return self._levelled(np.pad(y, (0, max(0, len(x) - len(y))))[: len(x)].astype(np.float32))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -17,7 +17,7 @@ from rwc_daemon.voices.f0.base import Tracker
 from rwc_daemon.voices.f0.registry import Assets, available, open_tracker
 from rwc_daemon.voices.rvc import weights
 from rwc_daemon.voices.rvc.content import ContentEncoder
-from rwc_daemon.voices.rvc.live import LiveStep
+from rwc_daemon.voices.rvc.live import LIVE, LiveStep
 from rwc_daemon.voices.rvc.noise import FrameNoise
 from rwc_daemon.voices.rvc.render import Renderer
 from rwc_daemon.voices.rvc.retrieval import Index
@@ -27,7 +27,8 @@ from rwc_daemon.voices.rvc.synth import Synthesizer
 
 ENCODER = "contentvec"
 BEST_TRACKERS = ("rmvpe", "fcpe", "harvest", "yin")  # what "auto" takes: the first that can be had
-BLOCK_MS = {"cpu": 250.0, "cuda": 100.0}
+BLOCK_MS = {"cuda": 100.0, "bfloat16": 250.0}  # by device, on a CPU by precision: what two cores keep up with
+SLOW_BLOCK_MS = 500.0
 CROSSFADE_S = 0.05
 CONTEXT_S = {"low": 0.5, "balanced": 1.0, "high": 2.5}  # on a CPU; a GPU hears the reference's 2.5 s at any quality
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -41,6 +42,8 @@ class RvcVoice:
     renderer: Renderer
     assets: Assets
     precision: str
+    fill_gaps: bool = False
+    # unvoiced frames get their neighbours' pitch: for voices trained with the RVC of 2026 and later
     _open: dict[str, Tracker] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -51,22 +54,16 @@ class RvcVoice:
         """
         if card.kind != "rvc":
             raise Unsupported(f"'{card.name}' is an ONNX voice, which cannot be played yet: import its .pth instead")
+        encoder_path = assets.path(ENCODER)
         device = choose_device(device)
         precision = choose_precision(device, precision)
-        encoder_path = assets.path(ENCODER)
         dtype = getattr(torch, precision)
-        tensors, _ = weights.read(card.weights)
-        config = SynthConfig.parse(card.config, card.version, card.f0, _rows(tensors), card.vocoder or NSF)
-        content = ContentEncoder.load(weights.read(encoder_path)[0], device, dtype)
-        if content.width(config.version) != config.content:
-            raise BadModel(
-                f"the content encoder gives {content.width(config.version)} features, a {config.version} voice wants "
-                f"{config.content}: run `rwcctl assets fetch {ENCODER}`"
-            )
-        synth = Synthesizer.load(tensors, config, device, dtype)
         index = Index.load(card.index, device) if card.index else None
-        if index is not None and index.width != config.content:
-            raise BadModel(f"the index is {index.width} wide, the voice {config.content}: import the right .index")
+        tensors = weights.read(card.weights)
+        config = SynthConfig.parse(card.config, card.version, card.f0, _rows(tensors), card.vocoder or NSF)
+        synth = Synthesizer.load(tensors, config, device, dtype)
+        content = ContentEncoder.load(weights.read(encoder_path), device, dtype)
+        _check_widths(config, content, index)
         return cls(info_of(card), Renderer(content, synth, index, device), assets, precision)
 
     @property
@@ -75,7 +72,7 @@ class RvcVoice:
 
     @property
     def block(self) -> Block:
-        return Block(BLOCK_MS["cpu" if self.device == "cpu" else "cuda"], on_hop=True)
+        return Block(BLOCK_MS.get(self.device) or BLOCK_MS.get(self.precision, SLOW_BLOCK_MS), on_hop=True)
 
     def tracker(self, name: str) -> Tracker:
         """Opened once, then kept. Raises MissingAsset, MissingPackage, BadModel."""
@@ -103,9 +100,21 @@ class RvcVoice:
             crossfade=whole_hops(CROSSFADE_S, plan.rate),
             search=0,
         )
-        step = LiveStep(self.renderer, geometry, self.noise(seed))
+        habits = replace(LIVE, fill_gaps=self.fill_gaps)
+        step = LiveStep(self.renderer, geometry, self.noise(seed), habits)
         trackers = Trackers(self.tracker, controls.f0_method) if self.info.f0 else None
         return RvcSession(geometry, self.info.rate, step, trackers)
+
+
+def _check_widths(config: SynthConfig, content: ContentEncoder, index: Index | None) -> None:
+    given, wanted = content.width(config.version), config.content
+    if given != wanted:
+        raise BadModel(
+            f"the content encoder gives {given} features, a {config.version} voice wants {wanted}: "
+            f"run `rwcctl assets fetch {ENCODER}`"
+        )
+    if index is not None and index.width != wanted:
+        raise BadModel(f"the index is {index.width} wide, the voice {wanted}: import the voice with its own .index")
 
 
 def info_of(card: VoiceCard) -> VoiceInfo:

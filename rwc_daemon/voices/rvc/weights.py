@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from rwc_daemon.errors import BadModel
@@ -23,11 +24,10 @@ Tensors = dict[str, Tensor]
 M = TypeVar("M", bound=nn.Module)
 
 
-def read(path: Path) -> tuple[Tensors, dict[str, str]]:
-    """All tensors of a safetensors file, and its metadata. Raises BadModel if it cannot be read."""
+def read(path: Path) -> Tensors:
+    """All tensors of a safetensors file. Raises BadModel if it cannot be read."""
     try:
-        with safe_open(str(path), framework="pt") as file:
-            return {plain_name(name): file.get_tensor(name) for name in file.keys()}, dict(file.metadata() or {})  # noqa: SIM118
+        return {plain_name(name): tensor for name, tensor in load_file(path).items()}
     except (OSError, SafetensorError) as error:
         raise BadModel(f"{path} cannot be read ({error}): import the voice or fetch the asset again") from error
 

@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tools.golden import content, live, synth
+from tools.golden.main import main
 from tools.golden.report import Golden
 
 GOLDEN = Path(__file__).parents[2] / "golden"
@@ -23,3 +25,14 @@ def test_every_output_and_tap_is_the_reference_s(name):
     lines = list(FILES[name](Golden(GOLDEN / f"{name}.npz")))
     assert len(lines) >= 5
     assert [line for line in lines if not line.ok] == []
+
+
+def test_a_wrong_figure_is_found(tmp_path, capsys):
+    with np.load(GOLDEN / "sola_44100_xf10.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+    arrays["output"] = arrays["output"] + np.float32(1e-3)
+    np.savez(tmp_path / "sola_wrong.npz", **arrays)
+    assert main([str(tmp_path)]) == 1
+    assert "NOT OK" in capsys.readouterr().out
+    assert main([str(GOLDEN), "sola_"]) == 0
+    assert main([str(tmp_path / "nowhere")]) == 2

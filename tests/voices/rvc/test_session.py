@@ -150,6 +150,12 @@ def test_a_tracker_that_cannot_be_had_leaves_the_one_that_works(voice):
         voice.open(plan(), replace(CONTROLS, f0_method="fcpe"))
 
 
+def test_filling_unvoiced_gaps_is_a_switch_of_the_voice(voice):
+    x = np.concatenate([speech(0.3), np.zeros(4800, np.float32), speech(0.3)])
+    plain, filled = through(voice, x)[0], through(replace(voice, fill_gaps=True), x)[0]
+    assert not np.array_equal(plain, filled)
+
+
 def test_auto_takes_the_best_tracker_that_is_there(voice):
     assert voice.tracker("auto").name == "harvest"
     assert voice.tracker("auto") is voice.tracker("harvest")
