@@ -56,7 +56,7 @@ def test_status_in_words_and_json(daemon: Running) -> None:
     report = daemon.json("status")
     assert report["state"] in ("idle", "live")
     assert report["microphone"] == "loopback"
-    for part in (report["voice"], "pitch", "latency", "listeners", "xruns", "quantum"):
+    for part in (report["voice"], "pitch", "latency", "listeners", "xruns", "server"):
         assert part in text
 
 

@@ -20,11 +20,12 @@ import numpy as np
 from rwc_daemon.audio.holder import NODE
 from rwc_daemon.audio.probe import NAME as PROBE
 from rwc_daemon.audio.probe import Probe
-from rwc_daemon.errors import MissingPackage, NotReady, RwcError
+from rwc_daemon.errors import MissingPackage, NoSuchInput, NotReady, RwcError
 from rwc_daemon.faces.cli.remote import Daemon
 from rwc_daemon.voices.base import Samples
 
 LIVE_TIMEOUT_S = 15.0
+SEEN_TIMEOUT_S = 5.0
 TAIL_TIMEOUT_S = 3.0
 POLL_S = 0.05
 PORTS_ONLY, CLIENT = "ports", "rwc"
@@ -91,13 +92,25 @@ def open_line(daemon: Daemon, folder: Path) -> Iterator[Line]:
     with ExitStack() as stack:
         probe = stack.enter_context(Probe())
         stack.callback(put_back, daemon, "Input", before["Input"])
-        daemon.put("Input", PROBE)
+        choose_probe(daemon)
         ports_only = before["Microphone"] == PORTS_ONLY
         recorder = None if ports_only else stack.enter_context(recording(folder / "recorded.raw", probe.rate))
         probe.record_from(CLIENT if ports_only else NODE)
         line = Line(probe, recorder)
         wait_until_live(daemon, line)
         yield line
+
+
+def choose_probe(daemon: Daemon) -> None:
+    """The daemon hears of a new client a moment after it came."""
+    end = time.monotonic() + SEEN_TIMEOUT_S
+    while True:
+        try:
+            return daemon.put("Input", PROBE)
+        except NoSuchInput:
+            if time.monotonic() > end:
+                raise
+        time.sleep(POLL_S)
 
 
 def require_convert(mode: str) -> None:
