@@ -19,6 +19,7 @@ from rwc_daemon.errors import OutOfRange
 from rwc_daemon.store.layout import SynthConfig
 from rwc_daemon.voices.f0 import shape
 from rwc_daemon.voices.rvc.content import SHORTEST_16K, ContentEncoder
+from rwc_daemon.voices.rvc.onnx import OnnxSynthesizer
 from rwc_daemon.voices.rvc.retrieval import Index, protect
 from rwc_daemon.voices.rvc.synth import Draws, Synthesizer, Window
 
@@ -53,7 +54,7 @@ class Renderer:
     """The nets of one voice and its index."""
 
     content: ContentEncoder
-    synth: Synthesizer
+    synth: Synthesizer | OnnxSynthesizer
     index: Index | None
     device: str
 
@@ -94,8 +95,8 @@ class Renderer:
             ids = torch.from_numpy(pitch.coarse)[None].to(self.device)
             hz = torch.from_numpy(pitch.hz * np.float32(stretch / window.length))[None].to(self.device)
         who = torch.tensor([speaker], device=self.device)
-        done = self.synth(phone[None], ids, hz, who, draws.to(self.device), window._replace(stretch=stretch))
-        return self._in_time(done.audio[0, 0].cpu().numpy(), window.length, factor)
+        audio = self.synth.render(phone[None], ids, hz, who, draws.to(self.device), window._replace(stretch=stretch))
+        return self._in_time(audio[0, 0].cpu().numpy(), window.length, factor)
 
     def _in_time(self, y: np.ndarray, frames: int, factor: float) -> np.ndarray:
         hop = self.config.hop

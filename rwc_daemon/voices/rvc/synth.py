@@ -128,6 +128,12 @@ class Synthesizer(nn.Module):
         audio = self.dec(z * mask, g, source, window.stretch)
         return Rendering(audio.float(), mean, log_std, prior, z, mask)
 
+    def render(
+        self, phone: Tensor, pitch: Tensor | None, f0: Tensor | None, speaker: Tensor, draws: Draws, window: Window
+    ) -> Tensor:
+        """The audio alone, [B, 1, L*U]."""
+        return self(phone, pitch, f0, speaker, draws, window).audio
+
     def source(self, f0: Tensor | None, draws: Draws, window: Window) -> Tensor | None:
         """[B, 1, L*U], or None for a voice without f0."""
         if not self.config.f0:

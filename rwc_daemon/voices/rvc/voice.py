@@ -19,6 +19,7 @@ from rwc_daemon.voices.rvc import weights
 from rwc_daemon.voices.rvc.content import ContentEncoder
 from rwc_daemon.voices.rvc.live import LIVE, LiveStep
 from rwc_daemon.voices.rvc.noise import FrameNoise
+from rwc_daemon.voices.rvc.onnx import OnnxSynthesizer, config_of
 from rwc_daemon.voices.rvc.render import Renderer
 from rwc_daemon.voices.rvc.retrieval import Index
 from rwc_daemon.voices.rvc.session import RvcSession, Trackers
@@ -52,18 +53,14 @@ class RvcVoice:
 
         Raises MissingAsset and MissingPackage before anything is read, BadModel, Unsupported.
         """
-        if card.kind != "rvc":
-            raise Unsupported(f"'{card.name}' is an ONNX voice, which cannot be played yet: import its .pth instead")
         encoder_path = assets.path(ENCODER)
         device = choose_device(device)
         precision = choose_precision(device, precision)
         dtype = getattr(torch, precision)
         index = Index.load(card.index, device) if card.index else None
-        tensors = weights.read(card.weights)
-        config = SynthConfig.parse(card.config, card.version, card.f0, _rows(tensors), card.vocoder or NSF)
-        synth = Synthesizer.load(tensors, config, device, dtype)
+        synth = _synthesizer(card, device, dtype)
         content = ContentEncoder.load(weights.read(encoder_path), device, dtype)
-        _check_widths(config, content, index)
+        _check_widths(synth.config, content, index)
         return cls(info_of(card), Renderer(content, synth, index, device), assets, precision)
 
     @property
@@ -104,6 +101,14 @@ class RvcVoice:
         step = LiveStep(self.renderer, geometry, self.noise(seed), habits)
         trackers = Trackers(self.tracker, controls.f0_method) if self.info.f0 else None
         return RvcSession(geometry, self.info.rate, step, trackers)
+
+
+def _synthesizer(card: VoiceCard, device: str, dtype: torch.dtype) -> Synthesizer | OnnxSynthesizer:
+    if card.kind == "rvc-onnx":
+        return OnnxSynthesizer(card.weights, config_of(card), device)
+    tensors = weights.read(card.weights)
+    config = SynthConfig.parse(card.config, card.version, card.f0, _rows(tensors), card.vocoder or NSF)
+    return Synthesizer.load(tensors, config, device, dtype)
 
 
 def _check_widths(config: SynthConfig, content: ContentEncoder, index: Index | None) -> None:

@@ -9,7 +9,7 @@ import pytest
 from rwc_daemon.controls import Controls
 from rwc_daemon.dsp.resample import resample
 from rwc_daemon.engine.stream import Stream
-from rwc_daemon.errors import BadModel, MissingAsset, OutOfRange, Unsupported
+from rwc_daemon.errors import BadModel, MissingAsset, OutOfRange
 from rwc_daemon.plan import Block, Plan
 from rwc_daemon.voices.f0.yin import Yin
 from rwc_daemon.voices.rvc.live import LIVE, LiveStep, tracked_16k
@@ -177,8 +177,6 @@ def test_what_is_missing_or_wrong_is_said_at_load(tmp_path):
     with pytest.raises(MissingAsset):
         RvcVoice.load(card, type(made_assets(tmp_path / "there"))(tmp_path / "nowhere"), "cpu")
     assets = made_assets(tmp_path / "assets")
-    with pytest.raises(Unsupported, match="ONNX"):
-        RvcVoice.load(replace(card, kind="rvc-onnx"), assets, "cpu")
     card.weights.write_bytes(b"no safetensors")
     with pytest.raises(BadModel, match="cannot be read"):
         RvcVoice.load(card, assets, "cpu")
