@@ -28,7 +28,9 @@ class Session:
 
     def _tool(self, verb: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         command = [str(ROOT / "tools/session"), verb, "--dir", str(self._folder), *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        return done
 
     def restart(self, server: str) -> None:
         self._tool("restart", server)

@@ -66,11 +66,17 @@ def jackd_runs() -> bool:
     return answers(Path("/dev/shm") / name) or answers(Path("/tmp") / name)
 
 
-def load() -> LibJack:
-    """The library of the server that runs now. Raises NoAudioServer, which says what to install or start."""
+def require_server() -> bool:
+    """True: PipeWire runs; False: jackd. Raises NoAudioServer where neither does."""
     pipewire = pipewire_runs()
     if not pipewire and not jackd_runs():
         raise NoAudioServer(f"neither PipeWire nor JACK answers: {START}")
+    return pipewire
+
+
+def load() -> LibJack:
+    """The library of the server that runs now. Raises NoAudioServer, which says what to install or start."""
+    pipewire = require_server()
     path, module = _imported() or _import(_pipewire_library() if pipewire else SONAME)
     bind_libjack(path)
     server = _server_of(path)

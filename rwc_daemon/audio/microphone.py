@@ -41,7 +41,8 @@ class Microphone:
         return _jack_source_loaded()
 
     def ensure(self) -> str:
-        """The tier that serves. May take seconds where it must start something; blocks."""
+        """The tier that serves. May take seconds where it must start something; blocks. Raises NoAudioServer."""
+        libjack.require_server()
         self.tier = self._ensure_pipewire() if libjack.pipewire_runs() else _ensure_pulseaudio()
         return self.tier
 

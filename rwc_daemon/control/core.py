@@ -276,6 +276,9 @@ class Core:
     def beat(self, beat: Beat) -> None:
         self.figures.beats(beat)
 
+    def engine_gone(self) -> None:
+        self.figures.engine_gone()
+
     # ---- told by both, by Jobs and Faults ----
 
     def changed(self) -> None:

@@ -88,7 +88,7 @@ def _pulse() -> dict[str, Any] | None:
 
     try:
         with pulsectl.Pulse("rwc-doctor", connect=False) as pulse:
-            pulse.connect(autospawn=False, timeout=3.0)
+            pulse.connect(autospawn=False)
             return {"server": pulse.server_info(), "sources": pulse.source_list()}
     except pulsectl.PulseError:
         return None

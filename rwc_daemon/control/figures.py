@@ -32,7 +32,7 @@ class Figures:
     def __init__(self, link: Link, client: AudioClient) -> None:
         self._link, self._client = link, client
         self._born_s = time.monotonic()
-        self._skipped = 0
+        self._skipped_before = 0  # by engines that are gone
         self.counters: Counters = link.counters()
         self.levels = Levels()
         self.beat = NO_BEAT
@@ -51,9 +51,9 @@ class Figures:
 
     def beats(self, beat: Beat) -> None:
         self.beat = beat
-        self._skipped += beat.skipped
 
     def engine_gone(self) -> None:
+        self._skipped_before += self.beat.skipped
         self.beat = NO_BEAT
 
     def plans(self, planned: Planned, slack: int) -> None:
@@ -70,7 +70,7 @@ class Figures:
         now, beat = self.counters, self.beat
         return {
             **{name: getattr(now, name) for name in _COUNTED},
-            "skipped_samples": max(self._skipped, now.skipped_samples),
+            "skipped_samples": self._skipped_before + beat.skipped,
             "level_in_db": self.levels.in_db,
             "level_out_db": self.levels.out_db,
             "rate_hz": now.rate,

@@ -26,6 +26,7 @@ ENGAGED_S = 1.0
 IDLE_S = 10.0
 LINGER_S = 0.5  # a recorder that reopens its stream finds the client still there
 STALE_S = 2.0  # no graph cycle for so long while engaged: the server is gone, whatever it says
+SETTLED_S = 1.5
 STUCK_S = 10.0  # one call to the audio server takes longer: only a new process helps
 CLOSE_S = 4.0
 PROBE = "rwc-probe"  # the JACK client of `rwcctl latency` and `demo`
@@ -56,7 +57,7 @@ class Life:
         self._probing = False
         self._chosen = audio.router.choice
         self._graph: tuple[int, int] | None = None
-        self._left_at = 0.0
+        self._left_at = self._opened_at = 0.0
         self._call_began = 0.0
         self._stale_s = 0.0
         self.listeners = 0
@@ -73,6 +74,12 @@ class Life:
     @property
     def _wanted(self) -> bool:
         return self._always or self.listeners > 0
+
+    @property
+    def _settled(self) -> bool:
+        """A client that was just opened has not shown yet that the server serves it."""
+        age_s = asyncio.get_running_loop().time() - self._opened_at
+        return not self._graph or not self.listeners or (age_s > SETTLED_S and not self._stale_s)
 
     @property
     def capturing(self) -> bool:
@@ -178,7 +185,8 @@ class Life:
             await self._release(stay=self._audio.ports_only)
         if self._audio.ports_only:
             await self._call(self._audio.client.open)
-        self._faults.end("audio")
+        if self._settled:
+            self._faults.end("audio")
 
     async def _keep_microphone(self) -> None:
         try:
@@ -196,7 +204,7 @@ class Life:
             await self._release()
             raise NoAudioServer("the audio server stopped serving: RWC Mic is silent and will be back by itself")
         if not client.is_open:
-            self._stale_s = 0.0
+            self._stale_s, self._opened_at = 0.0, asyncio.get_running_loop().time()
         await self._call(client.open)
         graph = (client.rate, client.quantum)
         if graph != self._graph:

@@ -46,6 +46,8 @@ class Owner(Protocol):
 
     def beat(self, beat: Beat) -> None: ...
 
+    def engine_gone(self) -> None: ...
+
     def changed(self) -> None: ...
 
     def save(self) -> None: ...
@@ -150,6 +152,7 @@ class Voicing:
     def on_death(self, death: Death) -> None:
         self._converting = ""
         self._owner.unplanned()
+        self._owner.engine_gone()
         verdict = self.choice.died(death.own_fault)
         if verdict.blamed:
             self._give_up(verdict, f"it ended the engine twice ({death.reason})")
