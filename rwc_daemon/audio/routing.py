@@ -116,6 +116,7 @@ class Router:
         """What `choose` takes, real microphones first."""
         graph = self._watch.graph()
         nodes = [n for n in graph.nodes.values() if n.is_source and not is_ours(n, self._client.name)]
+        nodes = [node for node in nodes if _outputs(graph, node)]  # a node without ports is still being made
         found = [
             Input(
                 name=node.name,
