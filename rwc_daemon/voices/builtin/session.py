@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from rwc_daemon.controls import Controls
+from rwc_daemon.dsp.drift import Drift
 from rwc_daemon.dsp.finite import finite
 from rwc_daemon.dsp.glide import Glide
 from rwc_daemon.dsp.history import History
@@ -36,8 +37,9 @@ class PitchSession:
         self._track = PitchTrack(plan.rate)
         self._marks = Marks(plan.rate, cover=self.delay + longest)
         self._grains = Grains(plan.rate, self.delay, seed)
+        self._drift = Drift(plan.rate)
         self._next_hop = self._track.hop
-        self._pitch, self._formant = (Glide(round(GLIDE_MS * plan.rate / 1000)) for _ in range(2))
+        self._pitch, self._formant, self._shifted = (Glide(round(GLIDE_MS * plan.rate / 1000)) for _ in range(3))
         self._aim(controls)
 
     def convert(self, x: np.ndarray, controls: Controls, silent: bool = False) -> np.ndarray:
@@ -48,12 +50,15 @@ class PitchSession:
         self._live_through(begin, self._x.end)
         for glide in (self._pitch, self._formant):
             glide.advance(len(x))
-        return self._grains.render(self._x, begin - self.delay, self._x.end - self.delay).astype(np.float32)
+        y = self._grains.render(self._x, begin - self.delay, self._x.end - self.delay)
+        # grains laid closer than they were taken pile up their mean
+        return (y - self._shifted.take(len(y)) * self._drift.feed(y)).astype(np.float32)
 
     def _aim(self, controls: Controls) -> None:
         pitch, formant = self._preset.pitch + controls.pitch, self._preset.formant + controls.formant
         self._pitch.aim(float(np.clip(pitch, -PITCH_LIMIT, PITCH_LIMIT)))
         self._formant.aim(float(np.clip(formant, -FORMANT_LIMIT, FORMANT_LIMIT)))
+        self._shifted.aim(float(pitch != 0 or formant != 0 or self._preset.fixed_hz > 0))
 
     def _live_through(self, begin: int, end: int) -> None:
         """All events up to input sample `end`, in the order of their times; the tracker first where they meet."""
