@@ -54,6 +54,12 @@ static void rwc_take_snapshot(rwc_link *link, rwc_snapshot *s) {
   for (int i = 0; i < RWC_HISTOGRAM; i++) s->histogram[i] = RWC_GET(link->histogram[i]);
 }
 
+/* Counts that arrive meanwhile may be lost; nothing else. */
+static void rwc_reset_timings(rwc_link *link) {
+  for (int i = 0; i < RWC_HISTOGRAM; i++) RWC_PUT(link->histogram[i], 0);
+  RWC_PUT(link->callback_max_ns, 0);
+}
+
 static float rwc_take_peak(rwc_link *link, int output) {
   uint32_t bits = atomic_exchange(output ? &link->peak_out : &link->peak_in, 0);
   float peak;

@@ -162,6 +162,10 @@ class Link:
             callback_max_us=snapshot.callback_max_ns / 1000,
         )
 
+    def reset_timings(self) -> None:
+        """Callback times are counted from here on."""
+        lib.rwc_reset_timings(self._link)
+
     def peaks(self) -> tuple[float, float]:
         """Largest magnitudes in and out since the last call, linear."""
         return float(lib.rwc_take_peak(self._link, 0)), float(lib.rwc_take_peak(self._link, 1))

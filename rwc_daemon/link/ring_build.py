@@ -32,6 +32,7 @@ ffi.cdef(
     void rwc_set_wake(rwc_link *link, uint64_t block);
     void rwc_set_mode(rwc_link *link, uint32_t mode);
     void rwc_take_snapshot(rwc_link *link, rwc_snapshot *into);
+    void rwc_reset_timings(rwc_link *link);
     float rwc_take_peak(rwc_link *link, int output);
 
     int rwc_join(rwc_link *link, uint64_t generation);

@@ -49,10 +49,12 @@ def test_the_input_is(graph, choice, expected):
 
 
 def test_the_registry_is_followed():
+    usb = {"props": {"node.name": "usb", "media.class": "Audio/Source"}}
+    capture = {"direction": "output", "props": {"node.id": 5, "port.name": "c"}}
     added = [
-        {"id": 5, "type": "PipeWire:Interface:Node", "info": {"props": {"node.name": "usb", "media.class": "Audio/Source"}}},
-        {"id": 6, "type": "PipeWire:Interface:Port", "info": {"direction": "output", "props": {"node.id": 5, "port.name": "c"}}},
-    ]  # fmt: skip
+        {"id": 5, "type": "PipeWire:Interface:Node", "info": usb},
+        {"id": 6, "type": "PipeWire:Interface:Port", "info": capture},
+    ]
     graph = changed(Graph(), added)
     assert [p.name for p in graph.ports_of(graph.node("usb"), output=True)] == ["c"]
     assert changed(graph, [{"id": 5, "info": None}, {"id": 6, "info": None}]) == Graph()
