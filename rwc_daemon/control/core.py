@@ -13,13 +13,13 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
+from rwc_daemon.control.audience import Audience, LevelWatch, Status, own_version
 from rwc_daemon.control.choice import Choice
-from rwc_daemon.control.faults import Fault, Faults
+from rwc_daemon.control.faults import Faults
 from rwc_daemon.control.figures import Figures
 from rwc_daemon.control.floor import Audio
 from rwc_daemon.control.hold import Hold
@@ -45,49 +45,7 @@ log = logging.getLogger(__name__)
 
 TICK_S = 1.0
 IDLE_TICK_S = 2.0
-LEVELS_S = 0.05
 REHEARSAL_S = 4.0
-
-
-@dataclass(frozen=True)
-class Status:
-    """What is shown; the controls stand beside it."""
-
-    mode: str
-    # "convert", "mute" or "bypass"
-    input: str
-    # node name chosen, or "default"
-    voice: str
-    # id of the one that converts
-    loading: str
-    # id of the one to come, or empty
-    microphone: str
-    # "loopback", "null-sink", "jack-source", "ports" or empty
-    state: str
-    # "starting", "idle", "live" or "degraded"
-    device: str
-    latency_ms: float
-    load: float
-    # compute time over audio time
-    listeners: int
-    xruns: int
-    underruns: int
-    version: str
-
-
-class Face(Protocol):
-    """Who shows the core to others."""
-
-    def changed(self) -> None:
-        """`status` or `controls` may be different now."""
-
-    def fault(self, fault: Fault) -> None: ...
-
-    def job_progress(self, job: int, fraction: float) -> None: ...
-
-    def job_done(self, job: int, ok: bool, result: str) -> None: ...
-
-    def levels(self, in_db: float, out_db: float) -> None: ...
 
 
 class Core:
@@ -103,17 +61,19 @@ class Core:
         notifier: Notifier,
     ) -> None:
         self._settings, self._link, self._notifier = settings, link, notifier
-        self._faces: list[Face] = []
+        self._audience = Audience()
+        self.attach = self._audience.attach
         self._file = StateFile(state_dir / "state.json")
         self._saved, self._damage = self._file.load()
-        self._version = _version()
+        self._version = own_version()
         self.controls: Controls = self._saved.controls
         self._mode = self._first_mode()
         self._input = self._saved.input
         audio = make_audio(link, settings, self._input)
-        self.faults = Faults(self._tell_fault)
-        self.jobs = Jobs(self)
+        self.faults = Faults(self._audience.fault)
+        self.jobs = Jobs(self._audience)
         self.figures = Figures(link, audio.client)
+        self.levels = LevelWatch(self.figures, self._audience)
         self.life = Life(audio, settings.audio.listen == "always", self.faults, self)
         self._hold = Hold(link, audio.client, self.figures, settings.audio.slack_ms)
         self.shelf = Shelf(data_dir)
@@ -131,7 +91,6 @@ class Core:
         self.shelving = Shelving(self.shelf, self.jobs, choice)
         self._saver = Saver(self._picture, self.faults)
         self._tasks: list[asyncio.Task[None]] = []
-        self._level_task: asyncio.Task[None] | None = None
         self._rehearsed_s = 0.0
         self.microphone_there = asyncio.Event()
         self.ended = asyncio.Event()
@@ -156,9 +115,6 @@ class Core:
         await self.life.stop()
         await self.voicing.supervisor.stop()
         await self._saver.stop()
-
-    def attach(self, face: Face) -> None:
-        self._faces.append(face)
 
     # ---- asked by faces; what is refused has changed nothing ----
 
@@ -221,14 +177,9 @@ class Core:
         }
 
     def watch_levels(self, on: bool) -> None:
-        if on == (self._level_task is not None):
-            return
-        self.voicing.watch(on)
-        if self._level_task is not None:
-            self._level_task.cancel()
-            self._level_task = None
-        if on:
-            self._level_task = asyncio.get_running_loop().create_task(self._watch(), name="levels")
+        if on != self.levels.on:
+            self.levels.turn(on)
+            self.voicing.watch(on)
 
     def line(self) -> str:
         """The state in a few words."""
@@ -279,28 +230,15 @@ class Core:
     def engine_gone(self) -> None:
         self.figures.engine_gone()
 
-    # ---- told by both, by Jobs and Faults ----
+    # ---- told by both ----
 
     def changed(self) -> None:
         if self.life.tier:
             self.microphone_there.set()
-        for face in self._faces:
-            face.changed()
+        self._audience.changed()
 
     def save(self) -> None:
         self._saver.changed()
-
-    def job_progress(self, job: int, fraction: float) -> None:
-        for face in self._faces:
-            face.job_progress(job, fraction)
-
-    def job_done(self, job: int, ok: bool, result: str) -> None:
-        for face in self._faces:
-            face.job_done(job, ok, result)
-
-    def _tell_fault(self, fault: Fault) -> None:
-        for face in self._faces:
-            face.fault(fault)
 
     # ---- inside ----
 
@@ -368,7 +306,7 @@ class Core:
         await self.voicing.tick(elapsed_s)
         if self.life.engaged:
             before = self.figures.read()
-            if self._level_task is None:
+            if not self.levels.on:
                 self.figures.read_levels()
             self._hold.look(elapsed_s, before, self.controls.gate_db)
             self._hold.report()
@@ -385,17 +323,3 @@ class Core:
             return
         self._notifier.alive()
         self._notifier.status(self.line())
-
-    async def _watch(self) -> None:
-        while True:
-            levels = self.figures.read_levels()
-            for face in self._faces:
-                face.levels(levels.in_db, levels.out_db)
-            await asyncio.sleep(LEVELS_S)
-
-
-def _version() -> str:
-    try:
-        return version("rwc-daemon")
-    except PackageNotFoundError:
-        return "0.1.0"  # run from a checkout

@@ -7,6 +7,7 @@ import logging
 from rwc_daemon.audio.client import AudioClient
 from rwc_daemon.control.figures import Figures
 from rwc_daemon.control.slack import Slack
+from rwc_daemon.host.journal import XRUNS, event
 from rwc_daemon.link.ring import Counters, Link
 from rwc_daemon.messages import Planned
 
@@ -74,4 +75,5 @@ class Hold:
         assert self._slack is not None
         slack_ms = 1000 * self._slack.samples / self.planned.rate
         self._learned_ms[self._voice] = slack_ms
-        log.info("%s now has %.1f ms of slack", self._voice, slack_ms)
+        underruns = self._figures.counters.underruns
+        event(log, XRUNS, f"'{self._voice}' now has {slack_ms:.1f} ms of slack", RWC_UNDERRUNS=underruns)

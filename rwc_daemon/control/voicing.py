@@ -68,10 +68,6 @@ class Voicing:
         self.device = ""
         self.supervisor: Supervisor
 
-    def run_by(self, supervisor: Supervisor) -> None:
-        self.supervisor = supervisor
-        supervisor.start()
-
     @property
     def converts(self) -> bool:
         """The engine has a voice."""

@@ -16,8 +16,7 @@ import pytest
 from daemon_parts import Whole, whole_core
 from pretended_audio import RATE
 
-from rwc_daemon.control import core as core_module
-from rwc_daemon.control import saving
+from rwc_daemon.control import audience, saving
 from rwc_daemon.errors import NoSuchControl, NoSuchInput, NoSuchVoice, OutOfRange, Unsupported
 from rwc_daemon.settings import Settings
 
@@ -226,7 +225,7 @@ def test_levels_are_told_only_while_watched(tmp_path: Path) -> None:
         await whole.until(lambda: whole.core.statistics()["pitch_in_hz"] > 0)
         whole.core.watch_levels(False)
         count = len(whole.heard.seen_levels)
-        await asyncio.sleep(5 * core_module.LEVELS_S)
+        await asyncio.sleep(5 * audience.LEVELS_S)
         assert len(whole.heard.seen_levels) == count
 
     run(tmp_path, check)

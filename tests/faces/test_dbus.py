@@ -291,12 +291,12 @@ def test_levels_end_with_the_client_that_asked(bus: Bus, tmp_path: Path) -> None
         await other.call("WatchLevels", True)
         await until(other, lambda event: event.signal == "Levels")
         other.close()
-        await whole.until(lambda: whole.core._level_task is None)
+        await whole.until(lambda: not whole.core.levels.on)
         await daemon.call("WatchLevels", True)
         await daemon.call("WatchLevels", True)
-        assert whole.core._level_task is not None
+        assert whole.core.levels.on
         await daemon.call("WatchLevels", False)
-        assert whole.core._level_task is None
+        assert not whole.core.levels.on
 
     run(bus, tmp_path, check)
 
