@@ -180,6 +180,6 @@ class Router:
         output = graph.port(self._client.name, "output")
         node = graph.node(holder.FEED) or graph.node(holder.NODE)
         if output is None or node is None or not self.engaged:
-            return not self.engaged
+            return True  # nothing to feed: on plain JACK2 the links are the user's, else RWC Mic is made first
         sinks = graph.ports_of(node, output=False)
         return bool(sinks) and all(self._add(graph.links_into(sink), [output], sink) for sink in sinks)
