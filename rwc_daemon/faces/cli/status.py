@@ -10,6 +10,7 @@ from rwc_daemon.faces.cli import show
 from rwc_daemon.faces.cli.remote import Daemon, connected
 
 PARTS = ("input", "block", "voice", "slack", "output")  # of latency, microphone to application
+PROBE = "rwc-probe"  # the client of `rwcctl latency` and `demo`
 COUNTERS = ("xruns", "underruns", "overruns", "missed_cycles", "late_cycles", "engine_restarts")
 STATES = {
     "starting": ("yellow", "the engine or the server is not ready yet"),
@@ -110,6 +111,8 @@ def input_text(report: dict[str, Any]) -> str:
     chosen, node = report["input"], report["input_node"]
     follows = chosen in ("", "default")
     wanted = "the default source" if follows else chosen
+    if node == PROBE:
+        return f"{PROBE} (a measurement), then {wanted} again"
     if not report["statistics"].get("capturing"):
         return f"{wanted}, opened when somebody records"
     if not node:
