@@ -100,6 +100,7 @@ def test_a_stopped_engine_is_killed_before_the_next_one(tmp_path: Path) -> None:
         await watched.until_voice()
         old = watched.supervisor.pid
         os.kill(old, signal.SIGSTOP)
+        await watched.until(lambda: module._is_stopped(old))
         for _ in range(4):
             watched.supervisor.check(elapsed_s=2.0)
         await watched.until(lambda: watched.ups == 2)
