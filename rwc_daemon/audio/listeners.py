@@ -16,6 +16,7 @@ from rwc_daemon.audio import holder
 from rwc_daemon.audio.graph import Graph, GraphWatch
 
 MUTE_AFTER_S = 1.0
+RECENT_S = 2.5  # more than two looks apart
 FORGET_AFTER_S = 60.0
 
 
@@ -65,7 +66,8 @@ class Rescue:
     def __init__(self, mute_lost: bool = True) -> None:
         self._mute_lost = mute_lost
         self._node = ""
-        self._recorders: set[str] = set()
+        self._recorders: dict[str, float] = {}
+        # serial → monotonic seconds when it was last seen linked
         self._lost: dict[str, float] = {}
         # serial → monotonic seconds when its node went
         self._muted: set[str] = set()
@@ -74,8 +76,9 @@ class Rescue:
         """`node`: the serial of RWC Mic, empty while it is not there; `recorders`: who is linked to it."""
         now = time.monotonic()
         if node != self._node:
-            self._lost |= dict.fromkeys(self._recorders, now)
-            self._node, self._recorders = node, set()
+            # links go a moment before their node; who left earlier left on purpose
+            self._lost |= {s: now for s, seen in self._recorders.items() if now - seen < RECENT_S}
+            self._node, self._recorders = node, {}
         alive = {n.serial for n in graph.nodes.values()}
         self._lost = {s: t for s, t in self._lost.items() if s in alive and now - t < FORGET_AFTER_S}
         for serial in recorders & set(self._lost):
@@ -85,8 +88,8 @@ class Rescue:
             _move(list(self._lost))
         elif not node and self._mute_lost:
             self._mute([s for s, since in self._lost.items() if now - since > MUTE_AFTER_S])
-        # one that was linked stays known while its node stays: links come and go with suspends
-        self._recorders = recorders if node else set()
+        self._recorders |= dict.fromkeys(recorders, now)
+        self._recorders = {s: seen for s, seen in self._recorders.items() if s in alive}
 
     def _mute(self, serials: list[str]) -> None:
         fresh = [serial for serial in serials if serial not in self._muted]

@@ -56,4 +56,5 @@ ffi.set_source(
 )
 
 if __name__ == "__main__":
-    ffi.compile(tmpdir=str(HERE.parents[1]), verbose=True)
+    # named as pip names it: of two builds side by side the older could win
+    ffi.compile(tmpdir=str(HERE.parents[1]), target="_ring.abi3.so", verbose=True)
