@@ -29,16 +29,23 @@ static float mirror(rwc_state *state) {
   return back > state->played || back > RWC_HISTORY ? 0.0f : state->history[(state->played - back) & (RWC_HISTORY - 1)];
 }
 
-/* Copies voice samples [pos - n, pos) and answers how many of them there are, from the first on. */
+/* Copies voice samples [pos - n, pos) and answers how many of them there are, from the first on. After a change to a
+   longer hold those come round again that were played already: they stay silent, nothing is said twice. */
 static uint32_t take_voice(rwc_state *state, float *out, uint32_t n) {
   rwc_link *link = state->link;
   uint64_t hold = state->target >> 32, end = RWC_PEEK(link->mic_write), write = RWC_GET(link->voice_write);
   if (end < hold + n) return 0;
   uint64_t first = end - hold - n;
-  if (first < RWC_GET(link->voice_start) || write <= first) return 0;
+  if (first < RWC_GET(link->voice_start) || first < state->spoken || write <= first) return 0;
   uint32_t there = write - first < n ? (uint32_t)(write - first) : n;
   rwc_copy_out(rwc_voice(link), link->capacity, first, out, there);
   return there;
+}
+
+/* What of this cycle's voice is being played now, so never again. */
+static void note_spoken(rwc_state *state, uint32_t n) {
+  uint64_t end = RWC_PEEK(state->link->mic_write), hold = state->target >> 32;
+  if (state->mode == RWC_CONVERT && n && end > hold) state->spoken = end - hold;
 }
 
 static bool enough_to_start(rwc_state *state) {
@@ -133,7 +140,10 @@ void rwc_run_cycle(rwc_state *state, const float *input, float *out, uint32_t n)
   uint32_t there = take_source(state, in, out, n, stored), lead = turn(state, there, n), heard = n;
   /* once the mirror has begun, samples that come late must not break into it */
   if (state->phase == RWC_ENDING && state->mirrored) there = 0;
-  if (state->phase != RWC_SILENT) remember(state, out, there);
+  if (state->phase != RWC_SILENT) {
+    remember(state, out, there);
+    note_spoken(state, there);
+  }
   if (state->phase == RWC_SILENT) {
     memset(out, 0, n * sizeof(float));
     heard = 0;

@@ -36,6 +36,7 @@ typedef struct {
   uint32_t gain;    /* 0 … fade: how far faded in */
   uint32_t mirrored;/* samples played from history since the source ran out */
   uint64_t played;  /* samples ever put into history */
+  uint64_t spoken;  /* index behind the last voice sample that was played */
   float history[RWC_HISTORY];
   float scaled[RWC_LONGEST_CYCLE];
 } rwc_state;

@@ -179,12 +179,12 @@ static int rwc_lock(void *memory, uint64_t bytes) {
 }
 
 /* Where in the signal this cycle begins, and how many of its n samples lie in it. `begun` is read before `length`: who
-   sees the new 0 of the one sees no old value of the other. */
+   sees the new 0 of the one sees no old value of the other. A clock that ran backwards (another driver) is the end. */
 static uint64_t probe_place(rwc_probe *probe, void *client, uint32_t n, uint64_t *at) {
   uint64_t begun = RWC_GET(probe->begun), length = RWC_GET(probe->length);
   int32_t since = begun ? (int32_t)(jack.last_frame_time(client) - RWC_PEEK(probe->start)) : 0;
-  *at = since > 0 ? (uint64_t)since : 0;
-  if (!begun || since < 0 || *at >= length) return 0;
+  *at = since < 0 || (uint64_t)since > length ? length : (uint64_t)since;
+  if (!begun) return 0;
   return length - *at < n ? length - *at : n;
 }
 
@@ -205,9 +205,9 @@ static int on_probe_plays(uint32_t n, void *arg) {
 static int on_probe_records(uint32_t n, void *arg) {
   rwc_probe *probe = arg;
   const float *in = jack.port_get_buffer(probe->input, n);
-  uint64_t at, now = in ? probe_place(probe, probe->recorder, n, &at) : 0;
-  if (!now) return 0;
-  memcpy(probe->record + at, in, now * sizeof(float));
+  if (!in) return 0;
+  uint64_t at, now = probe_place(probe, probe->recorder, n, &at);
+  if (now) memcpy(probe->record + at, in, now * sizeof(float));
   RWC_PUT(probe->at, at + now);
   return 0;
 }
