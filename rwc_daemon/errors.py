@@ -17,6 +17,7 @@
     ├── Busy                     one such job at a time
     ├── Cancelled                the user stopped it
     ├── EngineFailed             the engine died or gave nonsense
+    ├── Overloaded               this machine is too slow for what is asked, and does less
     ├── NoAudioServer            neither PipeWire nor JACK answers
     ├── NoSessionBus             no D-Bus session bus
     ├── NoDaemon                 rwc-daemon does not run                      (exit status 3)
@@ -105,6 +106,10 @@ class Cancelled(RwcError):
 
 
 class EngineFailed(RwcError):
+    pass
+
+
+class Overloaded(RwcError):
     pass
 
 

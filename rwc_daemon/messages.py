@@ -28,6 +28,20 @@ class Configure:
     # samples per cycle
     slack_ms: float = 0.0
     # converted voice kept ready beyond one quantum
+    total: int = 0
+    # samples: block, slack and delay together are padded to this; 0: as short as can be
+
+
+@dataclass(frozen=True)
+class Keep:
+    """How much converted voice is kept ready; answered by Planned where it changes anything."""
+
+    number: int
+    # of the Planned that `slack` is about; about an older one it means nothing
+    slack: int
+    # samples
+    total: int
+    # see Configure; holds whatever the number
 
 
 @dataclass(frozen=True)
@@ -99,6 +113,10 @@ class Planned:
     slack: int
     delay: int
     # what the stream (gate, voice, limiter) holds back
+    number: int = 0
+    # counts streams
+    needed: int = 0
+    # the part of `slack` that is there for jitter; the rest pads to a constant latency
 
 
 @dataclass(frozen=True)
@@ -129,8 +147,29 @@ class EngineFault:
     extra: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Eased:
+    """The deadline controller runs something lighter than the user asked for."""
+
+    message: str
+    # what and why; empty: all is as asked again
+
+
 Message = (
-    Configure | Use | SetControls | Rest | Watch | Quit | Ready | VoiceOn | VoiceFailed | Planned | Beat | EngineFault
+    Configure
+    | Keep
+    | Use
+    | SetControls
+    | Rest
+    | Watch
+    | Quit
+    | Ready
+    | VoiceOn
+    | VoiceFailed
+    | Planned
+    | Beat
+    | EngineFault
+    | Eased
 )
 KINDS: dict[str, type] = {kind.__name__: kind for kind in Message.__args__}
 

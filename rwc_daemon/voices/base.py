@@ -72,3 +72,17 @@ class Voice(Protocol):
 
     def open(self, plan: Plan, controls: Controls, seed: int = 0) -> Session:
         """A fresh session; `seed` fixes every random draw, so that one input gives the same bits each time."""
+
+
+@runtime_checkable
+class Adjustable(Protocol):
+    """A costly voice, whose sessions are made for one quality, tracker and speaker: where one of these changes, the
+    engine opens another session and changes over to it. `convert` still gets them with every block, unchanged."""
+
+    def block_for(self, controls: Controls) -> Block:
+        """The live block at this quality and tracker."""
+
+
+def block_of(voice: Voice, controls: Controls) -> Block:
+    """The live block that a voice wants under these controls."""
+    return voice.block_for(controls) if isinstance(voice, Adjustable) else voice.block

@@ -1,0 +1,103 @@
+"""The deadline controller: what is done with less when a machine cannot keep up, and when it is undone.
+
+A voice has a ladder of steps, the first one as the user asked, each later one cheaper: less context (quality), then a
+lighter tracker, then longer blocks. Blocks that take nearly as long as they last lead one step down; room for a while
+leads one step up, if what the step above was seen to cost fits. A step up that had to be taken back makes the next
+one wait twice as long, so nothing flaps. The ladder has an end: latency is bounded, and what is late beyond it is
+dropped, as ever.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from rwc_daemon.controls import QUALITIES, Controls
+
+FULL = 0.85  # of a block's length, its slowest twentieth: beyond it the next disturbance is heard
+ROOM = 0.8  # what a step up may be expected to reach
+PRESSED_S = 2.0  # so long in a row, or it was a hiccup
+CALM_S = 10.0
+LONGEST_CALM_S = 640.0
+TAKEN_BACK_S = 60.0  # a step up that lasted shorter was a mistake
+SETTLE_S = 2.0  # the change itself costs time, which says nothing
+UNKNOWN_RATIO = 1.5  # how much more a step above costs, when it was never seen
+LIGHTER = {"yin": (), "autocorrelation": (), "fcpe": ("yin",), "crepe-tiny": ("yin",), "dio": ("yin",), "pm": ("yin",)}
+LIGHTEST_LAST = ("fcpe", "yin")
+STRETCHES = (1.5, 2.0)
+
+
+@dataclass(frozen=True)
+class Step:
+    """How a voice runs."""
+
+    quality: str
+    f0_method: str
+    stretch: float = 1.0
+    # the voice's block is this many times longer
+
+    def of(self, controls: Controls) -> Controls:
+        """The user's controls, as far as this step follows them."""
+        return replace(controls, quality=self.quality, f0_method=self.f0_method)
+
+    def less_than(self, asked: Step, block_ms: float) -> str:
+        """What differs from what was asked, in words."""
+        parts = [f"quality {self.quality}"] if self.quality != asked.quality else []
+        parts += [f"tracker {self.f0_method}"] if self.f0_method != asked.f0_method else []
+        parts += [f"blocks of {block_ms:.0f} ms"] if self.stretch != asked.stretch else []
+        return ", ".join(parts)
+
+
+def ladder(controls: Controls, f0: bool) -> tuple[Step, ...]:
+    """From what the user asked down to the cheapest; `f0`: the voice follows pitch."""
+    lower = reversed(QUALITIES[: QUALITIES.index(controls.quality) + 1])
+    steps = [Step(quality, controls.f0_method) for quality in lower]
+    for tracker in LIGHTER.get(controls.f0_method, LIGHTEST_LAST) if f0 else ():
+        steps.append(replace(steps[-1], f0_method=tracker))
+    steps += [replace(steps[-1], stretch=stretch) for stretch in STRETCHES]
+    return tuple(steps)
+
+
+class Deadline:
+    """For one ladder; levels count from 0, as asked. Times are the caller's."""
+
+    def __init__(self, levels: int) -> None:
+        self._levels = levels
+        self.level = 0
+        self._cost: dict[int, float] = {}
+        self._age_s = self._pressed_s = self._calm_s = 0.0
+        self._patience_s = CALM_S
+        self._rose = False
+
+    def look(self, elapsed_s: float, fullness: float, cost: float, late: bool) -> int:
+        """Which level is right now.
+
+        `fullness`: slow blocks over their length, as the clock saw it; `cost`: processor time over audio time, which
+        other programs do not change; `late`: something was dropped.
+        """
+        self._age_s += elapsed_s
+        if self._age_s <= SETTLE_S:
+            return self.level
+        self._cost[self.level] = cost
+        if self._rose and self._age_s > TAKEN_BACK_S:
+            self._rose, self._patience_s = False, CALM_S
+        pressed = late or fullness >= FULL
+        self._pressed_s = self._pressed_s + elapsed_s if pressed else 0.0
+        self._calm_s = self._calm_s + elapsed_s if self._fits_above(fullness) and not late else 0.0
+        if self._pressed_s >= PRESSED_S and self.level + 1 < self._levels:
+            return self.level + 1
+        if self._calm_s >= self._patience_s and self.level > 0:
+            return self.level - 1
+        return self.level
+
+    def at(self, level: int) -> None:
+        """It runs at this level from now on."""
+        if level > self.level and self._rose:
+            self._patience_s = min(2 * self._patience_s, LONGEST_CALM_S)
+        self._rose = level < self.level
+        self.level = level
+        self._age_s = self._pressed_s = self._calm_s = 0.0
+
+    def _fits_above(self, fullness: float) -> bool:
+        now, above = self._cost.get(self.level, 0.0), self._cost.get(self.level - 1)
+        ratio = above / now if above and now else UNKNOWN_RATIO
+        return fullness * max(1.0, ratio) <= ROOM
