@@ -54,7 +54,7 @@ class Refused(Exception):
 
 def properties_of(core: Core) -> dict[str, Any]:
     """Every property of the contract and its value now."""
-    shown = {dbus_name(name): value for name, value in to_dict(core.controls).items()}
+    shown: dict[str, Any] = {dbus_name(name): value for name, value in to_dict(core.controls).items()}
     shown |= {dbus_name(name): value for name, value in asdict(core.status).items()}
     shown["LatencyMs"] = round(shown["LatencyMs"], 1)
     shown["Load"] = round(shown["Load"], 3)
