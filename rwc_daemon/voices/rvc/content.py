@@ -20,12 +20,15 @@ from torch import Tensor, nn
 from rwc_daemon.errors import BadModel
 from rwc_daemon.store.layout import plain_name
 from rwc_daemon.store.layout_support import CONTENT_KERNELS, CONTENT_OPTIONAL, content_shapes, content_sizes
+from rwc_daemon.voices.rvc.layers import Conv, Dense, can_pack, pack, pictured
 from rwc_daemon.voices.rvc.weights import checked, folded, settle
 
 CONTENT_STRIDES = (5, 2, 2, 2, 2, 2, 2)
 HEAD_WIDTH = 64
 V1_LAYER = 9  # an encoder with fewer layers (made for tests) answers with its last
 SHORTEST_16K = 400  # samples that one row needs
+NORM_FLOOR = 1e-5  # added to a variance before its root
+ROWS_AT_ONCE = 128  # of the positional convolution: bounds its memory
 
 
 @dataclass(frozen=True)
@@ -42,16 +45,51 @@ class ContentConfig:
     heads: int
 
 
+class FirstConv(nn.Module):
+    """The first convolution, normalised per channel over time: x [B, 1, N] float32 → [B, C, n].
+
+    The norm is linear once its statistics are known, and those follow from the sound itself: with m and R the mean and
+    the covariance of the windows that a kernel w sees, w's output has mean w.m and variance w.R.w. So statistics over a
+    long past cost next to nothing, and norm and convolution are one product.
+    """
+
+    def __init__(self, c: ContentConfig) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(1, c.conv, CONTENT_KERNELS[0], CONTENT_STRIDES[0], bias=False)
+        self.layer_norm = nn.GroupNorm(c.conv, c.conv)
+
+    def forward(self, x: Tensor, past: Tensor, dtype: torch.dtype) -> Tensor:
+        """`past` [B, 1, P]: the sound that the statistics are of."""
+        kernel = self.conv.weight.squeeze(1)
+        mean, spread = self.statistics(self.windows(past).double(), kernel.double())
+        scale = self.layer_norm.weight / spread
+        y = self.windows(x) @ (kernel * scale.unsqueeze(-1)).mT + (self.layer_norm.bias - mean * scale).unsqueeze(1)
+        return F.gelu(y.to(dtype)).mT
+
+    @staticmethod
+    def windows(x: Tensor) -> Tensor:
+        """[B, 1, N] → [B, n, K]."""
+        return x.squeeze(1).unfold(-1, CONTENT_KERNELS[0], CONTENT_STRIDES[0])
+
+    @staticmethod
+    def statistics(windows: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation of each channel, [B, C] float32."""
+        mean = windows.mean(dim=1, keepdim=True)
+        apart = windows - mean
+        covariance = apart.mT @ apart / windows.shape[1]
+        variance = ((kernel @ covariance) * kernel).sum(-1)
+        return (mean.squeeze(1) @ kernel.mT).float(), (variance + NORM_FLOOR).sqrt().float()
+
+
 class ConvLayer(nn.Module):
-    """One strided convolution and GELU; the first also normalises each channel over time."""
+    """One strided convolution and GELU; [B, C, N] → [B, C, n]."""
 
     def __init__(self, c: ContentConfig, i: int) -> None:
         super().__init__()
-        self.conv = nn.Conv1d(c.conv if i else 1, c.conv, CONTENT_KERNELS[i], CONTENT_STRIDES[i], bias=False)
-        self.layer_norm = nn.Identity() if i else nn.GroupNorm(c.conv, c.conv)
+        self.conv = Conv(c.conv, c.conv, CONTENT_KERNELS[i], CONTENT_STRIDES[i], bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.gelu(self.layer_norm(self.conv(x)))
+        return self.conv(x, act="gelu")
 
 
 class ConvStack(nn.Module):
@@ -59,10 +97,13 @@ class ConvStack(nn.Module):
 
     def __init__(self, c: ContentConfig) -> None:
         super().__init__()
-        self.conv_layers = nn.ModuleList(ConvLayer(c, i) for i in range(len(CONTENT_KERNELS)))
+        later = (ConvLayer(c, i) for i in range(1, len(CONTENT_KERNELS)))
+        self.conv_layers = nn.ModuleList([FirstConv(c), *later])
 
-    def forward(self, x: Tensor) -> Tensor:
-        for layer in self.conv_layers:
+    def forward(self, x: Tensor, past: Tensor, dtype: torch.dtype) -> Tensor:
+        first, *later = self.conv_layers
+        x = first(x, past, dtype)
+        for layer in later:
             x = layer(x)
         return x
 
@@ -73,29 +114,57 @@ class Projection(nn.Module):
     def __init__(self, c: ContentConfig) -> None:
         super().__init__()
         self.layer_norm = nn.LayerNorm(c.conv)
-        self.projection = nn.Linear(c.conv, c.hidden)
+        self.projection = Dense(c.conv, c.hidden)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.projection(self.layer_norm(x))
 
 
 class Position(nn.Module):
-    """A wide grouped convolution that tells each row where it stands; [B, n, H] → [B, n, H]."""
+    """A wide grouped convolution that tells each row where it stands; [B, n, H] → [B, n, H].
+
+    Done as one product per group over the rows that a kernel sees: several times faster than a grouped convolution.
+    """
 
     def __init__(self, c: ContentConfig) -> None:
         super().__init__()
-        K = c.position_kernel
-        self.conv = nn.Conv1d(c.hidden, c.hidden, K, padding=K // 2, groups=c.position_groups)
+        self.kernel, self.groups = c.position_kernel, c.position_groups
+        self.conv = GroupedKernel(c.hidden // c.position_groups, self.kernel, self.groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.gelu(self.conv(x.mT)[..., : x.shape[1]]).mT
+        B, n, H = x.shape
+        G, W = self.groups, H // self.groups
+        half = self.kernel // 2
+        padded = F.pad(x, (0, 0, half, half)).view(B, -1, G, W).transpose(1, 2).reshape(B * G, -1, W)
+        weight = self.conv.weight.repeat(B, 1, 1) if B > 1 else self.conv.weight
+        parts = [
+            torch.bmm(rows.flatten(2), weight)
+            for rows in padded.unfold(1, self.kernel, 1)[:, :n].mT.split(ROWS_AT_ONCE, dim=1)
+        ]
+        y = torch.cat(parts, dim=1).view(B, G, n, W).transpose(1, 2).reshape(B, n, H)
+        return F.gelu(y + self.conv.bias)
+
+
+class GroupedKernel(nn.Module):
+    """The weights of a grouped convolution, as products want them: [groups, kernel * width in, width out]."""
+
+    def __init__(self, width: int, kernel: int, groups: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(groups, kernel * width, width))
+        self.bias = nn.Parameter(torch.zeros(groups * width))
+
+    @staticmethod
+    def ordered(weight: Tensor, groups: int) -> Tensor:
+        """[H, width in, kernel] → as above."""
+        H, I, K = weight.shape
+        return weight.view(groups, H // groups, I, K).permute(0, 3, 2, 1).reshape(groups, K * I, H // groups)
 
 
 class Attention(nn.Module):
     def __init__(self, c: ContentConfig) -> None:
         super().__init__()
         self.heads = c.heads
-        self.q_proj, self.k_proj, self.v_proj, self.out_proj = (nn.Linear(c.hidden, c.hidden) for _ in range(4))
+        self.q_proj, self.k_proj, self.v_proj, self.out_proj = (Dense(c.hidden, c.hidden) for _ in range(4))
 
     def forward(self, x: Tensor) -> Tensor:
         B, n, H = x.shape
@@ -106,11 +175,11 @@ class Attention(nn.Module):
 class FeedForward(nn.Module):
     def __init__(self, c: ContentConfig) -> None:
         super().__init__()
-        self.intermediate_dense = nn.Linear(c.hidden, c.ffn)
-        self.output_dense = nn.Linear(c.ffn, c.hidden)
+        self.intermediate_dense = Dense(c.hidden, c.ffn)
+        self.output_dense = Dense(c.ffn, c.hidden)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.output_dense(F.gelu(self.intermediate_dense(x)))
+        return self.output_dense(self.intermediate_dense(x, act="gelu"))
 
 
 class Layer(nn.Module):
@@ -153,7 +222,7 @@ class ContentEncoder(nn.Module):
         self.feature_extractor = ConvStack(c)
         self.feature_projection = Projection(c)
         self.encoder = Transformer(c)
-        self.final_proj = nn.Linear(c.hidden, c.projection)
+        self.final_proj = Dense(c.hidden, c.projection)
 
     @classmethod
     def load(
@@ -174,18 +243,35 @@ class ContentEncoder(nn.Module):
         weights = checked(tensors, content_shapes(**sizes), what)
         with torch.device("meta"):
             net = cls(config)
-        return settle(net, folded(weights), device, dtype)
+        tensors = ordered(folded(weights), sizes["position_groups"])
+        settle(net, tensors, device, dtype)
+        net.feature_extractor.conv_layers[0].float()  # the sound itself, before the norm, keeps its digits
+        if can_pack(device, dtype):
+            pack(net)
+        return net
 
     def width(self, version: str) -> int:
         """Columns of `features` for voices of this version."""
         return self.config.projection if version == "v1" else self.config.hidden
 
     @torch.inference_mode()
-    def features(self, x_16k: Tensor, version: str) -> Tensor:
-        """x_16k [B, N] as it is (no normalisation) → [B, n, 256] for v1, [B, n, 768] for v2, float32."""
-        dtype = self.final_proj.weight.dtype
-        x = self.feature_extractor(x_16k.to(dtype).unsqueeze(1))
+    def features(self, x_16k: Tensor, version: str, past_16k: Tensor | None = None) -> Tensor:
+        """x_16k [B, N] as it is (no normalisation) → [B, n, 256] for v1, [B, n, 768] for v2, float32.
+
+        `past_16k` [B, P]: a longer stretch that ends where `x_16k` does; the first norm is over it.
+        """
+        dtype = self.feature_projection.layer_norm.weight.dtype
+        past = x_16k if past_16k is None else past_16k
+        x = self.feature_extractor(x_16k.float().unsqueeze(1), past.float().unsqueeze(1), dtype)
         x = self.feature_projection(x.mT)
         if version == "v1":
             return self.final_proj(self.encoder(x, V1_LAYER)).float()
         return self.encoder(x, self.config.layers).float()
+
+
+def ordered(tensors: Mapping[str, Tensor], groups: int) -> dict[str, Tensor]:
+    """Kernels as the layers keep them."""
+    position = "encoder.pos_conv_embed.conv.weight"
+    return pictured(tensors, lambda name: ".conv_layers." in name and ".0." not in name) | {
+        position: GroupedKernel.ordered(tensors[position], groups)
+    }

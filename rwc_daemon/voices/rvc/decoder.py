@@ -16,17 +16,21 @@ Applio (odd rates, several harmonics) from its public layout.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rwc_daemon.store.layout import SynthConfig
+from rwc_daemon.voices.rvc.layers import Conv, Up
 
 SLOPE, LAST_SLOPE = 0.1, 0.01
+POST_REACH = 3  # columns that the first and the last convolution hear each way
 SINE_LEVEL = 0.1
 VOICED_NOISE, UNVOICED_NOISE = 0.003, SINE_LEVEL / 3
+Span = tuple[int, int]  # first, and one behind the last
 
 
 class Source(nn.Module):
@@ -55,6 +59,50 @@ class Source(nn.Module):
         return self.l_linear(e.to(self.l_linear.weight.dtype)).tanh().mT
 
 
+@dataclass(frozen=True)
+class Reaches:
+    """How far each stage hears, so that only what is wanted is computed."""
+
+    rates: tuple[int, ...]
+    strides: tuple[int, ...]
+    # samples of the result per column of a stage's output
+    blocks: tuple[int, ...]
+    # columns that a stage's residual blocks hear each way
+    kernels: tuple[int, ...]
+    # of the upsampling
+
+    @classmethod
+    def of(cls, c: SynthConfig) -> Reaches:
+        pairs = zip(c.resblock_kernels, c.resblock_dilations, strict=True)
+        plain = 1 if c.resblock == "1" else 0  # each dilated convolution has a plain one behind it
+        reach = max((k - 1) // 2 * sum(d + plain for d in dilations) for k, dilations in pairs)
+        stages = range(c.stages)
+        return cls(c.rates, tuple(c.stride(i) for i in stages), (reach,) * c.stages, c.upsample_kernels)
+
+    def heard(self, wanted: Span, frames: int) -> list[Span]:
+        """Columns of each stage's input, and of the last convolution's, that the samples `wanted` depend on."""
+        columns = frames * self.strides[0] * self.rates[0]
+        spans = [clipped(wanted, POST_REACH, columns)]
+        for rate, reach, kernel in zip(self.rates[::-1], self.blocks[::-1], self.kernels[::-1], strict=True):
+            first, last = clipped(spans[0], reach, columns)
+            columns //= rate
+            spans.insert(0, clipped((first // rate, -(-last // rate)), -(-kernel // rate), columns))
+        return spans
+
+    @property
+    def frames(self) -> int:
+        """Frames that one sample hears each way."""
+        middle = 1 << 10
+        hop = self.strides[0] * self.rates[0]
+        first, _ = self.heard((middle * hop, middle * hop + 1), 2 * middle)[0]
+        return middle - first + POST_REACH
+
+
+def clipped(span: Span, more: int, length: int) -> Span:
+    """`span` and `more` at both ends, within 0 … `length`."""
+    return max(0, span[0] - more), min(length, span[1] + more)
+
+
 class PairBlock(nn.Module):
     """Residual block "1": each step is a dilated convolution and a plain one. x [B, C, 1, N] → the same."""
 
@@ -65,7 +113,7 @@ class PairBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for dilated, plain in zip(self.convs1, self.convs2, strict=True):
-            x = x + plain(F.leaky_relu(dilated(F.leaky_relu(x, SLOPE)), SLOPE))
+            x = cast(Conv, plain).plus(dilated(F.leaky_relu(x, SLOPE), SLOPE), x)
         return x
 
 
@@ -78,7 +126,7 @@ class SingleBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         for dilated in self.convs:
-            x = x + dilated(F.leaky_relu(x, SLOPE))
+            x = cast(Conv, dilated).plus(F.leaky_relu(x, SLOPE), x)
         return x
 
 
@@ -88,34 +136,59 @@ class Decoder(nn.Module):
     def __init__(self, c: SynthConfig) -> None:
         super().__init__()
         self.hop, self.blocks = c.hop, len(c.resblock_kernels)
-        self.conv_pre = _conv(c.inter, c.initial, 7, padding=3)
-        self.cond = _conv(c.gin, c.initial, 1)
+        self.reaches = Reaches.of(c)
+        self.conv_pre = Conv(c.inter, c.initial, 7, padding=POST_REACH)
+        self.cond = Conv(c.gin, c.initial, 1)
         if c.f0:
             self.m_source = Source(c)
             self.noise_convs = nn.ModuleList(_source_conv(c, i) for i in range(c.stages))
         self.f0 = c.f0
-        self.ups = nn.ModuleList(_upsampler(c, i) for i in range(c.stages))
+        self.ups = nn.ModuleList(
+            Up(c.width(i), c.width(i + 1), c.upsample_kernels[i], c.rates[i]) for i in range(c.stages)
+        )
         block = PairBlock if c.resblock == "1" else SingleBlock
         self.resblocks = nn.ModuleList(
             block(c.width(i + 1), kernel, dilations)
             for i in range(c.stages)
             for kernel, dilations in zip(c.resblock_kernels, c.resblock_dilations, strict=True)
         )
-        self.conv_post = _conv(c.width(c.stages), 1, 7, padding=3, bias=c.post_bias)
+        self.conv_post = Conv(c.width(c.stages), 1, 7, padding=POST_REACH, bias=c.post_bias)
 
-    def forward(self, z: Tensor, g: Tensor, source: Tensor | None = None, frames: int | None = None) -> Tensor:
-        """`source` [B, 1, N] from `m_source`; `frames`: stretch latent and source to so many frames (formant shift)."""
+    def forward(
+        self,
+        z: Tensor,
+        g: Tensor,
+        source: Tensor | None = None,
+        frames: int | None = None,
+        wanted: Span | None = None,
+    ) -> Tensor:
+        """`source` [B, 1, N] from `m_source`; `frames`: stretch latent and source to so many frames (formant shift);
+        `wanted`: only these samples are answered, and what they cannot hear is not computed."""
         if frames is not None and frames != z.shape[-1]:
             z = stretched(z, frames)
             source = None if source is None else stretched(source, frames * self.hop)
+        wanted = wanted or (0, z.shape[-1] * self.hop)
+        heard = self.reaches.heard(wanted, z.shape[-1])
         x = self.conv_pre(z.unsqueeze(2)) + self.cond(g.unsqueeze(2))
+        at = 0  # of the first column of x, in columns of the whole
         for i, up in enumerate(self.ups):
-            x = up(F.leaky_relu(x, SLOPE))
+            first, last = heard[i]
+            x = up(F.leaky_relu(x[..., first - at : last - at], SLOPE))
+            at = first * self.reaches.rates[i]
             if source is not None:
-                x = x + self.noise_convs[i](source.unsqueeze(2))
+                x = x + self._lead(i, source, at, x.shape[-1])
             x = self.mean_of_blocks(i, x)
-        x = F.leaky_relu(x, LAST_SLOPE).to(self.conv_post.weight.dtype)
-        return self.conv_post(x).tanh().squeeze(2)
+        first, last = heard[-1]
+        x = F.leaky_relu(x[..., first - at : last - at], LAST_SLOPE).to(self.conv_post.weight.dtype)
+        y = self.conv_post(x).tanh().squeeze(2)
+        return y[..., wanted[0] - first : wanted[1] - first]
+
+    def _lead(self, stage: int, source: Tensor, first: int, columns: int) -> Tensor:
+        """What a stage hears of the source: `columns` from `first` on. One more at each end sees its edge."""
+        stride = self.reaches.strides[stage]
+        before, behind = min(1, first), min(1, source.shape[-1] // stride - first - columns)
+        part = source[..., (first - before) * stride : (first + columns + behind) * stride]
+        return self.noise_convs[stage](part.unsqueeze(2))[..., before : before + columns]
 
     def mean_of_blocks(self, stage: int, x: Tensor) -> Tensor:
         J = self.blocks
@@ -130,30 +203,10 @@ def stretched(x: Tensor, length: int) -> Tensor:
     return F.interpolate(x, size=length, mode="linear", align_corners=False)
 
 
-def pictured(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A voice's folded tensors, the decoder's kernels as pictures one row high."""
-    kernels = [name for name, tensor in tensors.items() if name.startswith("dec.") and tensor.dim() == 3]
-    return {**tensors, **{name: tensors[name].unsqueeze(2) for name in kernels}}
+def _same(width: int, kernel: int, dilation: int) -> Conv:
+    return Conv(width, width, kernel, dilation=dilation, padding=(kernel - 1) * dilation // 2)
 
 
-def _conv(
-    into: int, out: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1, bias: bool = True
-) -> nn.Conv2d:
-    return nn.Conv2d(into, out, (1, kernel), (1, stride), (0, padding), (1, dilation), bias=bias)
-
-
-def _same(width: int, kernel: int, dilation: int) -> nn.Conv2d:
-    return _conv(width, width, kernel, dilation=dilation, padding=(kernel - 1) * dilation // 2)
-
-
-def _source_conv(c: SynthConfig, stage: int) -> nn.Conv2d:
+def _source_conv(c: SynthConfig, stage: int) -> Conv:
     stride, kernel = c.stride(stage), c.source_kernel(stage)
-    return _conv(1, c.width(stage + 1), kernel, stride, padding=(kernel - stride) // 2)
-
-
-def _upsampler(c: SynthConfig, stage: int) -> nn.ConvTranspose2d:
-    rate, kernel = c.rates[stage], c.upsample_kernels[stage]
-    odd = rate % 2  # then the kernel is twice the rate, and one more sample makes the length exact
-    padding = (kernel - rate + odd) // 2
-    into, out = c.width(stage), c.width(stage + 1)
-    return nn.ConvTranspose2d(into, out, (1, kernel), (1, rate), (0, padding), output_padding=(0, odd))
+    return Conv(1, c.width(stage + 1), kernel, stride, padding=(kernel - stride) // 2)

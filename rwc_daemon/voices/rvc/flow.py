@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rwc_daemon.store.layout import FLOWS, WAVENET_KERNEL, WAVENET_LAYERS, SynthConfig
+from rwc_daemon.voices.rvc.layers import Conv
 
 REACH = FLOWS * WAVENET_LAYERS * (WAVENET_KERNEL // 2)  # frames that one frame of the result hears, each way: 24
 
@@ -22,9 +23,9 @@ class WaveNet(nn.Module):
     def __init__(self, c: SynthConfig) -> None:
         super().__init__()
         H, K, last = c.hidden, WAVENET_KERNEL, WAVENET_LAYERS - 1
-        self.cond_layer = nn.Conv1d(c.gin, 2 * H * WAVENET_LAYERS, 1)
-        self.in_layers = nn.ModuleList(nn.Conv1d(H, 2 * H, K, padding=K // 2) for _ in range(WAVENET_LAYERS))
-        self.res_skip_layers = nn.ModuleList(nn.Conv1d(H, H if l == last else 2 * H, 1) for l in range(WAVENET_LAYERS))
+        self.cond_layer = Conv(c.gin, 2 * H * WAVENET_LAYERS, 1)
+        self.in_layers = nn.ModuleList(Conv(H, 2 * H, K, padding=K // 2) for _ in range(WAVENET_LAYERS))
+        self.res_skip_layers = nn.ModuleList(Conv(H, H if l == last else 2 * H, 1) for l in range(WAVENET_LAYERS))
 
     def forward(self, x: Tensor, mask: Tensor, g: Tensor) -> Tensor:
         H = x.shape[1]
@@ -44,9 +45,9 @@ class Coupling(nn.Module):
 
     def __init__(self, c: SynthConfig) -> None:
         super().__init__()
-        self.pre = nn.Conv1d(c.inter // 2, c.hidden, 1)
+        self.pre = Conv(c.inter // 2, c.hidden, 1)
         self.enc = WaveNet(c)
-        self.post = nn.Conv1d(c.hidden, c.inter // 2, 1)
+        self.post = Conv(c.hidden, c.inter // 2, 1)
 
     def forward(self, x: Tensor, mask: Tensor, g: Tensor) -> Tensor:
         x0, x1 = x.chunk(2, dim=1)

@@ -39,7 +39,7 @@ class FrameNoise:
     def draws(self, start: int, frames: int, window: Window) -> Draws:
         """All harmonics start at phase 0."""
         head = window.flow_head
-        source = self.source(start + window.skip, window.length) if self._f0 else None
+        source = self.source(start + window.first, window.heard) if self._f0 else None
         return Draws(self.latent(start + head, frames - head), source)
 
     def latent(self, first: int, frames: int) -> Tensor:

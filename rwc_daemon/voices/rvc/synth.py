@@ -17,8 +17,9 @@ from torch import Tensor, nn
 
 from rwc_daemon.store.layout import SynthConfig, plain_decoder_names, synth_shapes
 from rwc_daemon.voices.rvc import flow as flows
-from rwc_daemon.voices.rvc.decoder import Decoder, pictured
+from rwc_daemon.voices.rvc.decoder import Decoder
 from rwc_daemon.voices.rvc.flow import Flow
+from rwc_daemon.voices.rvc.layers import can_pack, pack, pictured
 from rwc_daemon.voices.rvc.text import TextEncoder
 from rwc_daemon.voices.rvc.weights import checked, folded, settle
 
@@ -34,11 +35,25 @@ class Window(NamedTuple):
     # frames rendered
     stretch: int | None = None
     # frames they are stretched to before the decoder (formant shift)
+    lead: int = 0
+    # frames before those rendered that the decoder hears
+    trail: int = 0
+    # frames behind them that it hears
 
     @property
     def flow_head(self) -> int:
         """Frames that not even the flow has to hear."""
-        return max(self.skip - flows.REACH, 0)
+        return max(self.skip - self.lead - flows.REACH, 0)
+
+    @property
+    def first(self) -> int:
+        """The first frame that the decoder hears."""
+        return self.skip - self.lead
+
+    @property
+    def heard(self) -> int:
+        """Frames that the decoder hears."""
+        return self.lead + self.length + self.trail
 
 
 class Draws(NamedTuple):
@@ -47,9 +62,9 @@ class Draws(NamedTuple):
     latent: Tensor
     # [B, inter, T - flow_head], unit variance
     source: Tensor | None = None
-    # [B, L*U, harmonics], unit variance; None without f0
+    # [B, heard*U, harmonics], unit variance; None without f0
     phase: Tensor | None = None
-    # [B, harmonics] cycles, of each harmonic before the first sample; None: all at 0
+    # [B, harmonics] cycles, of each harmonic before the first sample that the decoder hears; None: all at 0
 
     def to(self, device: str) -> Draws:
         source, phase = (None if draw is None else draw.to(device) for draw in (self.source, self.phase))
@@ -64,9 +79,9 @@ class Rendering(NamedTuple):
     prior: Tensor
     # z_p [B, inter, T - flow_head]
     latent: Tensor
-    # z [B, inter, L]
+    # z [B, inter, heard]
     mask: Tensor
-    # [B, 1, L]
+    # [B, 1, heard]
 
 
 class Synthesizer(nn.Module):
@@ -88,10 +103,12 @@ class Synthesizer(nn.Module):
         with torch.device("meta"):
             net = cls(c)
         weights = plain_decoder_names(checked(tensors, synth_shapes(c), "this voice"), c)
-        settle(net, pictured(folded(weights)), device, dtype)
+        settle(net, pictured(folded(weights), lambda name: "emb_rel" not in name), device, dtype)
         if dtype != torch.float32:
-            net.dec.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             net.dec.conv_post.float()  # the last sum is what one hears: it keeps its digits
+        if can_pack(device, dtype):
+            pack(net)
         return net
 
     @property
@@ -116,16 +133,15 @@ class Synthesizer(nn.Module):
         """phone [B, T, C], pitch [B, T] coarse, f0 [B, T] Hz, speaker [B], lengths [B] valid frames (None: all)."""
         B, T, _ = phone.shape
         window = window or Window(0, T)
-        head, first = window.flow_head, window.skip - window.flow_head
+        head, first = window.flow_head, window.first - window.flow_head
         mask = self.mask(lengths, B, T)
         g = self.speaker(speaker)
         mean, log_std = self.enc_p(phone.to(self.dtype), pitch, mask, head)
         mask = mask[..., head:]
         prior = (mean + log_std.exp() * draws.latent.to(self.dtype) * NOISE_LEVEL) * mask
-        z = self.flow(prior, mask, g)[..., first : first + window.length]
-        mask = mask[..., first : first + window.length]
-        source = self.source(f0, draws, window)
-        audio = self.dec(z * mask, g, source, window.stretch)
+        z = self.flow(prior, mask, g)[..., first : first + window.heard]
+        mask = mask[..., first : first + window.heard]
+        audio = self._decode(z * mask, g, self.source(f0, draws, window), window)
         return Rendering(audio.float(), mean, log_std, prior, z, mask)
 
     def render(
@@ -134,8 +150,15 @@ class Synthesizer(nn.Module):
         """The audio alone, [B, 1, L*U]."""
         return self(phone, pitch, f0, speaker, draws, window).audio
 
+    def _decode(self, z: Tensor, g: Tensor, source: Tensor | None, window: Window) -> Tensor:
+        """[B, 1, L*U], of stretched frames where the window says so."""
+        length, hop = window.stretch or window.length, self.config.hop
+        frames = round(window.heard * length / window.length)
+        first = round(window.lead * hop * length / window.length)
+        return self.dec(z, g, source, frames, (first, first + length * hop))
+
     def source(self, f0: Tensor | None, draws: Draws, window: Window) -> Tensor | None:
-        """[B, 1, L*U], or None for a voice without f0."""
+        """[B, 1, heard*U], or None for a voice without f0."""
         if not self.config.f0:
             return None
         assert f0 is not None
@@ -143,7 +166,7 @@ class Synthesizer(nn.Module):
         phase = draws.phase
         if phase is None:
             phase = f0.new_zeros(f0.shape[0], self.config.harmonics)
-        return self.dec.m_source(f0[:, window.skip : window.skip + window.length], draws.source, phase)
+        return self.dec.m_source(f0[:, window.first : window.first + window.heard], draws.source, phase)
 
     def mask(self, lengths: Tensor | None, B: int, T: int) -> Tensor:
         """[B, 1, T]: 1 where a frame counts."""

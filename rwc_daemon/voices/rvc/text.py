@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rwc_daemon.store.layout import ATTENTION_REACH, PITCH_BINS, SynthConfig
+from rwc_daemon.voices.rvc.layers import Conv, Dense
 
 MASKED = -1e4
 SLOPE = 0.1
@@ -50,7 +51,7 @@ class RelativeAttention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.conv_q, self.conv_k, self.conv_v, self.conv_o = (nn.Conv1d(width, width, 1) for _ in range(4))
+        self.conv_q, self.conv_k, self.conv_v, self.conv_o = (Conv(width, width, 1) for _ in range(4))
         self.emb_rel_k, self.emb_rel_v = (
             nn.Parameter(torch.zeros(1, 2 * ATTENTION_REACH + 1, width // heads)) for _ in range(2)
         )
@@ -58,7 +59,7 @@ class RelativeAttention(nn.Module):
     def split(self, x: Tensor) -> Tensor:
         """[B, H, T] → [B, N, T, D]; channel c belongs to head c // D."""
         B, H, T = x.shape
-        return x.view(B, self.heads, H // self.heads, T).mT
+        return x.mT.reshape(B, T, self.heads, H // self.heads).transpose(1, 2)
 
     def forward(self, x: Tensor, allowed: Tensor) -> Tensor:
         R = ATTENTION_REACH
@@ -68,7 +69,8 @@ class RelativeAttention(nn.Module):
         band(scores).add_(q @ self.emb_rel_k.mT)
         weights = scores[..., R:-R].masked_fill(~allowed, MASKED).softmax(-1)
         out = weights @ v + band(F.pad(weights, (R, R))) @ self.emb_rel_v
-        return self.conv_o(out.mT.reshape(x.shape))
+        B, H, T = x.shape
+        return self.conv_o(out.transpose(1, 2).reshape(B, T, H).mT)
 
 
 class FeedForward(nn.Module):
@@ -77,11 +79,11 @@ class FeedForward(nn.Module):
     def __init__(self, width: int, inner: int, kernel: int) -> None:
         super().__init__()
         self.pad = ((kernel - 1) // 2, kernel // 2)
-        self.conv_1 = nn.Conv1d(width, inner, kernel)
-        self.conv_2 = nn.Conv1d(inner, width, kernel)
+        self.conv_1 = Conv(width, inner, kernel)
+        self.conv_2 = Conv(inner, width, kernel)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        x = self.conv_1(F.pad(x * mask, self.pad)).relu()
+        x = self.conv_1(F.pad(x * mask, self.pad), act="relu")
         return self.conv_2(F.pad(x * mask, self.pad)) * mask
 
 
@@ -111,12 +113,12 @@ class TextEncoder(nn.Module):
 
     def __init__(self, c: SynthConfig) -> None:
         super().__init__()
-        self.emb_phone = nn.Linear(c.content, c.hidden)
+        self.emb_phone = Dense(c.content, c.hidden)
         if c.f0:
             self.emb_pitch = nn.Embedding(PITCH_BINS, c.hidden)
         self.f0 = c.f0
         self.encoder = Transformer(c)
-        self.proj = nn.Conv1d(c.hidden, 2 * c.inter, 1)
+        self.proj = Conv(c.hidden, 2 * c.inter, 1)
 
     def embed(self, phone: Tensor, pitch: Tensor | None) -> Tensor:
         """[B, T, H]. The scale comes after the sum, so it lifts the pitch too."""
