@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,7 +51,8 @@ class Running:
 @contextmanager
 def running_daemon(folder: Path, quantum: int = 256, microphone: str = "1") -> Iterator[Running]:
     """Starts session and daemon, waits until it is ready, ends both. The log is `folder/daemon.log`."""
-    running = Running(folder / "s")
+    # not pytest's own folder: a socket's path has at most 107 characters
+    running = Running(Path(tempfile.mkdtemp(prefix="rwc-")) / "s")
     options = ["--dir", str(running.folder), "--private", "--quantum", str(quantum), "--mic", microphone]
     subprocess.run([SESSION, "start", *options], check=True, timeout=60)
     try:
@@ -59,6 +61,7 @@ def running_daemon(folder: Path, quantum: int = 256, microphone: str = "1") -> I
             yield running
     finally:
         subprocess.run([SESSION, "stop", "--dir", str(running.folder)], check=True, timeout=60)
+        running.folder.parent.rmdir()
 
 
 @contextmanager

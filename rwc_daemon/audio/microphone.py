@@ -22,6 +22,7 @@ from rwc_daemon.audio.graph import GraphWatch
 
 UNIT = "rwc-mic.service"
 WAIT_S = 2.0
+GRACE_S = 0.5
 POLL_S = 0.02
 COMMAND_TIMEOUT_S = 5.0
 
@@ -47,7 +48,9 @@ class Microphone:
         return self.tier
 
     def _ensure_pipewire(self) -> str:
-        if self.present():
+        # a view of the graph that is still coming in has no node yet: a holder that lives is given a moment, not an
+        # end, since a recorder whose node vanishes is moved to the bare microphone
+        if self.present() or (holder_lives() and self._appears(GRACE_S)):
             return "null-sink" if self._is_null_sink() else "loopback"
         if self._start_holder() and self._appears():
             return "loopback"
@@ -65,8 +68,8 @@ class Microphone:
             return False
         return restart_unit() if unit_is_installed() else start_own_holder()
 
-    def _appears(self) -> bool:
-        deadline = time.monotonic() + WAIT_S
+    def _appears(self, timeout_s: float = WAIT_S) -> bool:
+        deadline = time.monotonic() + timeout_s
         while time.monotonic() < deadline:
             if self.present():
                 return True
@@ -100,8 +103,30 @@ def _systemctl(*arguments: str) -> bool:
         return False
 
 
+def holder_lives() -> bool:
+    """Ours or the unit's, with its node or without."""
+    return _is_holder(_noted_holder()) or _systemctl("is-active", UNIT)
+
+
 def own_folder() -> Path:
     return libjack.runtime_dir() / "rwc"
+
+
+def _noted_holder() -> int:
+    """The process that this or an earlier daemon started as holder; 0: none."""
+    try:
+        return int((own_folder() / "mic.pid").read_text())
+    except (OSError, ValueError):
+        return 0
+
+
+def _is_holder(pid: int) -> bool:
+    """Still that process: another one may have its number by now."""
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return False
+    return str(own_folder() / "mic.conf").encode() in command
 
 
 def start_own_holder() -> bool:
@@ -121,18 +146,15 @@ def start_own_holder() -> bool:
 
 
 def end_own_holder() -> None:
-    """Ends the holder that this or an earlier daemon started, and nothing else that may have its number by now."""
-    note, configuration = own_folder() / "mic.pid", own_folder() / "mic.conf"
-    try:
-        pid = int(note.read_text())
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if str(configuration).encode() in command:
-            os.kill(pid, signal.SIGTERM)
-        _reap(pid)
-    except (OSError, ValueError):
-        pass  # never started, or ended and reaped long ago
-    for leftover in (note, configuration):
-        leftover.unlink(missing_ok=True)
+    if pid := _noted_holder():
+        try:
+            if _is_holder(pid):
+                os.kill(pid, signal.SIGTERM)
+            _reap(pid)
+        except (ProcessLookupError, ChildProcessError):
+            pass  # reaped long ago, or an earlier daemon's child
+    for leftover in ("mic.pid", "mic.conf"):
+        (own_folder() / leftover).unlink(missing_ok=True)
 
 
 def _reap(pid: int) -> None:

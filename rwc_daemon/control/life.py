@@ -53,6 +53,7 @@ class Life:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="audio")
         self._poked = asyncio.Event()
         self._moved = asyncio.Event()
+        self._following = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._probing = False
         self._chosen = audio.router.choice
@@ -152,6 +153,7 @@ class Life:
     async def _look(self) -> None:
         """Who listens; apart from `_run`, which may have to wait while a lost recorder must be muted."""
         await asyncio.to_thread(self._audio.follow)
+        self._following.set()
         while True:
             self._moved.clear()
             self._listeners_are(await asyncio.to_thread(self._audio.listeners.look))
@@ -160,6 +162,7 @@ class Life:
                     await self._moved.wait()
 
     async def _run(self) -> None:
+        await self._following.wait()
         while True:
             self._poked.clear()
             try:
