@@ -12,17 +12,20 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from rwc_daemon.controls import Controls
 from rwc_daemon.plan import HOP_16K
 from rwc_daemon.voices.f0.base import Tracker
+from rwc_daemon.voices.rvc.decoder import Reaches
 from rwc_daemon.voices.rvc.noise import Noise
-from rwc_daemon.voices.rvc.render import OFF, Pitch, Renderer, to_frames
+from rwc_daemon.voices.rvc.render import Pitch, Renderer, stretched, to_frames
 from rwc_daemon.voices.rvc.splice import Geometry
 from rwc_daemon.voices.rvc.synth import Draws, Window
 
 TRACKED_BEYOND_16K = 5 * HOP_16K  # samples before the block that the tracker hears too
 RMVPE_GRID_16K = 32 * HOP_16K  # rmvpe thinks in 32 frames: a window one frame short of that needs no padding
+FRAMES_PER_ROW = 2  # of content
 UNSURE_HEAD, UNSURE_TAIL = 3, 1  # tracked frames at the edges that are not kept
 
 
@@ -39,10 +42,29 @@ class Habits:
     strict_search: bool = False
     # one row without enough neighbours leaves the whole block without retrieval
     protect: bool = True
+    content_frames: int | None = None
+    # that the content encoder hears before the block; None: all
+    text_frames: int | None = None
+    # that the text encoder hears before the block; None: as the content encoder
+    hold_grid: bool = True
+    # content rows begin at even frames of the sound, wherever the window begins
+    surroundings: bool = True
+    # the decoder hears what lies around the frames it renders; off: silence
+    mix_context: bool = True
+    # retrieval in the context too, so that it is what it was when it was rendered
 
 
 LIVE = Habits()
-REFERENCE = Habits(carry_phase=False, track_first=False, fill_gaps=True, strict_search=True, protect=False)
+REFERENCE = Habits(
+    carry_phase=False,
+    track_first=False,
+    fill_gaps=True,
+    strict_search=True,
+    protect=False,
+    hold_grid=False,
+    surroundings=False,
+    mix_context=False,
+)
 
 
 class PitchMemory:
@@ -90,7 +112,7 @@ class LiveStep:
     def __init__(self, renderer: Renderer, geometry: Geometry, noise: Noise, habits: Habits = LIVE) -> None:
         self._r, self._g, self._noise, self._habits = renderer, geometry, noise, habits
         self.memory = PitchMemory(geometry.frames)
-        self.window = Window(geometry.skip, geometry.rendered)
+        self._lead = min(Reaches.of(renderer.config).frames, geometry.skip) if habits.surroundings else 0
         self._turns = 0.0  # cycles of the fundamental before the first rendered sample
         self._frame = 0  # absolute number of the window's first frame
         self._tracked = not habits.track_first
@@ -98,7 +120,7 @@ class LiveStep:
     def rest(self) -> None:
         """A block that nobody will hear: only time goes on."""
         self.memory.rest(self._g.block_frames)
-        self._move()
+        self._move(0.0)
 
     def forget_pitch(self) -> None:
         """The window was filled without a step: track it as a whole next time."""
@@ -106,22 +128,49 @@ class LiveStep:
 
     def run(self, x_16k: np.ndarray, tracker: Tracker | None, controls: Controls) -> np.ndarray:
         """f32[window @16k] → f32[rendered frames * U] @voice."""
-        r, g, habits = self._r, self._g, self._habits
-        rows = r.features(x_16k)
-        rows = torch.cat([rows, rows[-1:]])
-        mixed = r.mixed(rows, controls.index_rate, g.skip // 2, habits.strict_search)
+        r, g = self._r, self._g
         if tracker is not None:
             self._track(x_16k, tracker, controls.pitch - controls.formant)
-        pitch = self.memory.pitch
-        phone = to_frames(mixed)[: g.frames]
-        if habits.protect:
-            raw = phone if mixed is rows else to_frames(rows)[: g.frames]
-            phone = r.guarded(phone, raw, pitch, controls.protect if mixed is not rows else OFF)
-        draws = self._draws(pitch)
+        first = self._first_heard()
+        phone, first = self._phone(r.features(x_16k, len(x_16k) - first * HOP_16K), first, controls)
+        pitch = self.memory.pitch.part(first, g.frames)
+        window = self._window(first)
+        draws = self._draws(first, window, controls.formant)
         speaker = min(controls.speaker, r.config.speakers - 1)
-        y = r.render(phone, pitch, speaker, draws, self.window, controls.formant)
-        self._move()
+        y = r.render(phone, pitch, speaker, draws, window, controls.formant)
+        self._move(controls.formant)
         return y
+
+    def _first_heard(self) -> int:
+        """The frame of the window with which the content encoder's hearing begins."""
+        habits = self._habits
+        first = 0 if habits.content_frames is None else max(0, self._g.skip - habits.content_frames)
+        if habits.hold_grid and first:
+            first -= (self._frame + first) % FRAMES_PER_ROW  # rows always begin at the same moments
+        return first
+
+    def _phone(self, rows: Tensor, first: int, controls: Controls) -> tuple[Tensor, int]:
+        """Content rows from frame `first` on → [T, C] for the text encoder, and the frame with which it begins."""
+        r, g, habits = self._r, self._g, self._habits
+        rows = torch.cat([rows, rows[-1:]])
+        unheard = 0
+        if habits.text_frames is not None:
+            unheard = max(0, g.skip - habits.text_frames - first) // FRAMES_PER_ROW
+        rows, first = rows[unheard:], first + unheard * FRAMES_PER_ROW
+        unmixed = 0 if habits.mix_context else (g.skip - first) // FRAMES_PER_ROW
+        mixed = r.mixed(rows, controls.index_rate, unmixed, habits.strict_search)
+        frames = g.frames - first
+        phone = to_frames(mixed)[:frames]
+        if habits.protect and mixed is not rows:
+            pitch = self.memory.pitch.part(first, g.frames)
+            phone = r.guarded(phone, to_frames(rows)[:frames], pitch, controls.protect)
+        return phone, first
+
+    def _window(self, first: int) -> Window:
+        g = self._g
+        skip = g.skip - first
+        trail = g.frames - g.skip - g.rendered if self._habits.surroundings else 0
+        return Window(skip, g.rendered, None, min(self._lead, skip), trail)
 
     def _track(self, x_16k: np.ndarray, tracker: Tracker, semitones: float) -> None:
         length = tracked_16k(tracker.name, self._g.block_16k) if self._tracked else len(x_16k)
@@ -129,16 +178,23 @@ class LiveStep:
         f0_hz = tracker.track(x_16k[-length:])
         self.memory.advance(Pitch.of(f0_hz, semitones, self._habits.fill_gaps), self._g.block_frames)
 
-    def _draws(self, pitch: Pitch) -> Draws:
-        draws = self._noise.draws(self._frame, self._g.frames, self.window)
+    def _draws(self, first: int, window: Window, formant: float) -> Draws:
+        draws = self._noise.draws(self._frame + first, self._g.frames - first, window)
         if not (self._habits.carry_phase and self._r.config.f0):
             return draws
+        skip = self._g.skip
+        turns = self._turns - self._cycles(skip - window.lead, skip, formant)
         harmonics = torch.arange(1, self._r.config.harmonics + 1, dtype=torch.float64)
-        return draws._replace(phase=(self._turns * harmonics)[None])
+        return draws._replace(phase=(turns * harmonics)[None])
 
-    def _move(self) -> None:
+    def _cycles(self, first: int, last: int, formant: float) -> float:
+        """Of the fundamental in these frames, as the source plays them."""
+        c, length = self._r.config, self._g.rendered
+        faster = stretched(length, formant) / length
+        return float(self.memory.pitch.hz[first:last].sum(dtype=np.float64)) * faster * c.hop / c.rate
+
+    def _move(self, formant: float) -> None:
         """On by one block: where the sine then stands, by the pitch that this block was rendered with."""
-        c, g = self._r.config, self._g
-        hz = self.memory.pitch.hz[g.skip : g.skip + g.block_frames]
-        self._turns = (self._turns + float(hz.sum(dtype=np.float64)) * c.hop / c.rate) % 1
+        g = self._g
+        self._turns = (self._turns + self._cycles(g.skip, g.skip + g.block_frames, formant)) % 1
         self._frame += g.block_frames

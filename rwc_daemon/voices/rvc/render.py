@@ -62,11 +62,14 @@ class Renderer:
     def config(self) -> SynthConfig:
         return self.synth.config
 
-    def features(self, x_16k: np.ndarray) -> Tensor:
-        """f32[N] → [n, C]; N is brought to the shortest length that gives one row."""
+    def features(self, x_16k: np.ndarray, heard: int | None = None) -> Tensor:
+        """f32[N] → [n, C]; N is brought to the shortest length that gives one row.
+
+        `heard`: rows only for the last so many samples; the first norm is over all of them.
+        """
         x = torch.from_numpy(np.ascontiguousarray(x_16k, np.float32)).to(self.device)
         x = F.pad(x, (0, max(0, SHORTEST_16K - len(x))))
-        return self.content.features(x[None], self.config.version)[0]
+        return self.content.features(x[None, -(heard or len(x)) :], self.config.version, x[None])[0]
 
     def mixed(self, rows: Tensor, rate: float, skip: int = 0, strict: bool = False) -> Tensor:
         """[n, C] → [n, C] with the share `rate` from the index, from row `skip` on (see `Index.mix`)."""
@@ -88,7 +91,7 @@ class Renderer:
         A higher formant renders more frames at a proportionally higher pitch and plays them faster.
         """
         factor = 2 ** (formant / 12)
-        stretch = math.ceil(window.length * factor)
+        stretch = stretched(window.length, formant)
         ids = hz = None
         if self.config.f0:
             assert pitch is not None
@@ -109,6 +112,11 @@ class Renderer:
         """Raises OutOfRange where the voice has no such speaker."""
         if not 0 <= speaker < self.config.speakers:
             raise OutOfRange(f"this voice has speakers 0 … {self.config.speakers - 1}; not {speaker}")
+
+
+def stretched(frames: int, formant: float) -> int:
+    """Frames that are rendered in the place of `frames`."""
+    return math.ceil(frames * 2 ** (formant / 12))
 
 
 def to_frames(rows: Tensor) -> Tensor:

@@ -29,6 +29,8 @@ class Geometry:
     context: int
     crossfade: int
     search: int
+    longest_fade: int = LONGEST_FADE_HOPS
+    # hops
 
     @property
     def hop(self) -> int:
@@ -37,7 +39,7 @@ class Geometry:
     @property
     def fade(self) -> int:
         """Samples of the crossfade itself; what `crossfade` has beyond it is look-ahead."""
-        return min(self.crossfade, LONGEST_FADE_HOPS * self.hop)
+        return min(self.crossfade, self.longest_fade * self.hop)
 
     @property
     def delay(self) -> int:

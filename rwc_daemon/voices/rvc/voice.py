@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from rwc_daemon.controls import Controls
 from rwc_daemon.errors import BadModel, OutOfRange, Unsupported
-from rwc_daemon.plan import Block, Plan
+from rwc_daemon.plan import HOPS_PER_SECOND, Block, Plan
 from rwc_daemon.store.card import VoiceCard
 from rwc_daemon.store.layout import NSF, SynthConfig
 from rwc_daemon.voices.base import VoiceInfo
@@ -17,6 +18,7 @@ from rwc_daemon.voices.f0.base import Tracker
 from rwc_daemon.voices.f0.registry import Assets, available, open_tracker
 from rwc_daemon.voices.rvc import weights
 from rwc_daemon.voices.rvc.content import ContentEncoder
+from rwc_daemon.voices.rvc.effort import PAST_MS, Effort, effort
 from rwc_daemon.voices.rvc.live import LIVE, LiveStep
 from rwc_daemon.voices.rvc.noise import FrameNoise
 from rwc_daemon.voices.rvc.onnx import OnnxSynthesizer, config_of
@@ -28,10 +30,7 @@ from rwc_daemon.voices.rvc.synth import Synthesizer
 
 ENCODER = "contentvec"
 BEST_TRACKERS = ("rmvpe", "fcpe", "harvest", "yin")  # what "auto" takes: the first that can be had
-BLOCK_MS = {"cuda": 100.0, "bfloat16": 250.0}  # by device, on a CPU by precision: what two cores keep up with
-SLOW_BLOCK_MS = 500.0
-CROSSFADE_S = 0.05
-CONTEXT_S = {"low": 0.5, "balanced": 1.0, "high": 2.5}  # on a CPU; a GPU hears the reference's 2.5 s at any quality
+HOP_MS = 1000 / HOPS_PER_SECOND
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
@@ -69,13 +68,22 @@ class RvcVoice:
 
     @property
     def block(self) -> Block:
-        return Block(BLOCK_MS.get(self.device) or BLOCK_MS.get(self.precision, SLOW_BLOCK_MS), on_hop=True)
+        return self.block_for(Controls())
 
-    def tracker(self, name: str) -> Tracker:
-        """Opened once, then kept. Raises MissingAsset, MissingPackage, BadModel."""
+    def block_for(self, controls: Controls) -> Block:
+        """The live block that the wished quality leads to."""
+        return Block(self.steps(controls.quality).block_ms, on_hop=True)
+
+    def steps(self, quality: str) -> Effort:
+        """What a session of this quality spends here. Raises OutOfRange."""
+        return effort(self.device, self.precision, quality)
+
+    def tracker(self, name: str, best: str = BEST_TRACKERS[0]) -> Tracker:
+        """Opened once, then kept; "auto" is `best` or what comes after it. Raises MissingAsset, MissingPackage,
+        BadModel."""
         if name == "auto":
             missing = available(self.assets)
-            name = next(one for one in BEST_TRACKERS if not missing[one])
+            name = next(one for one in BEST_TRACKERS[BEST_TRACKERS.index(best) :] if not missing[one])
         if name not in self._open:
             self._open[name] = open_tracker(name, self.assets, self.device, self.precision)
         return self._open[name]
@@ -83,24 +91,36 @@ class RvcVoice:
     def noise(self, seed: int) -> FrameNoise:
         return FrameNoise(self.renderer.config, seed)
 
-    def open(self, plan: Plan, controls: Controls, seed: int = 0) -> RvcSession:
+    def open(self, plan: Plan, controls: Controls, seed: int = 0, spent: Effort | None = None) -> RvcSession:
         """A live session. The speaker is checked now; later wishes beyond the last speaker mean the last.
 
-        The quality is read here: on a CPU it sets the context.
+        The quality is read here, unless `spent` says what the session may spend. All sessions share the weights.
         """
         self.renderer.check_speaker(controls.speaker)
-        context_s = CONTEXT_S[controls.quality if self.device == "cpu" else "high"]
-        geometry = Geometry(
-            rate=plan.rate,
-            block=plan.block,
-            context=whole_hops(context_s, plan.rate),
-            crossfade=whole_hops(CROSSFADE_S, plan.rate),
-            search=0,
+        spent = spent or self.steps(controls.quality)
+        geometry = live_geometry(plan, spent)
+        habits = replace(
+            LIVE,
+            fill_gaps=self.fill_gaps,
+            content_frames=round(spent.content_ms / HOP_MS),
+            text_frames=round(spent.text_ms / HOP_MS),
         )
-        habits = replace(LIVE, fill_gaps=self.fill_gaps)
         step = LiveStep(self.renderer, geometry, self.noise(seed), habits)
-        trackers = Trackers(self.tracker, controls.f0_method) if self.info.f0 else None
+        find = partial(self.tracker, best=spent.tracker)
+        trackers = Trackers(find, controls.f0_method) if self.info.f0 else None
         return RvcSession(geometry, self.info.rate, step, trackers)
+
+
+def live_geometry(plan: Plan, spent: Effort) -> Geometry:
+    """The window of a live session."""
+    return Geometry(
+        rate=plan.rate,
+        block=plan.block,
+        context=whole_hops(PAST_MS / 1000, plan.rate),
+        crossfade=whole_hops(spent.delay_ms / 1000, plan.rate),
+        search=0,
+        longest_fade=round(spent.splice_ms / HOP_MS),
+    )
 
 
 def _synthesizer(card: VoiceCard, device: str, dtype: torch.dtype) -> Synthesizer | OnnxSynthesizer:
