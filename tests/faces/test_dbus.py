@@ -383,5 +383,6 @@ def test_the_bus_leaves_no_descriptor(bus: Bus) -> None:
     asyncio.run(once())
     fds = Path("/proc/self/fd")
     before = len(list(fds.iterdir()))
-    asyncio.run(once())
-    assert len(list(fds.iterdir())) == before
+    for _ in range(5):
+        asyncio.run(once())
+    assert len(list(fds.iterdir())) <= before

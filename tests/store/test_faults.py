@@ -35,14 +35,24 @@ def children() -> list[psutil.Process]:
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
 def test_the_child_is_killed(share: float, made: Path, store: VoiceStore) -> None:
+    killed: list[int] = []
+
     def kill(done: float) -> None:
         if done >= share:
             for child in children():
                 child.kill()
+                killed.append(child.pid)
 
-    with pytest.raises(BadModel, match=r"the file is damaged; get it again"):
+    if share < 0.9:
+        with pytest.raises(BadModel, match=r"the file is damaged; get it again"):
+            store.bring_in([made], progress=kill)
+        assert settled(store) == []
+        return
+    # so late that the child may have finished first: then the voice is there, whole
+    with contextlib.suppress(BadModel):
         store.bring_in([made], progress=kill)
-    assert settled(store) == []
+    assert killed
+    assert len(settled(store)) == len(store.list()) <= 1
 
 
 def test_the_user_stops_it(made: Path, store: VoiceStore) -> None:
