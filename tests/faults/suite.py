@@ -1,0 +1,144 @@
+"""Runs the catalogue in the session and judges the recording of each fault.
+
+    tests/harness/desktop python -m tests.faults.suite OUT.json [--short] [--only WORD]
+
+Writes one row per fault; tests/faults/test_faults.py and tools/reliability read it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tests.faults import voices
+from tests.faults.catalogue import FAULTS, Fault, healthy
+from tests.faults.marked import RATE, bare_samples, clicks, silences
+from tests.faults.world import DEADLINE_S, MIC, World, until
+
+HEALTHY_S = 1.5
+AFTER_S = 1.0
+EARLY = RATE // 20  # what a recorder has not got yet when the fault happens
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one fault did to the recording."""
+
+    fault: str
+    bare_samples: int
+    silence_ms: float
+    clicks: int
+    cause_ms: float
+    # how long the cause itself lasted
+    back_ms: float
+    # from the fault to the last silence's end
+    delay_before_ms: float
+    delay_after_ms: float
+    # microphone to recorder, measured in the graph
+    restarts_of_recorder: int
+    # its server died, so that it had to connect again
+    told: str
+    # the first sentence of the journal that says so
+    trouble: str
+    # empty: all is well again
+
+
+def measured_delay_ms() -> float:
+    command = [sys.executable, "-m", "tests.faults.witness", MIC]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return float(done.stdout) if done.returncode == 0 else float("nan")
+
+
+def one(world: World, fault: Fault, delay_before_ms: float) -> Row:
+    recorder = world.recorder
+    assert recorder
+    recorder.forget()
+    until(lambda: recorder.sounds(HEALTHY_S), "a healthy recording to begin with")
+    begun, clock, lost = recorder.count, time.time(), recorder.lost
+    start = time.monotonic()
+    trouble = ""
+    try:
+        fault.inject(world)
+    except AssertionError as failed:
+        trouble = str(failed) or "an assertion failed"
+    cause_ms = 1000 * (time.monotonic() - start)
+    trouble = trouble or await_voice(world)
+    heard = recorder.since(begun - EARLY)
+    normal = recorder.since(begun - round(HEALTHY_S * RATE))[: round(HEALTHY_S * RATE) - EARLY]
+    gaps = silences(heard)
+    told = world.told_since(clock)
+    return Row(
+        fault=fault.name,
+        bare_samples=bare_samples(heard),
+        silence_ms=round(1000 * sum(gap.end - gap.begin for gap in gaps) / RATE, 1),
+        clicks=clicks(heard, normal),
+        cause_ms=round(cause_ms),
+        back_ms=round(max(0, 1000 * ((gaps[-1].end if gaps else 0) - EARLY) / RATE)),
+        delay_before_ms=delay_before_ms,
+        delay_after_ms=measured_delay_ms() if not trouble else float("nan"),
+        restarts_of_recorder=recorder.lost - lost,
+        told=next((text for text in told if fault.told in text), ""),
+        trouble=trouble,
+    )
+
+
+def await_voice(world: World) -> str:
+    """Empty once the recorder hears an unbroken voice and the daemon has nothing to complain of."""
+    assert world.recorder
+    end = time.monotonic() + DEADLINE_S
+    while time.monotonic() < end:
+        if world.recorder.sounds(AFTER_S) and healthy(world):
+            return ""
+        time.sleep(0.1)
+    heard = world.recorder.since(world.recorder.count - RATE)
+    loud = float(np.sqrt(np.mean(np.square(heard)))) if len(heard) else 0.0
+    return f"after {DEADLINE_S:g} s: state {world.state()}, {world.statistics().get('fault_message')}, RMS {loud:.4f}"
+
+
+def control(world: World) -> int:
+    """The judge on trial: bare voice samples found in a second of bypass."""
+    assert world.recorder
+    world.set("Mode", "bypass")
+    time.sleep(1.5)
+    heard = world.recorder.since(world.recorder.count - RATE)
+    world.set("Mode", "convert")
+    time.sleep(0.5)
+    return bare_samples(heard)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--short", action="store_true")
+    parser.add_argument("--only", default="")
+    options = parser.parse_args()
+    chosen = [f for f in FAULTS if (f.short or not options.short) and options.only in f.name]
+    world = World(Path.home())
+    report: dict[str, object] = {"rows": []}
+    rows: list[dict[str, object]] = []
+    try:
+        world.start()
+        voices.bring(world)
+        report["control_of_48000"] = control(world)
+        delay = measured_delay_ms()
+        for fault in chosen:
+            row = one(world, fault, delay)
+            delay = row.delay_after_ms
+            rows.append(asdict(row))
+            print(json.dumps(asdict(row)), flush=True)
+            if row.trouble:
+                print(world.log(), file=sys.stderr)
+    finally:
+        world.stop()
+        options.out.write_text(json.dumps({**report, "rows": rows}, indent=1))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Records a microphone and RWC Mic in one graph clock for a moment, and prints how many ms the one is behind the other.
+
+`python -m tests.faults.witness fake_mic`, inside the session.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import time
+
+import numpy as np
+
+from rwc_daemon.audio import libjack
+from tests.faults.marked import RATE, delay_ms
+
+SECONDS = 1.6
+DEADLINE_S = 10.0
+
+
+def both(microphone: str) -> tuple[np.ndarray, np.ndarray]:
+    """f32[n] @48k of the microphone, and of RWC Mic."""
+    client = libjack.load().module.Client("witness", no_start_server=True)
+    inputs = [client.inports.register(name) for name in ("source", "heard")]
+    pieces: list[list[np.ndarray]] = [[], []]
+    enough = threading.Event()
+    wanted = int(SECONDS * client.samplerate)
+
+    @client.set_process_callback
+    def record(frames: int) -> None:
+        for port, piece in zip(inputs, pieces, strict=True):
+            piece.append(port.get_array().copy())
+        if sum(map(len, pieces[0])) > wanted:
+            enough.set()
+
+    client.activate()
+    end = time.monotonic() + DEADLINE_S
+    for node, port in ((microphone, "source"), ("rwc_mic", "heard")):
+        while subprocess.run(["pw-link", f"{node}:capture_MONO", f"witness:{port}"], capture_output=True).returncode:
+            assert time.monotonic() < end, f"{node} could not be linked"
+            time.sleep(0.05)
+    for piece in pieces:
+        piece.clear()
+    assert enough.wait(DEADLINE_S), "the graph stands still"
+    client.deactivate()
+    client.close()
+    source, heard = (np.concatenate(piece[1:]) for piece in pieces)
+    n = min(len(source), len(heard))
+    return source[-n:], heard[-n:]
+
+
+def main() -> None:
+    source, heard = both(sys.argv[1])
+    assert len(source) > RATE, "too little was recorded"
+    print(f"{delay_ms(source, heard):.0f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
