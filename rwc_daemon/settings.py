@@ -36,6 +36,13 @@ class Audio:
     slack_ms: float = _key(
         0.0, "converted voice kept ready at least; 0: only what jitter asks for", low=0, high=500, unit="ms"
     )
+    constant_latency_ms: float = _key(
+        0.0,
+        "microphone to application always takes this long, for those who align video; 0: as short as can be",
+        low=0,
+        high=2000,
+        unit="ms",
+    )
     client_name: str = _key("rwc", "name of the JACK client and so of its ports")
 
 
@@ -44,6 +51,12 @@ class Engine:
     device: str = _key("auto", "where nets run", one_of=("auto", "cpu", "cuda"))
     keep_warm_s: float = _key(
         600.0, "how long weights stay loaded after the last recorder left; 0: for ever", low=0, high=86400, unit="s"
+    )
+    memory_mb: float = _key(2000.0, "the voices used last stay in memory within this", low=0, high=1000000, unit="MiB")
+    without_gpu: str = _key(
+        "cpu",
+        "when the GPU fails: cpu: the same voice goes on more slowly; voice: voice.first takes over",
+        one_of=("cpu", "voice"),
     )
 
 

@@ -25,14 +25,23 @@ class DelaySession:
         return joined[: len(x)]
 
 
+class PrimedSession(DelaySession):
+    """Takes past input in without a word of it."""
+
+    def prime(self, x):
+        self._memory = np.concatenate([self._memory, x * np.float32(self._voice.gain)])
+        self._memory = self._memory[len(self._memory) - self.delay :]
+
+
 class DelayVoice:
     """The input, `gain` times, exactly `delay` samples later."""
 
-    def __init__(self, delay=0, block=None, gain=1.0, seconds_per_block=0.0, name="delay"):
+    def __init__(self, delay=0, block=None, gain=1.0, seconds_per_block=0.0, name="delay", primes=False):
         self.info = VoiceInfo(name, name, "builtin")
         self.block = block or Block(5)
         self.delay, self.gain, self.seconds_per_block = delay, gain, seconds_per_block
         self.heard = []
+        self._session = PrimedSession if primes else DelaySession
 
     def open(self, plan, controls, seed=0):
-        return DelaySession(self, plan)
+        return self._session(self, plan)

@@ -29,14 +29,14 @@ from rwc_daemon.control.memory import Memory
 from rwc_daemon.control.saving import Saver
 from rwc_daemon.control.shelving import Shelving
 from rwc_daemon.control.state import MODES, StateFile
-from rwc_daemon.control.supervisor import Supervisor
+from rwc_daemon.control.supervisor import Supervisor, engine_options
 from rwc_daemon.control.voicing import Voicing
 from rwc_daemon.controls import Controls, changed
 from rwc_daemon.errors import OutOfRange
 from rwc_daemon.host.journal import MODE, event
 from rwc_daemon.host.notify import Notifier
 from rwc_daemon.link.ring import Link
-from rwc_daemon.messages import Beat, Configure, Planned, VoiceOn
+from rwc_daemon.messages import Beat, Planned, VoiceOn
 from rwc_daemon.settings import Settings
 from rwc_daemon.voices.builtin.voice import BUILTIN
 from rwc_daemon.voices.shelf import Shelf
@@ -75,15 +75,15 @@ class Core:
         self.figures = Figures(link, audio.client)
         self.levels = LevelWatch(self.figures, self._audience)
         self.life = Life(audio, settings.audio.listen == "always", self.faults, self)
-        self._hold = Hold(link, audio.client, self.figures, settings.audio.slack_ms)
         self.shelf = Shelf(data_dir)
         self._memory = Memory(self.shelf.store, self._saved.common, settings.state.remember_per_voice)
         choice = Choice(self._saved.voice, settings.voice.first)
         self.voicing = Voicing(self.shelf, choice, self.faults, self, settings.engine.keep_warm_s)
+        self._hold = Hold(link, audio.client, self.figures, self.faults, settings.audio, self.voicing.keep)
         self.voicing.supervisor = Supervisor(
             link,
             data_dir,
-            settings.engine.device,
+            engine_options(settings),
             self.voicing.on_up,
             self.voicing.on_message,
             self.voicing.on_death,
@@ -200,7 +200,7 @@ class Core:
     # ---- told by Life ----
 
     def graph_changed(self, rate: int, quantum: int) -> None:
-        self.voicing.configure(Configure(rate, quantum, self._settings.audio.slack_ms))
+        self.voicing.configure(self._hold.configuration(rate, quantum))
 
     def graph_left(self) -> None:
         self.voicing.rest()

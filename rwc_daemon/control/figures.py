@@ -56,9 +56,8 @@ class Figures:
         self._skipped_before += self.beat.skipped
         self.beat = NO_BEAT
 
-    def plans(self, planned: Planned, slack: int) -> None:
-        """`slack`: samples kept ready in fact, which may be more than the engine planned."""
-        plan = Plan(planned.rate, planned.quantum, planned.block, slack)
+    def plans(self, planned: Planned) -> None:
+        plan = Plan(planned.rate, planned.quantum, planned.block, planned.slack)
         before_ms, after_ms = self.latency.input_ms, self.latency.output_ms
         if self._client.is_open:
             before_ms, after_ms = self._client.input_latency_ms(), self._client.output_latency_ms()

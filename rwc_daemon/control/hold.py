@@ -1,38 +1,58 @@
-"""How far behind the microphone RWC Mic plays: block and slack, given to the callback and reported to the graph."""
+"""How far behind the microphone RWC Mic plays. The engine sets it; here it is decided how much converted voice is kept
+ready, the latency is reported to the graph, and a constant latency is asked for where the settings say so."""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from rwc_daemon.audio.client import AudioClient
+from rwc_daemon.control.faults import Faults
 from rwc_daemon.control.figures import Figures
 from rwc_daemon.control.slack import Slack
 from rwc_daemon.host.journal import XRUNS, event
 from rwc_daemon.link.ring import Counters, Link
-from rwc_daemon.messages import Planned
+from rwc_daemon.messages import Configure, Keep, Planned
+from rwc_daemon.settings import Audio
 
 log = logging.getLogger(__name__)
+
+PLACE = "latency"
 
 
 class Hold:
     """Follows the engine's plan; what a voice was found to need is kept for its next time."""
 
-    def __init__(self, link: Link, client: AudioClient, figures: Figures, least_ms: float) -> None:
-        self._link, self._client, self._figures = link, client, figures
-        self.least_ms = least_ms
+    def __init__(
+        self,
+        link: Link,
+        client: AudioClient,
+        figures: Figures,
+        faults: Faults,
+        wanted: Audio,
+        tell: Callable[[Keep], None],
+    ) -> None:
+        self._link, self._client, self._figures, self._faults = link, client, figures, faults
+        self._wanted, self._tell = wanted, tell
         self.planned: Planned | None = None
         self._voice = ""
         self._slack: Slack | None = None
+        self._total = 0  # as told to the engine
         self._learned_ms: dict[str, float] = {}
+
+    def configuration(self, rate: int, quantum: int) -> Configure:
+        """What the engine is told of a graph."""
+        self._total = self._padded(rate)
+        return Configure(rate, quantum, self._wanted.slack_ms, self._total)
 
     def plan(self, planned: Planned, voice: str) -> None:
         """The engine converts by `planned` from now on."""
-        self.planned, self._voice = planned, voice
-        learned = round(self._learned_ms.get(voice, 0.0) * planned.rate / 1000)
-        start = max(planned.slack, learned - planned.quantum)  # a little less each time, or a bad hour would stay
-        most = self._link.capacity // 2 - planned.block
-        self._slack = Slack(planned.rate, planned.quantum, start, round(self.least_ms * planned.rate / 1000), most)
-        self.apply()
+        before, self.planned, self._voice = self.planned, planned, voice
+        if self._slack is None or before is None or planned.number != before.number:
+            self._slack = self._new_slack(planned, voice)
+            if self._slack.samples > planned.needed:
+                self._keep()
+        self.report()
 
     def speaks(self, voice: str) -> None:
         """What is learned from now on is about this voice."""
@@ -41,6 +61,7 @@ class Hold:
     def drop(self) -> None:
         """No stream runs."""
         self.planned = self._slack = None
+        self._faults.end(PLACE)
 
     def look(self, elapsed_s: float, before: Counters, gate_db: float) -> None:
         """Once a second while a stream runs: more slack after gaps, less after calm."""
@@ -49,31 +70,57 @@ class Hold:
         underruns = self._figures.counters.underruns - before.underruns
         quiet = self._figures.levels.in_db <= gate_db
         if self._slack.look(elapsed_s, underruns, self._figures.beat.compute_max_ms, quiet):
-            self._learn()
-            self.apply()
-
-    def apply(self) -> None:
-        """Tells callback, graph and figures."""
-        planned, slack = self.planned, self._slack
-        if planned is None or slack is None:
-            return
-        self._link.set_hold(planned.block + slack.samples, slack.samples)
-        self._link.set_wake(planned.block)
-        self.report()
+            self._learn(underruns)
+            self._keep()
 
     def report(self) -> None:
         """The latency, again: the graph around us may have changed."""
-        planned, slack = self.planned, self._slack
-        if planned is None or slack is None:
+        planned = self.planned
+        if planned is None:
             return
         if self._client.is_open:
-            self._client.set_latency(planned.block + slack.samples + planned.delay)
-        self._figures.plans(planned, slack.samples)
+            self._client.set_latency(planned.block + planned.slack + planned.delay)
+        self._figures.plans(planned)
+        self._stay_constant(planned)
 
-    def _learn(self) -> None:
+    def _new_slack(self, planned: Planned, voice: str) -> Slack:
+        learned = round(self._learned_ms.get(voice, 0.0) * planned.rate / 1000)
+        start = max(planned.needed, learned - planned.quantum)  # a little less each time, or a bad hour would stay
+        # where blocks end in the middle of a cycle, a whole cycle more may pass until the next one is heard
+        saw = planned.quantum if planned.block % planned.quantum else 0
+        least = max(round(self._wanted.slack_ms * planned.rate / 1000), saw + planned.quantum)
+        most = self._link.capacity // 2 - planned.block
+        return Slack(planned.rate, planned.quantum, start, least, most)
+
+    def _keep(self) -> None:
+        assert self.planned is not None
+        assert self._slack is not None
+        self._tell(Keep(self.planned.number, self._slack.samples, self._total))
+
+    def _padded(self, rate: int) -> int:
+        """What block, slack and delay must sum to for the constant latency; 0: there is none."""
+        if not self._wanted.constant_latency_ms:
+            return 0
+        around_ms = self._figures.latency.input_ms + self._figures.latency.output_ms
+        return max(1, round((self._wanted.constant_latency_ms - around_ms) * rate / 1000))
+
+    def _stay_constant(self, planned: Planned) -> None:
+        if not self._wanted.constant_latency_ms:
+            return
+        total = self._padded(planned.rate)
+        if abs(total - self._total) > planned.quantum // 2:
+            self._total = total
+            self._keep()
+        total_ms, wanted_ms = self._figures.latency.total_ms, self._wanted.constant_latency_ms
+        if total_ms <= wanted_ms + 1000 * planned.quantum / planned.rate:
+            self._faults.end(PLACE)
+            return
+        text = f"'{self._voice}' needs {total_ms:.0f} ms, more than audio.constant_latency_ms = {wanted_ms:g}: "
+        self._faults.begin(PLACE, "OutOfRange", text + "set that higher, or choose a faster voice or quality")
+
+    def _learn(self, underruns: int) -> None:
         assert self.planned is not None
         assert self._slack is not None
         slack_ms = 1000 * self._slack.samples / self.planned.rate
         self._learned_ms[self._voice] = slack_ms
-        underruns = self._figures.counters.underruns
         event(log, XRUNS, f"'{self._voice}' now has {slack_ms:.1f} ms of slack", RWC_UNDERRUNS=underruns)

@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Protocol
 
 from rwc_daemon.host.journal import ENGINE_DOWN, ENGINE_UP, event
 from rwc_daemon.messages import BadMessage, Message, Quit, Ready, decode, encode
+from rwc_daemon.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -56,19 +57,19 @@ class Death:
 
 
 class Supervisor:
-    """One engine at a time. All methods belong to the event loop's thread."""
+    """One engine at a time; `options`: of its command line. All methods belong to the event loop's thread."""
 
     def __init__(
         self,
         rings: Rings,
         data_dir: Path,
-        device: str,
+        options: Sequence[str],
         on_up: Callable[[], None],
         on_message: Callable[[Message], None],
         on_death: Callable[[Death], None],
     ) -> None:
         self._rings = rings
-        self._arguments = ["--data-dir", str(data_dir), "--device", device]
+        self._arguments = ["--data-dir", str(data_dir), *options]
         self._on_up, self._on_message, self._on_death = on_up, on_message, on_death
         self._process: subprocess.Popen[bytes] | None = None
         self._writer: asyncio.StreamWriter | None = None
@@ -239,6 +240,14 @@ class Supervisor:
             name = signal.Signals(-self._status).name
             return Death(f"ended by {name}", own_fault=name not in ("SIGTERM", "SIGHUP", "SIGINT"), quick=quick)
         return Death(f"ended with status {self._status}", own_fault=True, quick=quick)
+
+
+def engine_options(settings: Settings) -> list[str]:
+    """What the engine's command line says of the settings."""
+    engine = settings.engine
+    without_gpu = settings.voice.first if engine.without_gpu == "voice" else ""
+    options = ["--device", engine.device, "--memory-mb", str(engine.memory_mb)]
+    return [*options, "--without-gpu", without_gpu] if without_gpu else options
 
 
 def oom_kills() -> int:

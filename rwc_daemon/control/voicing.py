@@ -14,7 +14,9 @@ from rwc_daemon.host.journal import VOICE_ON, event
 from rwc_daemon.messages import (
     Beat,
     Configure,
+    Eased,
     EngineFault,
+    Keep,
     Message,
     Planned,
     Rest,
@@ -31,6 +33,7 @@ log = logging.getLogger(__name__)
 
 PROOF_BEATS = 10  # so many seconds of converting clear a voice
 PLACE = "engine"
+EASED = "deadline"
 
 
 class Owner(Protocol):
@@ -104,6 +107,9 @@ class Voicing:
     def send_controls(self) -> None:
         self.supervisor.send(SetControls(to_dict(self._owner.controls)))
 
+    def keep(self, wanted: Keep) -> None:
+        self.supervisor.send(wanted)
+
     def watch(self, on: bool) -> None:
         self._watched = on
         self.supervisor.send(Watch(on))
@@ -141,6 +147,8 @@ class Voicing:
                     self._owner.planned(message, self.choice.loading or self.choice.playing)
             case Beat():
                 self._beat(message)
+            case Eased(text):
+                self._eased(text)
             case EngineFault():
                 self._faults.happened(message.code, message.message)
         self._owner.changed()
@@ -149,6 +157,7 @@ class Voicing:
         self._converting = ""
         self._owner.unplanned()
         self._owner.engine_gone()
+        self._faults.end(EASED)
         verdict = self.choice.died(death.own_fault)
         if verdict.blamed:
             self._give_up(verdict, f"it ended the engine twice ({death.reason})")
@@ -169,6 +178,13 @@ class Voicing:
         self.choice.on(message.voice)
         self._faults.end(PLACE)
         self._owner.voice_on(message)
+
+    def _eased(self, text: str) -> None:
+        if text:
+            self._faults.begin(EASED, "Overloaded", text)
+        elif self._faults.stands(EASED):
+            log.info("there is room again: the voice runs as asked")
+            self._faults.end(EASED)
 
     def _voice_failed(self, message: VoiceFailed) -> None:
         verdict = self.choice.failed(message.voice, self._converting)

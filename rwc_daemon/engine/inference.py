@@ -10,51 +10,63 @@ import logging
 import queue
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rwc_daemon.controls import Controls
 from rwc_daemon.engine.deck import Deck
-from rwc_daemon.engine.loader import Loaded
+from rwc_daemon.engine.easing import Easing
+from rwc_daemon.engine.loader import Failed, Loaded, Loader, Wish
+from rwc_daemon.engine.lost import gpu_trouble
 from rwc_daemon.engine.meter import Meter
-from rwc_daemon.engine.stream import Stream
+from rwc_daemon.engine.stream import FIXED, Stream
 from rwc_daemon.engine.watch import PitchWatch
 from rwc_daemon.link.ring import Link
-from rwc_daemon.messages import Beat, Configure, EngineFault, Message, Planned, Rest, VoiceOn, Watch
+from rwc_daemon.messages import Beat, Configure, EngineFault, Keep, Message, Planned, Rest, VoiceFailed, VoiceOn, Watch
 from rwc_daemon.plan import Plan
+from rwc_daemon.voices.base import Adjustable
 
 BEAT_S = 1.0
 WATCHED_BEAT_S = 0.1
+LOOK_S = 1.0  # how often the deadline controller looks
 SLOW_MS = 4.0  # a voice faster than this needs no slack of its own
 SLACK_SHARE = 1.5  # of a typical warm block
 log = logging.getLogger(__name__)
 
-Order = Configure | Rest | Watch | Controls | Loaded | None  # None: stop
+Order = Configure | Keep | Rest | Watch | Controls | Loaded | Failed | None  # None: stop
 
 
 @dataclass
 class Graph:
-    """The graph as last told, or at rest."""
+    """The graph as last told."""
 
     rate: int
     quantum: int
     slack_ms: float
+    total: int
+    # see Configure
 
 
 class Inference:
     """Everything that the inference thread owns. `orders` is the only door in."""
 
-    def __init__(self, link: Link, generation: int, controls: Controls, send: Callable[[Message], None]) -> None:
+    def __init__(
+        self, link: Link, generation: int, controls: Controls, loader: Loader, send: Callable[[Message], None]
+    ) -> None:
         self.orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
-        self._link, self._generation, self._send = link, generation, send
+        self._link, self._generation, self._loader, self._send = link, generation, loader, send
         self._controls = controls
         self._graph: Graph | None = None
-        self._loaded: Loaded | None = None
+        self._loaded: Loaded | None = None  # the one that plays
+        self._coming: Loaded | None = None  # the one that is about to
         self._deck: Deck | None = None
+        self._number = 0  # of the stream that plays
+        self._needed = 0  # samples of slack that it wants
         self._meter, self._watch = Meter(), PitchWatch()
+        self._easing = Easing(loader.want, send)
         self._spoiled = 0
-        self._next_beat_s = 0.0
+        self._next_beat_s = self._next_look_s = 0.0
 
     def run(self) -> None:
         """Until the order to stop."""
@@ -62,6 +74,8 @@ class Inference:
             self._beat()
             if self._deck is None:
                 self._link.join(self._generation)  # what nobody will convert must not keep us awake
+            else:
+                self._link.set_wake(self._deck.missing)
             self._link.wait(WATCHED_BEAT_S if self._watch.on else BEAT_S)
             self._convert_ready()
 
@@ -76,83 +90,169 @@ class Inference:
                     self._set_controls(controls)
                 case Configure() as wanted:
                     self._configure(wanted)
+                case Keep() as keep:
+                    self._keep(keep)
                 case Rest():
                     self._graph = self._deck = None
+                    self._come()
                 case Watch() as wish:
                     self._watch = PitchWatch(wish.on)
                 case Loaded() as loaded:
                     self._play(loaded)
+                case Failed() as failed:
+                    self._fail(failed)
         return True
 
     def _set_controls(self, controls: Controls) -> None:
-        self._controls = controls
+        before, self._controls = self._controls, controls
         if self._deck is not None:
             self._deck.set_controls(controls)
+        newest = self._coming or self._loaded
+        asked_anew = any(getattr(before, name) != getattr(controls, name) for name in FIXED)
+        if asked_anew and newest is not None and isinstance(newest.voice, Adjustable):
+            self._loader.want(Wish(newest.voice.info.id, controls))
 
     def _configure(self, wanted: Configure) -> None:
         """A new graph: everything of the old one is forgotten, the newest sample is the first."""
-        self._graph = Graph(wanted.rate, wanted.quantum, wanted.slack_ms)
+        self._graph = Graph(wanted.rate, wanted.quantum, wanted.slack_ms, wanted.total)
         self._deck = None
+        self._come()
         if self._loaded is not None:
-            self._deck = Deck(self._stream(self._loaded))
-            self._publish(self._deck.stream)
-            self._link.join(self._generation)
+            self._begin(self._loaded)
+
+    def _keep(self, keep: Keep) -> None:
+        if self._graph is None or self._deck is None:
+            return
+        self._graph.total = keep.total
+        if keep.number == self._number:
+            self._needed = keep.slack
+        self._publish(self._deck.stream)
 
     def _play(self, loaded: Loaded) -> None:
         """Take a voice: at once where nothing plays, else beside the one that does."""
-        self._loaded = loaded
-        if self._graph is not None and self._deck is None:
-            self._deck = Deck(self._stream(loaded))
-            self._publish(self._deck.stream)
-            self._link.join(self._generation)
-        elif self._deck is not None:
+        newest = self._coming or self._loaded
+        if loaded.level is not None and (newest is None or newest.voice is not loaded.voice):
+            return  # another step of a voice that was left meanwhile
+        if self._graph is not None and self._deck is not None:
+            self._coming = loaded
             self._deck.switch(self._stream(loaded))
-            return  # VoiceOn is said when it has taken over
-        self._announce()
+            return  # it is announced when it has taken over
+        before, self._loaded = self._loaded, loaded
+        if self._graph is not None:
+            self._begin(loaded)
+        self._announce(before)
 
-    def _announce(self) -> None:
+    def _fail(self, failed: Failed) -> None:
+        newest = self._coming or self._loaded
+        if failed.level is not None:
+            self._easing.refused(failed.level)
+        elif newest is not None and newest.voice.info.id == failed.voice:
+            self._send(EngineFault(failed.code, failed.message))  # it plays on as it did
+        else:
+            self._send(VoiceFailed(failed.voice, failed.code, failed.message))
+
+    def _come(self) -> None:
+        """What was about to play is what plays next: there is nothing to change over from."""
+        if self._coming is not None:
+            before, self._loaded, self._coming = self._loaded, self._coming, None
+            self._announce(before)
+        self._easing.rests()
+
+    def _begin(self, loaded: Loaded) -> None:
+        self._deck = Deck(self._stream(loaded))
+        self._started(self._deck.stream)
+        self._link.join(self._generation)
+
+    def _announce(self, before: Loaded | None) -> None:
         assert self._loaded is not None
-        voice = self._loaded.voice
-        self._send(VoiceOn(voice.info.id, getattr(voice, "device", "cpu"), self._loaded.load_ms))
+        voice, rate = self._loaded.voice, self._graph.rate if self._graph else 48000
+        if before is None or before.voice is not voice:
+            self._send(VoiceOn(voice.info.id, getattr(voice, "device", "cpu"), self._loaded.load_ms))
+        block = self._deck.stream.plan.block if self._deck else 0
+        self._easing.plays(self._loaded, 1000 * block / rate)
 
     def _stream(self, loaded: Loaded) -> Stream:
         assert self._graph is not None
         slow_ms = SLACK_SHARE * loaded.compute_ms if loaded.compute_ms > SLOW_MS else 0.0
-        plan = Plan.fit(self._graph.rate, self._graph.quantum, loaded.voice.block, self._graph.slack_ms + slow_ms)
-        return Stream(loaded.voice, plan, self._controls)
+        plan = Plan.fit(self._graph.rate, self._graph.quantum, loaded.block, self._graph.slack_ms + slow_ms)
+        fixed = {name: getattr(loaded.controls, name) for name in FIXED}
+        return Stream(loaded.voice, plan, replace(self._controls, **fixed))
+
+    def _started(self, stream: Stream, before: Stream | None = None) -> None:
+        """Another stream plays; where its sizes are those of the one before, so is the slack that one was found to
+        need."""
+        self._number += 1
+        if before is None or before.plan != stream.plan:
+            self._needed = stream.plan.slack
+        self._publish(stream)
 
     def _publish(self, stream: Stream) -> None:
-        """The new sizes, to the callback first and then to the daemon."""
-        plan = stream.plan
-        self._link.set_hold(plan.hold, plan.slack)
-        self._link.set_wake(plan.block)
-        self._send(Planned(plan.rate, plan.quantum, plan.block, plan.slack, stream.delay))
+        """The sizes, to the callback first and then to the daemon. Nobody else sets them."""
+        assert self._graph is not None
+        plan, delay = stream.plan, stream.delay
+        most = self._link.capacity // 2 - plan.block
+        slack = min(max(self._needed, self._graph.total - plan.block - delay), most)
+        self._link.set_hold(plan.block + slack, slack)
+        self._send(Planned(plan.rate, plan.quantum, plan.block, slack, delay, self._number, min(self._needed, most)))
 
     # ---- blocks ----
 
     def _convert_ready(self) -> None:
         while self.orders.empty() and self._deck is not None and self._link.available() >= self._deck.missing:
-            self._convert_one(self._deck)
+            try:
+                self._convert_one(self._deck)
+            except RuntimeError as error:
+                if not gpu_trouble(error):
+                    raise
+                self._lose_gpu(error)
             self._beat()
+            self._look()
 
     def _convert_one(self, deck: Deck) -> None:
+        plan = deck.stream.plan
         x = self._link.read(deck.missing)
-        if self._link.lag() >= deck.stream.plan.block:
+        if self._link.lag() >= plan.block:
             deck.skip(x)
             self._link.write(np.zeros_like(x))
             self._meter.skip(len(x))
             return
-        begin = time.perf_counter()
+        begin, begin_cpu = time.perf_counter(), time.thread_time()
         before = deck.stream
         y = deck.feed(x)
         self._link.write(y)
-        self._meter.count(time.perf_counter() - begin, len(x) / before.plan.rate)
-        self._watch.hear(x, y, before.plan.rate)
+        self._meter.count(time.perf_counter() - begin, time.thread_time() - begin_cpu, plan.block / plan.rate)
+        self._watch.hear(x, y, plan.rate)
+        deck.settle()
         self._check(deck.stream)
         if deck.stream is not before:
-            if deck.stream.plan != before.plan:
-                self._publish(deck.stream)
-            self._announce()
+            self._took_over(deck.stream, before)
+
+    def _took_over(self, stream: Stream, before: Stream) -> None:
+        assert self._coming is not None
+        last, self._loaded, self._coming = self._loaded, self._coming, None
+        self._started(stream, before)
+        self._announce(last)
+
+    def _lose_gpu(self, error: RuntimeError) -> None:
+        """Silence until the loader has brought what goes on without the GPU."""
+        lost = self._loaded
+        assert lost is not None
+        log.exception("the GPU %s", gpu_trouble(error))
+        self._deck = self._loaded = self._coming = None
+        self._easing.rests()
+        text = f"the GPU {gpu_trouble(error)} while '{lost.voice.info.name}' was playing: it goes on without the GPU; "
+        self._send(
+            EngineFault("EngineFailed", text + "close what else uses it, then restart rwc-daemon to use it again")
+        )
+        self._loader.lose_gpu(lost.voice.info.id)
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if now >= self._next_look_s:
+            elapsed_s = min(now - self._next_look_s + LOOK_S, 2 * LOOK_S)
+            self._next_look_s = now + LOOK_S
+            if self._coming is None:
+                self._easing.look(elapsed_s, self._meter, self._controls)
 
     def _check(self, stream: Stream) -> None:
         if stream.spoiled and not self._spoiled:

@@ -1,28 +1,55 @@
-"""The loader thread: reads and warms the next voice beside the playing one.
+"""The loader thread: reads and warms the next voice beside the playing one, or the same one for another step.
 
-Only the newest wish counts. A voice is warmed on a throwaway stream, so that its first real block is not its first;
-that run also tells how long a block takes, and so how much slack the live stream needs.
+Only the newest wish counts. A voice is warmed on a throwaway stream of the very plan that it will run by, so that its
+first real block is not its first; that run also tells how long a block takes, and so how much slack it needs.
 """
 
 from __future__ import annotations
 
+import importlib
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from rwc_daemon.controls import Controls
+from rwc_daemon.engine.kept import KeptVoices, used_mb
+from rwc_daemon.engine.lost import gpu_trouble, release_gpu
 from rwc_daemon.engine.stream import Stream
 from rwc_daemon.errors import RwcError
-from rwc_daemon.plan import Plan
-from rwc_daemon.voices.base import Voice
+from rwc_daemon.plan import Block, Plan
+from rwc_daemon.voices.base import Voice, block_of
 from rwc_daemon.voices.shelf import Shelf
 
 WARM_BLOCKS = 4
+NICE = 5  # gentle: a thread that waits for a processor may hold Python's lock meanwhile
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What the next stream will meet."""
+
+    controls: Controls
+    rate: int = 48000
+    quantum: int = 128
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A voice, as the user's controls ask for it or, with a level, as the deadline controller does."""
+
+    voice: str
+    # id or name
+    controls: Controls | None = None
+    # None: those of the setup
+    stretch: float = 1.0
+    level: int | None = None
 
 
 @dataclass(frozen=True)
@@ -32,7 +59,18 @@ class Loaded:
     voice: Voice
     load_ms: float
     compute_ms: float
-    # a typical warm block
+    # processor time of a typical warm block
+    controls: Controls
+    # quality, tracker and speaker as warmed
+    stretch: float = 1.0
+    # of the voice's own block
+    level: int | None = None
+    # see Wish
+
+    @property
+    def block(self) -> Block:
+        wanted = block_of(self.voice, self.controls)
+        return Block(wanted.ms * self.stretch, wanted.on_hop)
 
 
 @dataclass(frozen=True)
@@ -40,52 +78,114 @@ class Failed:
     voice: str
     code: str
     message: str
+    level: int | None = None
+    # see Wish
 
 
-def warm(voice: Voice, controls: Controls, rate: int = 48000) -> float:
-    """Converts a little noise on a throwaway stream; milliseconds of a typical block after the first."""
-    plan = Plan.fit(rate, 128, voice.block)
+def warm(voice: Voice, plan: Plan, controls: Controls) -> float:
+    """Converts a little noise on a throwaway stream; milliseconds of processor time of a typical block after the
+    first. Other programs and the playing voice do not count in it."""
     stream = Stream(voice, plan, controls)
     noise = np.random.default_rng(0).normal(0, 0.1, plan.block).astype(np.float32)
     times_ms = []
     for _ in range(WARM_BLOCKS):
-        begin = time.perf_counter()
+        begin = time.thread_time()
         stream.convert(noise)
-        times_ms.append(1000 * (time.perf_counter() - begin))
+        times_ms.append(1000 * (time.thread_time() - begin))
     return float(np.median(times_ms[1:]))
 
 
 class Loader:
-    """One thread; `want` is called from the channel's thread, `done` is called on the loader's."""
+    """One thread. `want` and `lose_gpu` are called from others, `done` is called on the loader's."""
 
-    def __init__(self, shelf: Shelf, device: str, controls: Callable[[], Controls]) -> None:
-        self._shelf, self._device, self._controls = shelf, device, controls
-        self._wanted: str | None = None
+    def __init__(
+        self, shelf: Shelf, device: str, setup: Callable[[], Setup], budget_mb: float = 0.0, without_gpu: str = ""
+    ) -> None:
+        """`without_gpu`: the voice to take when the GPU fails; empty: the same one, on the CPU."""
+        self._shelf, self._device, self._setup, self._without_gpu = shelf, device, setup, without_gpu
+        self._kept = KeptVoices(budget_mb)
+        self._wanted: Wish | None = None
+        self._lost = False
         self._change = threading.Condition()
 
-    def want(self, voice: str) -> None:
+    def want(self, wish: Wish) -> None:
         with self._change:
-            self._wanted = voice
+            again = wish.level is not None or wish.controls is not None
+            if again and self._wanted is not None and self._wanted.voice != wish.voice:
+                return  # another voice is on its way: the old one's step does not matter any more
+            self._wanted = wish
+            self._change.notify()
+
+    def lose_gpu(self, voice: str) -> None:
+        """The GPU failed under `voice`: from now on there is only the CPU."""
+        with self._change:
+            self._lost = True
+            self._wanted = self._wanted or Wish(self._without_gpu or voice)
             self._change.notify()
 
     def run(self, done: Callable[[Loaded | Failed], None]) -> None:
         """Serves for ever; run it on a daemon thread."""
+        with suppress(PermissionError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+        self._import_early()
         while True:
             with self._change:
                 self._change.wait_for(lambda: self._wanted is not None)
                 wanted, self._wanted = self._wanted, None
+                if self._lost:
+                    self._forget_gpu()
             assert wanted is not None
             done(self._load(wanted))
 
-    def _load(self, wanted: str) -> Loaded | Failed:
-        begin = time.perf_counter()
+    def _import_early(self) -> None:
+        """Loading torch's libraries holds Python's lock for a third of a second, which a playing voice would hear;
+        so it is done before the first one plays, where there is any voice that needs it."""
+        with suppress(RwcError, ImportError):
+            if any(info.kind != "builtin" for info in self._shelf.list()):
+                importlib.import_module("rwc_daemon.voices.rvc.voice")
+
+    def _forget_gpu(self) -> None:
+        self._lost, self._device = False, "cpu"
+        self._kept.clear()
+        release_gpu()
+
+    def _load(self, wish: Wish) -> Loaded | Failed:
         try:
-            voice = self._shelf.load(wanted, self._device)
-            compute_ms = warm(voice, self._controls())
+            return self._ready(wish)
         except RwcError as refused:
-            return Failed(wanted, refused.code, str(refused))
-        except (RuntimeError, MemoryError, ValueError, ArithmeticError, OSError) as broken:
+            return Failed(wish.voice, refused.code, str(refused), wish.level)
+        except RuntimeError as error:
+            if gpu_trouble(error) and self._device != "cpu":
+                log.warning("voice %s: the GPU %s (%s)", wish.voice, gpu_trouble(error), error)
+                self._forget_gpu()
+                return self._load(wish)
+            return self._broken(wish, error)
+        except (MemoryError, ValueError, ArithmeticError, OSError) as broken:
             # what torch, faiss and the file system raise over weights that passed every check of the import
-            log.exception("voice %s could not be loaded", wanted)
-            return Failed(wanted, "EngineFailed", f"voice '{wanted}' could not be loaded: {broken}"[:300])
-        return Loaded(voice, 1000 * (time.perf_counter() - begin), compute_ms)
+            return self._broken(wish, broken)
+
+    def _broken(self, wish: Wish, error: Exception) -> Failed:
+        log.error("voice %s could not be loaded", wish.voice, exc_info=error)
+        return Failed(
+            wish.voice, "EngineFailed", f"voice '{wish.voice}' could not be loaded: {error}"[:300], wish.level
+        )
+
+    def _ready(self, wish: Wish) -> Loaded:
+        begin = time.perf_counter()
+        voice = self._voice(wish.voice)
+        setup = self._setup()
+        loaded = Loaded(voice, 0.0, 0.0, wish.controls or setup.controls, wish.stretch, wish.level)
+        plan = Plan.fit(setup.rate, setup.quantum, loaded.block)
+        compute_ms = warm(voice, plan, loaded.controls)
+        load_ms = 1000 * (time.perf_counter() - begin)
+        return Loaded(voice, load_ms, compute_ms, loaded.controls, loaded.stretch, loaded.level)
+
+    def _voice(self, wanted: str) -> Voice:
+        info = self._shelf.find(wanted)
+        kept = self._kept.find(info)
+        if kept is not None:
+            return kept
+        before_mb = used_mb()
+        voice = self._shelf.load(wanted, self._device)
+        self._kept.add(info, voice, max(used_mb() - before_mb, info.size / 2**20))
+        return voice

@@ -21,6 +21,8 @@ class Turn:
     at_s: float
     # monotonic
     compute_s: float
+    cpu_s: float
+    # the thread's own
     audio_s: float
 
 
@@ -29,14 +31,26 @@ class Meter:
 
     def __init__(self) -> None:
         self._turns: deque[Turn] = deque()
-        self._skipped = 0
+        self.skipped = 0
+        # samples, ever
 
-    def count(self, compute_s: float, audio_s: float) -> None:
-        self._turns.append(Turn(time.monotonic(), compute_s, audio_s))
+    def count(self, compute_s: float, cpu_s: float, audio_s: float) -> None:
+        self._turns.append(Turn(time.monotonic(), compute_s, cpu_s, audio_s))
 
     def skip(self, samples: int) -> None:
         """Samples dropped because the engine was behind."""
-        self._skipped += samples
+        self.skipped += samples
+
+    @property
+    def fullness(self) -> float:
+        """The slowest twentieth of the blocks: compute time over length."""
+        return float(np.percentile([turn.compute_s / turn.audio_s for turn in self._turns] or [0.0], 95))
+
+    @property
+    def cost(self) -> float:
+        """Processor time over audio time: what other programs do does not show in it."""
+        audio_s = sum(turn.audio_s for turn in self._turns)
+        return sum(turn.cpu_s for turn in self._turns) / audio_s if audio_s else 0.0
 
     def beat(self, pitch_in_hz: float = 0.0, pitch_out_hz: float = 0.0) -> Beat:
         now = time.monotonic()
@@ -50,7 +64,7 @@ class Meter:
             compute_p50_ms=float(np.percentile(compute_ms, 50)),
             compute_p95_ms=float(np.percentile(compute_ms, 95)),
             compute_max_ms=float(compute_ms.max()),
-            skipped=self._skipped,
+            skipped=self.skipped,
             resident_mb=resident_mb(),
             pitch_in_hz=pitch_in_hz,
             pitch_out_hz=pitch_out_hz,

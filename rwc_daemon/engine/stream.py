@@ -8,6 +8,8 @@ difference to a single bit. Output sample k is input sample k − `delay`.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from rwc_daemon.controls import Controls
@@ -15,7 +17,9 @@ from rwc_daemon.dsp.gain import Gain
 from rwc_daemon.dsp.gate import Gate
 from rwc_daemon.dsp.limiter import Limiter
 from rwc_daemon.plan import Plan
-from rwc_daemon.voices.base import Primed, Samples, Voice
+from rwc_daemon.voices.base import Adjustable, Primed, Samples, Voice
+
+FIXED = ("quality", "f0_method", "speaker")  # an adjustable voice's session is made for these
 
 
 class Stream:
@@ -24,6 +28,8 @@ class Stream:
     def __init__(self, voice: Voice, plan: Plan, controls: Controls, seed: int = 0) -> None:
         self.plan = plan
         self.controls = controls
+        adjustable = isinstance(voice, Adjustable)
+        self._fixed = {name: getattr(controls, name) for name in FIXED} if adjustable else {}
         self.spoiled = 0  # blocks in which the voice gave NaN or infinity, and silence was played
         self._session = voice.open(plan, controls, seed)
         self._input_gain, self._output_gain = Gain(plan.rate), Gain(plan.rate)
@@ -34,6 +40,10 @@ class Stream:
     def delay(self) -> int:
         """Samples by which the output lags the input."""
         return self._gate.delay + self._session.delay + self._limiter.delay
+
+    def take(self, controls: Controls) -> None:
+        """The user's controls from the next block on; what the session was made for stays."""
+        self.controls = replace(controls, **self._fixed)
 
     def feed(self, x: Samples) -> Samples:
         """Any number of samples in; all whole blocks that are ready come out."""
@@ -64,6 +74,11 @@ class Stream:
     def missing(self) -> int:
         """Samples to feed until the next block is whole."""
         return self.plan.block - len(self._pending)
+
+    @property
+    def cold(self) -> int:
+        """Samples of silence that a fresh stream answers first, even if it was primed."""
+        return self._session.delay + self._limiter.delay
 
     @property
     def primes(self) -> bool:

@@ -15,23 +15,24 @@ import signal
 import sys
 import threading
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 from rwc_daemon.controls import Controls, changed
 from rwc_daemon.engine.inference import Inference, Order
-from rwc_daemon.engine.loader import Failed, Loaded, Loader
+from rwc_daemon.engine.loader import Loader, Setup, Wish
 from rwc_daemon.link.channel import Channel
 from rwc_daemon.link.ring import Link
 from rwc_daemon.messages import (
     Configure,
     EngineFault,
+    Keep,
     Message,
     Quit,
     Ready,
     Rest,
     SetControls,
     Use,
-    VoiceFailed,
     Watch,
 )
 from rwc_daemon.voices.shelf import Shelf
@@ -58,15 +59,17 @@ class Engine:
 
     def __init__(self, link: Link, channel: Channel, options: argparse.Namespace) -> None:
         self._channel, self._link = channel, link
-        self._controls = Controls()
-        self._inference = Inference(link, options.generation, self._controls, self._send)
-        self._loader = Loader(Shelf(options.data_dir), options.device, lambda: self._controls)
+        self._setup = Setup(Controls())
+        self._loader = Loader(
+            Shelf(options.data_dir), options.device, lambda: self._setup, options.memory_mb, options.without_gpu
+        )
+        self._inference = Inference(link, options.generation, self._setup.controls, self._loader, self._send)
 
     def run(self) -> None:
         """Until Quit, or until the daemon is gone."""
         inference = threading.Thread(target=self._infer, name="inference")
         inference.start()
-        threading.Thread(target=self._loader.run, args=(self._loaded,), name="loader", daemon=True).start()
+        threading.Thread(target=self._loader.run, args=(self._order,), name="loader", daemon=True).start()
         self._send(Ready(os.getpid()))
         for message in self._channel.receive():
             if isinstance(message, Quit):
@@ -80,22 +83,19 @@ class Engine:
     def _obey(self, message: Message) -> None:
         match message:
             case SetControls(controls):
-                self._controls = changed(self._controls, controls)
-                self._order(self._controls)
+                self._setup = replace(self._setup, controls=changed(self._setup.controls, controls))
+                self._order(self._setup.controls)
             case Use(voice):
-                self._loader.want(voice)
-            case Configure() | Rest() | Watch():
+                self._loader.want(Wish(voice))
+            case Configure():
+                self._setup = replace(self._setup, rate=message.rate, quantum=message.quantum)
+                self._order(message)
+            case Keep() | Rest() | Watch():
                 self._order(message)
 
     def _order(self, order: Order) -> None:
         self._inference.orders.put(order)
         os.eventfd_write(self._link.wake_fd, 1)
-
-    def _loaded(self, outcome: Loaded | Failed) -> None:
-        if isinstance(outcome, Failed):
-            self._send(VoiceFailed(outcome.voice, outcome.code, outcome.message))
-        else:
-            self._order(outcome)
 
     def _infer(self) -> None:
         raise_priority()
@@ -134,6 +134,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--generation", type=int, required=True)
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--memory-mb", type=float, default=0.0, help="voices kept in memory beside the playing one")
+    parser.add_argument("--without-gpu", default="", help="the voice when the GPU fails; empty: the same on the CPU")
     return parser
 
 

@@ -56,7 +56,7 @@ def test_idle_then_live_then_idle(tmp_path: Path) -> None:
         assert core.statistics()["capturing"]
         planned = core._hold.planned
         assert planned is not None
-        assert client.latency == core._hold._slack.samples + planned.block + planned.delay
+        assert client.latency == planned.slack + planned.block + planned.delay
         parts = core.statistics()
         names = ("input", "block", "voice", "slack", "output")
         total = sum(parts[f"latency_{name}_ms"] for name in names)

@@ -26,7 +26,8 @@ class Watched:
         self.ups = 0
         self.deaths: list[Death] = []
         self.messages: list[Message] = []
-        self.supervisor = Supervisor(self.link, data_dir, "cpu", self.up, self.messages.append, self.deaths.append)
+        options = ["--device", "cpu"]
+        self.supervisor = Supervisor(self.link, data_dir, options, self.up, self.messages.append, self.deaths.append)
 
     def up(self) -> None:
         self.ups += 1

@@ -1,5 +1,7 @@
 """The deadline controller: pure logic, with a machine of known speed."""
 
+from itertools import pairwise
+
 import pytest
 
 from rwc_daemon.controls import Controls
@@ -95,9 +97,9 @@ def test_steps_up_that_fail_become_rare():
             ups.append(clock)
         if wanted != deadline.level:
             deadline.at(wanted)
-    waits = [b - a for a, b in zip(ups, ups[1:], strict=False)]
+    waits = [b - a for a, b in pairwise(ups)]
     assert waits[-1] >= LONGEST_CALM_S
-    assert all(b >= a for a, b in zip(waits, waits[1:], strict=False))
+    assert all(b >= a for a, b in pairwise(waits))
     assert len(ups) < 15
 
 

@@ -1,0 +1,53 @@
+"""The last few voices stay in memory, within a budget: changing back to one costs nothing but warming it."""
+
+from __future__ import annotations
+
+import sys
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from rwc_daemon.engine.meter import resident_mb
+from rwc_daemon.voices.base import Voice, VoiceInfo
+
+
+@dataclass(frozen=True)
+class Kept:
+    info: VoiceInfo
+    # as the shelf knew it when it was loaded: another one under the same id is another voice
+    voice: Voice
+    size_mb: float
+
+
+class KeptVoices:
+    """Oldest out first; the newest always stays. Used by the loader's thread only."""
+
+    def __init__(self, budget_mb: float) -> None:
+        self._budget_mb = budget_mb
+        self._voices: OrderedDict[str, Kept] = OrderedDict()
+
+    def __contains__(self, voice: str) -> bool:
+        return voice in self._voices
+
+    def find(self, info: VoiceInfo) -> Voice | None:
+        """Raises it to the newest."""
+        kept = self._voices.get(info.id)
+        if kept is None or kept.info != info:
+            return None
+        self._voices.move_to_end(info.id)
+        return kept.voice
+
+    def add(self, info: VoiceInfo, voice: Voice, size_mb: float) -> None:
+        self._voices[info.id] = Kept(info, voice, size_mb)
+        self._voices.move_to_end(info.id)
+        while len(self._voices) > 1 and sum(kept.size_mb for kept in self._voices.values()) > self._budget_mb:
+            self._voices.popitem(last=False)
+
+    def clear(self) -> None:
+        self._voices.clear()
+
+
+def used_mb() -> float:
+    """What this process holds now, on the GPU too."""
+    torch = sys.modules.get("torch")
+    on_gpu = torch.cuda.memory_allocated() if torch is not None and torch.cuda.is_initialized() else 0
+    return resident_mb() + on_gpu / 2**20
