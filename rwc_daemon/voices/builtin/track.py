@@ -3,7 +3,8 @@
 The sound is brought down to about 12 kHz and its last 16 ms are compared with what stood one lag earlier: the
 normalised cross-correlation, over all lags at once through the Fourier transform. A candidate is a local maximum. Each
 octave of lag costs a little, because a periodic sound repeats at twice its period as well; being near the last
-period earns more than that, because voices do not jump by octaves from one 2.5 ms to the next.
+period earns more than that, because voices do not jump by octaves from one 2.5 ms to the next. That credit melts while
+another period goes on being the better one: a word that begins on a strong formant is first taken for its tone.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ LOW_PASS_MS = 1.5
 OCTAVE_COST = 0.06
 NEAR_GAIN = 0.12
 NEAR = 0.15  # relative distance that still is the same pitch
+PATIENCE = 6  # hops in a row of a better rival, after which being near earns nothing
 BEGIN_AT, BEGIN_SURELY_AT, END_AT = 0.70, 0.85, 0.5  # correlation
 QUIET_POWER = 3e-8  # -75 dB: nothing to follow
 LOW_SHARE = 0.08  # share of the power in the low band, below which the sound is a hiss
@@ -53,6 +55,8 @@ class PitchTrack:
         self._cost = OCTAVE_COST * np.concatenate(([0.0], octaves))
         self._period = 0.0  # coarse samples; 0: unvoiced
         self._hint = 0.0  # what the last hop would have liked to begin with
+        self._rival = 0.0  # the best period of the last hop, wherever it was
+        self._doubts = 0  # hops in a row in which the same rival was better
 
     def step(self, x: History, now: int) -> float:
         """The period in samples @host of the sound up to sample `now`, 0 where there is none."""
@@ -90,10 +94,18 @@ class PitchTrack:
         peaks = peaks[peaks >= self._shortest]
         if not len(peaks):
             return 0.0, 0.0
+        merit = n[peaks] - self._cost[peaks]
+        self._weigh(float(peaks[np.argmax(merit)]))
         near = np.abs(peaks - self._period) < NEAR * self._period
-        best = int(peaks[np.argmax(n[peaks] - self._cost[peaks] + NEAR_GAIN * near)])
+        best = int(peaks[np.argmax(merit + NEAR_GAIN * max(0.0, 1 - self._doubts / PATIENCE) * near)])
         left, top, right = n[best - 1 : best + 2]
         return best + 0.5 * float(left - right) / float(left - 2 * top + right - 1e-12), float(top)
+
+    def _weigh(self, rival: float) -> None:
+        """Count how long one other period has been the better one."""
+        lasting = self._near(rival, self._rival) and not self._near(rival, self._period)
+        self._doubts = self._doubts + 1 if lasting else 0
+        self._rival = rival
 
     def _correlation(self, z: np.ndarray, recent: np.ndarray) -> np.ndarray:
         """Normalised, by lag: f64[longest + 1]."""
