@@ -54,8 +54,8 @@ dd {{ margin: 0 }}
 <dt>loudness</dt><dd>integrated, ITU-R BS.1770-4, of the mono mix.</dd>
 <dt>clipped</dt><dd>samples of the result at full scale.</dd>
 <dt>SNR</dt><dd>an estimate: the louder half of 20 ms frames over the quietest twentieth; 100 is digital silence.</dd>
-<dt>real-time factor</dt><dd>time to convert over length: 0.5 is twice as fast as real time, in one process. At the top: the
- whole run, all processes together.</dd>
+<dt>real-time factor</dt><dd>time to convert over length: 0.5 is twice as fast as real time, in one process.
+ At the top: the whole run, all processes together.</dd>
 <dt>picture</dt><dd>the file whose pitch is furthest off, its first 20 s.</dd>
 </dl>
 </footer>
