@@ -21,7 +21,16 @@ LONGEST_CALM_S = 640.0
 TAKEN_BACK_S = 60.0  # a step up that lasted shorter was a mistake
 SETTLE_S = 2.0  # the change itself costs time, which says nothing
 UNKNOWN_RATIO = 1.5  # how much more a step above costs, when it was never seen
-LIGHTER = {"yin": (), "autocorrelation": (), "fcpe": ("yin",), "crepe-tiny": ("yin",), "dio": ("yin",), "pm": ("yin",)}
+# by the tracker that the user named; "auto" is as light as the quality makes it
+LIGHTER = {
+    "auto": (),
+    "yin": (),
+    "autocorrelation": (),
+    "fcpe": ("yin",),
+    "crepe-tiny": ("yin",),
+    "dio": ("yin",),
+    "pm": ("yin",),
+}
 LIGHTEST_LAST = ("fcpe", "yin")
 STRETCHES = (1.5, 2.0)
 

@@ -30,8 +30,8 @@ class Machine:
 
 
 def test_context_goes_first_then_the_tracker_then_the_block():
-    steps = ladder(Controls(quality="high"), f0=True)
-    assert steps[0] == Step("high", "auto")
+    steps = ladder(Controls(quality="high", f0_method="rmvpe"), f0=True)
+    assert steps[0] == Step("high", "rmvpe")
     assert [step.quality for step in steps[:3]] == ["high", "balanced", "low"]
     assert [(step.quality, step.f0_method) for step in steps[3:5]] == [("low", "fcpe"), ("low", "yin")]
     assert [step.stretch for step in steps] == [1, 1, 1, 1, 1, 1.5, 2]
@@ -39,7 +39,8 @@ def test_context_goes_first_then_the_tracker_then_the_block():
 
 def test_only_what_is_lighter_than_asked_is_on_the_ladder():
     assert ladder(Controls(quality="low", f0_method="yin"), f0=True)[1].stretch == 1.5
-    assert all(step.f0_method == "auto" for step in ladder(Controls(), f0=False))
+    assert all(step.f0_method == "rmvpe" for step in ladder(Controls(f0_method="rmvpe"), f0=False))
+    assert all(step.f0_method == "auto" for step in ladder(Controls(), f0=True))
 
 
 def test_other_controls_stay_the_users():
