@@ -159,14 +159,10 @@ class Decoder(nn.Module):
         z: Tensor,
         g: Tensor,
         source: Tensor | None = None,
-        frames: int | None = None,
         wanted: Span | None = None,
     ) -> Tensor:
-        """`source` [B, 1, N] from `m_source`; `frames`: stretch latent and source to so many frames (formant shift);
-        `wanted`: only these samples are answered, and what they cannot hear is not computed."""
-        if frames is not None and frames != z.shape[-1]:
-            z = stretched(z, frames)
-            source = None if source is None else stretched(source, frames * self.hop)
+        """`source` [B, 1, N] from `m_source`; `wanted`: only these samples are answered, and what they cannot hear is
+        not computed."""
         wanted = wanted or (0, z.shape[-1] * self.hop)
         heard = self.reaches.heard(wanted, z.shape[-1])
         x = self.conv_pre(z.unsqueeze(2)) + self.cond(g.unsqueeze(2))
@@ -201,6 +197,15 @@ class Decoder(nn.Module):
 def stretched(x: Tensor, length: int) -> Tensor:
     """[B, C, N] → [B, C, length], linear between half-pixel centres."""
     return F.interpolate(x, size=length, mode="linear", align_corners=False)
+
+
+def on_grid(x: Tensor, length: int, ratio: float, shift: float) -> Tensor:
+    """As `stretched`, but exactly by `ratio`, and from `shift` places before the first on: [B, C, length]."""
+    at = (torch.arange(length, device=x.device, dtype=torch.float64) + 0.5 - shift) / ratio - 0.5
+    at = at.clamp(0, x.shape[-1] - 1)
+    low = at.long()
+    part = (at - low).to(x.dtype)
+    return torch.lerp(x[..., low], x[..., (low + 1).clamp(max=x.shape[-1] - 1)], part)
 
 
 def _same(width: int, kernel: int, dilation: int) -> Conv:

@@ -112,7 +112,8 @@ class LiveStep:
     def __init__(self, renderer: Renderer, geometry: Geometry, noise: Noise, habits: Habits = LIVE) -> None:
         self._r, self._g, self._noise, self._habits = renderer, geometry, noise, habits
         self.memory = PitchMemory(geometry.frames)
-        self._lead = min(Reaches.of(renderer.config).frames, geometry.skip) if habits.surroundings else 0
+        self._surrounded = habits.surroundings and renderer.open
+        self._lead = min(Reaches.of(renderer.config).frames, geometry.skip) if self._surrounded else 0
         self._turns = 0.0  # cycles of the fundamental before the first rendered sample
         self._frame = 0  # absolute number of the window's first frame
         self._tracked = not habits.track_first
@@ -134,7 +135,7 @@ class LiveStep:
         first = self._first_heard()
         phone, first = self._phone(r.features(x_16k, len(x_16k) - first * HOP_16K), first, controls)
         pitch = self.memory.pitch.part(first, g.frames)
-        window = self._window(first)
+        window = self._window(first, controls.formant)
         draws = self._draws(first, window, controls.formant)
         speaker = min(controls.speaker, r.config.speakers - 1)
         y = r.render(phone, pitch, speaker, draws, window, controls.formant)
@@ -166,11 +167,17 @@ class LiveStep:
             phone = r.guarded(phone, to_frames(rows)[:frames], pitch, controls.protect)
         return phone, first
 
-    def _window(self, first: int) -> Window:
-        g = self._g
+    def _window(self, first: int, formant: float) -> Window:
+        g, hop = self._g, self._r.config.hop
         skip = g.skip - first
-        trail = g.frames - g.skip - g.rendered if self._habits.surroundings else 0
-        return Window(skip, g.rendered, None, min(self._lead, skip), trail)
+        if not self._surrounded:
+            return Window(skip, g.rendered)
+        lead, trail = min(self._lead, skip), g.frames - g.skip - g.rendered
+        fast = self._r.hop_at(formant)
+        if fast == hop:
+            return Window(skip, g.rendered, None, lead, trail)
+        shift = (self._frame + g.skip - lead) * fast % hop
+        return Window(skip, g.rendered, None, lead, trail, fast, shift)
 
     def _track(self, x_16k: np.ndarray, tracker: Tracker, semitones: float) -> None:
         length = tracked_16k(tracker.name, self._g.block_16k) if self._tracked else len(x_16k)
@@ -190,7 +197,7 @@ class LiveStep:
     def _cycles(self, first: int, last: int, formant: float) -> float:
         """Of the fundamental in these frames, as the source plays them."""
         c, length = self._r.config, self._g.rendered
-        faster = stretched(length, formant) / length
+        faster = self._r.hop_at(formant) / c.hop if self._surrounded else stretched(length, formant) / length
         return float(self.memory.pitch.hz[first:last].sum(dtype=np.float64)) * faster * c.hop / c.rate
 
     def _move(self, formant: float) -> None:

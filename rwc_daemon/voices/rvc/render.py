@@ -90,23 +90,32 @@ class Renderer:
 
         A higher formant renders more frames at a proportionally higher pitch and plays them faster.
         """
-        factor = 2 ** (formant / 12)
         stretch = stretched(window.length, formant)
+        ratio = window.exact / self.config.hop if window.exact else stretch / window.length
         ids = hz = None
         if self.config.f0:
             assert pitch is not None
             ids = torch.from_numpy(pitch.coarse)[None].to(self.device)
-            hz = torch.from_numpy(pitch.hz * np.float32(stretch / window.length))[None].to(self.device)
+            hz = torch.from_numpy(pitch.hz * np.float32(ratio))[None].to(self.device)
         who = torch.tensor([speaker], device=self.device)
         audio = self.synth.render(phone[None], ids, hz, who, draws.to(self.device), window._replace(stretch=stretch))
-        return self._in_time(audio[0, 0].cpu().numpy(), window.length, factor)
+        return self._in_time(audio[0, 0].cpu().numpy(), window.length, formant)
 
-    def _in_time(self, y: np.ndarray, frames: int, factor: float) -> np.ndarray:
+    def _in_time(self, y: np.ndarray, frames: int, formant: float) -> np.ndarray:
         hop = self.config.hop
-        stretched_hop = math.floor(factor * hop)
-        if stretched_hop == hop:
+        fast = self.hop_at(formant)
+        if fast == hop:
             return y[: frames * hop]
-        return resample(y[: frames * stretched_hop], stretched_hop, hop)[: frames * hop]
+        return resample(y[: frames * fast], fast, hop)[: frames * hop]
+
+    def hop_at(self, formant: float) -> int:
+        """Samples rendered for those of one hop."""
+        return math.floor(2 ** (formant / 12) * self.config.hop)
+
+    @property
+    def open(self) -> bool:
+        """Whether the net lets itself be asked for a part of what it hears."""
+        return isinstance(self.synth, Synthesizer)
 
     def check_speaker(self, speaker: int) -> None:
         """Raises OutOfRange where the voice has no such speaker."""

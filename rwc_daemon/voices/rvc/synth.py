@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from rwc_daemon.store.layout import SynthConfig, plain_decoder_names, synth_shapes
 from rwc_daemon.voices.rvc import flow as flows
-from rwc_daemon.voices.rvc.decoder import Decoder
+from rwc_daemon.voices.rvc.decoder import Decoder, on_grid, stretched
 from rwc_daemon.voices.rvc.flow import Flow
 from rwc_daemon.voices.rvc.layers import can_pack, pack, pictured
 from rwc_daemon.voices.rvc.text import TextEncoder
@@ -39,6 +39,10 @@ class Window(NamedTuple):
     # frames before those rendered that the decoder hears
     trail: int = 0
     # frames behind them that it hears
+    exact: int = 0
+    # samples that one frame becomes, where `stretch` does not say it; then neighbouring renderings share one grid,
+    shift: int = 0
+    # which begins so many samples before the first frame that the decoder hears
 
     @property
     def flow_head(self) -> int:
@@ -152,10 +156,23 @@ class Synthesizer(nn.Module):
 
     def _decode(self, z: Tensor, g: Tensor, source: Tensor | None, window: Window) -> Tensor:
         """[B, 1, L*U], of stretched frames where the window says so."""
-        length, hop = window.stretch or window.length, self.config.hop
-        frames = round(window.heard * length / window.length)
-        first = round(window.lead * hop * length / window.length)
-        return self.dec(z, g, source, frames, (first, first + length * hop))
+        hop = self.config.hop
+        if window.exact:
+            ratio, shift = window.exact / hop, window.shift
+            frames = (z.shape[-1] * window.exact + shift) // hop
+            z = on_grid(z, frames, ratio, shift / hop)
+            source = None if source is None else on_grid(source, frames * hop, ratio, shift)
+            first, samples = window.lead * window.exact + shift, window.length * window.exact
+        else:
+            frames = round(window.heard * (window.stretch or window.length) / window.length)
+            first, samples = 0, frames * hop
+            if frames != z.shape[-1]:
+                z = stretched(z, frames)
+                source = None if source is None else stretched(source, samples)
+            if window.lead or window.trail:
+                assert frames == window.heard, window
+                first, samples = window.lead * hop, window.length * hop
+        return self.dec(z, g, source, (first, first + samples))
 
     def source(self, f0: Tensor | None, draws: Draws, window: Window) -> Tensor | None:
         """[B, 1, heard*U], or None for a voice without f0."""

@@ -1,0 +1,206 @@
+"""The live converter: what each net is spared changes little, and nothing at all where nothing is spared."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from rwc_daemon.controls import QUALITIES, Controls
+from rwc_daemon.errors import OutOfRange
+from rwc_daemon.plan import Block, Plan
+from rwc_daemon.voices.f0.yin import Yin
+from rwc_daemon.voices.rvc.decoder import Reaches
+from rwc_daemon.voices.rvc.effort import EFFORTS, Effort
+from rwc_daemon.voices.rvc.layers import Conv, Dense, Up, can_pack
+from rwc_daemon.voices.rvc.live import LIVE, REFERENCE, LiveStep
+from rwc_daemon.voices.rvc.splice import Geometry
+from rwc_daemon.voices.rvc.synth import Draws, Window
+from rwc_daemon.voices.rvc.voice import RvcVoice, live_geometry
+from tests.voices.rvc.tiny import made_assets, made_card, speech
+
+RATE = 48000
+CONTROLS = Controls(f0_method="yin", gate_db=-90)
+NOT_HERE = pytest.mark.skipif(not can_pack("cpu", torch.bfloat16), reason="this CPU has no fast bfloat16")
+
+
+@pytest.fixture(scope="module")
+def voice(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("voice")
+    return RvcVoice.load(made_card(folder / "voice"), made_assets(folder / "assets"), "cpu", "float32")
+
+
+def geometry(block=4800, delay=1440, fade=1, context=RATE):
+    return Geometry(RATE, block, context, delay, 0, longest_fade=fade)
+
+
+def steps(voice, habits, g, x, controls=CONTROLS):
+    step = LiveStep(voice.renderer, g, voice.noise(0), habits)
+    starts = range(0, len(x) - g.window_16k + 1, g.block_16k)
+    return [step.run(x[start : start + g.window_16k], Yin(), controls) for start in starts]
+
+
+def apart(a, b):
+    """Difference over sound."""
+    a, b = np.concatenate(a), np.concatenate(b)
+    return np.linalg.norm(a - b) / np.linalg.norm(b)
+
+
+def test_contexts_as_long_as_the_window_change_nothing(voice):
+    g, x = geometry(), speech(1.6, 16000)
+    whole = steps(voice, LIVE, g, x)
+    asked = steps(voice, replace(LIVE, content_frames=g.skip, text_frames=g.skip), g, x)
+    assert all(np.array_equal(a, b) for a, b in zip(whole, asked, strict=True))
+
+
+def test_short_contexts_change_little(voice):
+    g, x = geometry(), speech(1.6, 16000)
+    whole = steps(voice, LIVE, g, x)
+    short = steps(voice, replace(LIVE, content_frames=50, text_frames=48), g, x)
+    assert 0 < apart(short, whole) < 0.1
+
+
+def test_the_decoder_s_surroundings_are_all_it_hears(voice):
+    """What is rendered with them is, in the middle of a long rendering, the same to rounding."""
+    synth, c = voice.renderer.synth, voice.renderer.config
+    T, reach = 70, Reaches.of(c).frames
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(1, c.inter, T, generator=generator)
+    source, g = torch.randn(1, 1, T * c.hop, generator=generator), synth.speaker(torch.tensor([0]))
+    with torch.inference_mode():
+        whole = synth.dec(z, g, source)
+        span = (30 * c.hop + 7, 34 * c.hop + 3)
+        near = synth.dec(z, g, source, wanted=span)
+        part = synth.dec(
+            z[..., 30 - reach : 35 + reach], g, source[..., (30 - reach) * c.hop : (35 + reach) * c.hop],
+            wanted=tuple(n - (30 - reach) * c.hop for n in span),
+        )  # fmt: skip
+    assert torch.allclose(near, whole[..., span[0] : span[1]], atol=1e-6)
+    assert torch.allclose(part, whole[..., span[0] : span[1]], atol=1e-6)
+
+
+@pytest.mark.parametrize("formant", [0.0, 4.0, -3.0])
+def test_overlaps_agree_better_than_the_reference_s(voice, formant):
+    """Neighbouring renderings of one moment, before any splice."""
+    x, controls = speech(2.5, 16000), replace(CONTROLS, formant=formant)
+    found = []
+    for g, habits in ((geometry(), LIVE), (geometry(delay=2400, fade=4), REFERENCE)):
+        outs, n = steps(voice, habits, g, x, controls), g.block_frames * 400
+        fade = g.fade // g.hop * 400
+        pairs = pairwise(outs[3:])
+        found.append(np.median([apart([a[n : n + fade]], [b[:fade]]) for a, b in pairs]))
+    ours, theirs = found
+    assert ours < 0.5 * theirs
+
+
+def test_rows_stay_where_they_are_whatever_the_block(voice):
+    """Blocks of an odd number of frames: every other window begins between two rows."""
+    g = geometry(block=5 * 480)
+    step = LiveStep(voice.renderer, g, voice.noise(0), replace(LIVE, content_frames=40))
+    firsts = []
+    for _ in range(4):
+        firsts.append(step._frame + step._first_heard())
+        step.rest()
+    assert all(first % 2 == 0 for first in firsts)
+
+
+def test_a_primed_session_goes_on_exactly_as_one_that_rendered(voice):
+    """But for the sine's phase, which nobody rendered: the first block's content and pitch are the same."""
+    plan, x = Plan.offline(RATE, Block(100, on_hop=True)), speech(3.2)
+    rendering, primed = voice.open(plan, CONTROLS), voice.open(plan, CONTROLS)
+    blocks = np.split(x, 32)
+    for block in blocks[:-1]:
+        rendering.convert(block, CONTROLS)
+        primed.prime(block)
+    assert np.array_equal(rendering._heard_16k, primed._heard_16k)
+    rendering.convert(blocks[-1], CONTROLS)
+    primed.convert(blocks[-1], CONTROLS)
+    hz = [session._step.memory.pitch.hz[-14:] for session in (rendering, primed)]
+    assert np.allclose(*hz, rtol=0.02)
+
+
+def test_speech_after_silence_loses_no_onset(voice):
+    plan = Plan.offline(RATE, Block(100, on_hop=True))
+    session = voice.open(plan, CONTROLS)
+    nothing, x = np.zeros(4800, np.float32), speech(0.5)
+    for _ in range(6):
+        quiet = session.convert(nothing, CONTROLS, silent=True)
+    assert not quiet.any()
+    y = np.concatenate([session.convert(block, CONTROLS) for block in np.split(x, 5)])
+    level = [part.std() for part in np.split(y[session.delay : session.delay + 19200], 10)]
+    assert level[0] > 0.1 * max(level)
+
+
+# ---- precision ----
+
+
+@NOT_HERE
+def test_packed_layers_are_the_plain_ones():
+    torch.manual_seed(0)
+    x = torch.randn(1, 24, 1, 50).bfloat16().contiguous(memory_format=torch.channels_last)
+    conv, up, dense = Conv(24, 24, 5, padding=2), Up(24, 12, 16, 10), Dense(24, 48)
+    for layer in (conv, up, dense):
+        layer.bfloat16().requires_grad_(False)
+    rows = x.squeeze(2).mT
+    calls = [
+        (conv, lambda: conv(x, 0.1)),
+        (conv, lambda: conv(x.squeeze(2), act="relu").unsqueeze(2)),
+        (conv, lambda: conv.plus(x, x)),
+        (up, lambda: up(x)),
+        (dense, lambda: dense(rows, act="gelu")),
+    ]
+    with torch.inference_mode():
+        for layer, call in calls:
+            layer.packed = None
+            plain = call()
+            layer.pack()
+            assert torch.allclose(call().float(), plain.float(), atol=0.04, rtol=0.02)
+
+
+@NOT_HERE
+def test_bfloat16_is_close_to_float32(voice, tmp_path):
+    half = RvcVoice.load(made_card(tmp_path / "voice"), made_assets(tmp_path / "assets"), "cpu", "bfloat16")
+    g, x = geometry(), speech(1.6, 16000)
+    assert apart(steps(half, LIVE, g, x), steps(voice, LIVE, g, x)) < 0.1
+
+
+def test_statistics_of_the_first_norm_are_those_of_its_outputs(voice):
+    first = voice.renderer.content.feature_extractor.conv_layers[0]
+    x = torch.from_numpy(speech(0.2, 16000))[None, None]
+    with torch.inference_mode():
+        ours = first(x, x, torch.float32)
+        theirs = torch.nn.functional.gelu(first.layer_norm(first.conv(x)))
+    assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+# ---- steps ----
+
+
+def test_every_quality_has_its_step_and_better_ones_cost_no_less(voice):
+    for table in EFFORTS.values():
+        contexts = [table[quality].content_ms for quality in QUALITIES]
+        assert contexts == sorted(contexts)
+    for quality in QUALITIES:
+        spent = voice.steps(quality)
+        assert voice.block_for(replace(CONTROLS, quality=quality)).ms == spent.block_ms
+    with pytest.raises(OutOfRange, match="balanced"):
+        voice.steps("best")
+
+
+def test_sessions_of_any_effort_share_the_weights_and_keep_their_delay(voice):
+    plan = Plan.offline(RATE, Block(100, on_hop=True))
+    x = speech(0.6)
+    for delay_ms in (10, 20, 50):
+        session = voice.open(plan, CONTROLS, 0, Effort(100, 300, 400, "yin", delay_ms, 10))
+        y = np.concatenate([session.convert(block, CONTROLS) for block in np.split(x, 6)])
+        assert session.delay == delay_ms * 48
+        assert session._step._r is voice.renderer
+        assert np.isfinite(y).all()
+    assert live_geometry(plan, Effort(100, 300, 400, "yin")).fade == 480
+
+
+def test_a_window_counts_its_frames():
+    window = Window(skip=60, length=10, lead=11, trail=2)
+    assert (window.first, window.heard, window.flow_head) == (49, 23, 25)
+    assert Draws(torch.zeros(1, 2, 3)).phase is None
