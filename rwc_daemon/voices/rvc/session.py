@@ -51,7 +51,7 @@ class RvcSession:
         self._g, self._voice_rate, self._step, self._trackers = geometry, voice_rate, step, trackers
         self._heard = np.zeros(geometry.window, np.float32)
         self._heard_16k = np.zeros(geometry.window_16k, np.float32)
-        self._splice = Splice(geometry)
+        self.splice = Splice(geometry)
         self._quiet = 0  # samples of silence up to the newest
 
     @property
@@ -76,11 +76,11 @@ class RvcSession:
         self._quiet = self._quiet + g.block if silent else 0
         if self._quiet >= g.block + g.delay:  # all that this block could play is silence
             self._step.rest()
-            return self._splice.feed(np.zeros(g.rendered * g.hop, np.float32))
+            return self.splice.feed(np.zeros(g.rendered * g.hop, np.float32))
         tracker = self._trackers.get(controls.f0_method) if self._trackers else None
         y = resample(self._step.run(self._heard_16k, tracker, controls), self._voice_rate, g.rate)
         y = follow_envelope(y, self._heard[g.context :], g.hop, controls.envelope)
-        return self._splice.feed(y)
+        return self.splice.feed(y)
 
     def _hear(self, x: Samples) -> None:
         """Both windows move on by one block. The newest edge @16k is provisional: the next block overwrites it."""

@@ -44,7 +44,7 @@ class RvcVoice:
     precision: str
     fill_gaps: bool = False
     # unvoiced frames get their neighbours' pitch: for voices trained with the RVC of 2026 and later
-    _open: dict[str, Tracker] = field(default_factory=dict, repr=False)
+    opened: dict[str, Tracker] = field(default_factory=dict, repr=False)
 
     @classmethod
     def load(cls, card: VoiceCard, assets: Assets, device: str = "auto", precision: str = "auto") -> RvcVoice:
@@ -84,9 +84,9 @@ class RvcVoice:
         if name == "auto":
             missing = available(self.assets)
             name = next(one for one in BEST_TRACKERS[BEST_TRACKERS.index(best) :] if not missing[one])
-        if name not in self._open:
-            self._open[name] = open_tracker(name, self.assets, self.device, self.precision)
-        return self._open[name]
+        if name not in self.opened:
+            self.opened[name] = open_tracker(name, self.assets, self.device, self.precision)
+        return self.opened[name]
 
     def noise(self, seed: int) -> FrameNoise:
         return FrameNoise(self.renderer.config, seed)
