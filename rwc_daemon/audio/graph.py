@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import IO, Any, Protocol
 
 from rwc_daemon.audio import libjack
+from rwc_daemon.audio.holder import STANDBY_CLASS
 
 RETRY_S = 0.25  # between looks for a server that is not there
 LINK_TIMEOUT_S = 2.0
@@ -76,8 +77,14 @@ class Graph:
     # node.name that the user has chosen in the desktop
 
     def node(self, name: str) -> Node | None:
-        """The newest node of that name."""
-        return next((node for node in reversed(self.nodes.values()) if node.name == name), None)
+        """The newest node of that name; a standby is none."""
+        alike = (n for n in reversed(self.nodes.values()) if n.name == name and n.media_class != STANDBY_CLASS)
+        return next(alike, None)
+
+    @property
+    def standbys(self) -> list[Node]:
+        """See `holder.STANDBY`."""
+        return [node for node in self.nodes.values() if node.media_class == STANDBY_CLASS]
 
     def ports_of(self, node: Node | None, output: bool) -> list[Port]:
         """In the order of their channels."""
@@ -142,10 +149,10 @@ class PipeWireGraph:
 
     def connect(self, source: Port, sink: Port) -> None:
         """Fails silently where a port has just gone: whoever reconciles will see."""
-        _run("pw-link", source.id, sink.id)
+        run_quietly("pw-link", source.id, sink.id)
 
     def disconnect(self, link: Link) -> None:
-        _run("pw-link", "-d", link.source, link.sink)
+        run_quietly("pw-link", "-d", link.source, link.sink)
 
     def _follow(self) -> None:
         while not self._stopping.is_set():
@@ -197,7 +204,8 @@ class PipeWireGraph:
             self.on_change()
 
 
-def _run(*command: str) -> None:
+def run_quietly(*command: str) -> None:
+    """One of PipeWire's tools; what has gone meanwhile is no error: whoever reconciles will see."""
     try:
         subprocess.run(command, capture_output=True, timeout=LINK_TIMEOUT_S, check=False)
     except (subprocess.TimeoutExpired, FileNotFoundError):

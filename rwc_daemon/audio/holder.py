@@ -14,6 +14,14 @@ from pathlib import Path
 NODE = "rwc_mic"
 FEED = "rwc_mic.feed"
 DESCRIPTION = "RWC Mic"
+# A silent node of the same name that lives in the server itself. When the holder dies, the session manager looks for
+# another node of that name before it takes the default source, which is the bare microphone. No program lists it.
+STANDBY_CLASS = "Audio/Source/Virtual/Standby"
+STANDBY = (
+    f'{{ factory.name=support.null-audio-sink node.name={NODE} node.description="{DESCRIPTION} standby" '
+    f"media.class={STANDBY_CLASS} audio.position=[ MONO ] audio.channels=1 priority.session=0 priority.driver=0 "
+    "node.passive=true state.restore-props=false object.linger=true }"
+)
 
 # Each property is there for a reason:
 #   feed      node.autoconnect=false: else the session manager plugs the hardware microphone straight in: bare voice;

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import pulsectl
 
 from rwc_daemon.audio import holder
-from rwc_daemon.audio.graph import Graph, GraphWatch
+from rwc_daemon.audio.graph import Graph, GraphWatch, Node, run_quietly
 
 MUTE_AFTER_S = 1.0
 RECENT_S = 2.5  # more than two looks apart
@@ -85,7 +85,7 @@ class Rescue:
             self._lost.pop(serial)
         self._unmute(recorders & self._muted)
         if node and self._lost:
-            _move(list(self._lost))
+            _move([n for n in graph.nodes.values() if n.serial in self._lost])
         elif not node and self._mute_lost:
             self._mute([s for s, since in self._lost.items() if now - since > MUTE_AFTER_S])
         self._recorders |= dict.fromkeys(recorders, now)
@@ -103,12 +103,10 @@ class Rescue:
             self._muted.discard(serial)
 
 
-def _move(serials: list[str]) -> None:
-    for serial in serials:
-        _on_recorder(
-            serial,
-            lambda pulse, index: pulse.source_output_move(index, pulse.get_source_by_name(holder.NODE).index),
-        )
+def _move(nodes: list[Node]) -> None:
+    """By name, not by PulseAudio's index, so that the recorder has a name to go to when this node goes too."""
+    for node in nodes:
+        run_quietly("pw-metadata", node.id, "target.object", holder.NODE, "Spa:String")
 
 
 def _on_recorder(serial: str, action: Callable[[pulsectl.Pulse, int], object]) -> None:

@@ -19,6 +19,7 @@ import pulsectl
 
 from rwc_daemon.audio import holder, libjack
 from rwc_daemon.audio.graph import GraphWatch
+from rwc_daemon.audio.standby import Standby
 
 UNIT = "rwc-mic.service"
 WAIT_S = 2.0
@@ -32,6 +33,7 @@ class Microphone:
 
     def __init__(self, watch: GraphWatch) -> None:
         self._watch = watch
+        self._standby = Standby(watch)
         self.tier = ""
         # as `ensure` found it last
 
@@ -44,7 +46,11 @@ class Microphone:
     def ensure(self) -> str:
         """The tier that serves. May take seconds where it must start something; blocks. Raises NoAudioServer."""
         libjack.require_server()
-        self.tier = self._ensure_pipewire() if libjack.pipewire_runs() else _ensure_pulseaudio()
+        if not libjack.pipewire_runs():
+            self.tier = _ensure_pulseaudio()
+            return self.tier
+        self.tier = self._ensure_pipewire()
+        self._standby.ensure()
         return self.tier
 
     def _ensure_pipewire(self) -> str:
@@ -78,6 +84,7 @@ class Microphone:
 
     def stop(self) -> None:
         """Removes what `ensure` made; a node that its systemd unit holds stays until logout."""
+        self._standby.stop()
         end_own_holder()
         _with_pulse(lambda pulse: _unload(pulse, "module-null-sink", f"sink_name={holder.NODE}"))
         _with_pulse(lambda pulse: _unload(pulse, "module-jack-source", f"source_name={holder.NODE}"))

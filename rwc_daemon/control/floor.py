@@ -33,9 +33,9 @@ class Audio:
 
     def leave(self) -> None:
         """Nothing of ours is left in the graph, but for a node that a systemd unit holds."""
+        self.microphone.stop()
         if isinstance(self.watch, PipeWireGraph):
             self.watch.stop()
-        self.microphone.stop()
 
 
 def audio_floor(link: Link, settings: Settings, saved_input: str) -> Audio:

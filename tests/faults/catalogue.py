@@ -6,13 +6,11 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rwc_daemon.errors import RwcError
 from rwc_daemon.faces.dbus_client import SyncDaemon
 from tests.faults import voices
 from tests.faults.world import BIN, MIC, OTHER_MIC, SERVERS, World, microphone_properties, run, systemctl, until
@@ -100,7 +98,10 @@ def unplug(world: World) -> None:
     time.sleep(1.5)
     for name in (MIC, OTHER_MIC):
         subprocess.run(
-            ["pw-cli", "create-node", "adapter", microphone_properties(name)], capture_output=True, timeout=20
+            ["pw-cli", "create-node", "adapter", microphone_properties(name)],
+            check=False,
+            capture_output=True,
+            timeout=20,
         )
     until(lambda: "fake_mic" in run("pactl", "list", "short", "sources"), "the microphone again")
 
@@ -228,6 +229,7 @@ FAULTS = (
     Fault("daemon killed, restarted by systemd", kill("rwc-daemon")),
     Fault("daemon stands still, replaced by systemd", hold_daemon, short=False),
     Fault("holder of RWC Mic killed", kill("rwc-mic")),
+    Fault("holder of RWC Mic killed again", kill("rwc-mic")),
     Fault("holder and daemon killed at once", lambda w: void([kill("rwc-mic")(w), kill("rwc-daemon")(w)])),
     Fault("PipeWire killed", kill("pipewire")),
     Fault("PipeWire restarted", restart("pipewire"), short=False),

@@ -1,8 +1,8 @@
 """Runs the catalogue in the session and judges the recording of each fault.
 
-    tests/harness/desktop python -m tests.faults.suite OUT.json [--short] [--only WORD]
+    python -m tests.faults.suite [--short] [--only WORD]
 
-Writes one row per fault; tests/faults/test_faults.py and tools/reliability read it.
+Prints a JSON object per line: the judge on trial, then a row per fault. tests/faults/enter.py runs and reads it.
 """
 
 from __future__ import annotations
@@ -115,29 +115,31 @@ def control(world: World) -> int:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("out", type=Path)
     parser.add_argument("--short", action="store_true")
-    parser.add_argument("--only", default="")
+    parser.add_argument("--only", default="", help="faults whose names contain this")
+    parser.add_argument("--after", default="", help="faults behind this one in the catalogue")
     options = parser.parse_args()
-    chosen = [f for f in FAULTS if (f.short or not options.short) and options.only in f.name]
+    names = [fault.name for fault in FAULTS]
+    first = names.index(options.after) + 1 if options.after else 0
+    chosen = [f for f in FAULTS[first:] if (f.short or not options.short) and options.only in f.name]
     world = World(Path.home())
-    report: dict[str, object] = {"rows": []}
-    rows: list[dict[str, object]] = []
     try:
         world.start()
         voices.bring(world)
-        report["control_of_48000"] = control(world)
-        delay = measured_delay_ms()
+        tell({"control_of_48000": control(world)})
+        delay_ms = measured_delay_ms()
         for fault in chosen:
-            row = one(world, fault, delay)
-            delay = row.delay_after_ms
-            rows.append(asdict(row))
-            print(json.dumps(asdict(row)), flush=True)
+            row = one(world, fault, delay_ms)
+            delay_ms = row.delay_after_ms
+            tell(asdict(row))
             if row.trouble:
                 print(world.log(), file=sys.stderr)
     finally:
         world.stop()
-        options.out.write_text(json.dumps({**report, "rows": rows}, indent=1))
+
+
+def tell(what: dict[str, object]) -> None:
+    print(json.dumps(what), flush=True)
 
 
 if __name__ == "__main__":

@@ -78,7 +78,9 @@ class Player:
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             while process.poll() is None and not self._stopping.wait(0.2):
                 for name in (MIC, OTHER_MIC):
-                    subprocess.run(["pw-link", "player:output_MONO", f"{name}:input_MONO"], capture_output=True)
+                    subprocess.run(
+                        ["pw-link", "player:output_MONO", f"{name}:input_MONO"], check=False, capture_output=True
+                    )
             process.terminate()
             process.wait()
             self._stopping.wait(0.1)
