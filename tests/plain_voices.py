@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 
+from rwc_daemon.errors import MissingAsset
 from rwc_daemon.plan import Block
 from rwc_daemon.voices.base import VoiceInfo
 
@@ -45,3 +46,36 @@ class DelayVoice:
 
     def open(self, plan, controls, seed=0):
         return self._session(self, plan)
+
+
+class CostlySession(PrimedSession):
+    seen = None  # the newest controls
+
+    def convert(self, x, controls, silent=False):
+        self.seen = controls
+        if self._voice.breaks and self._voice.device != "cpu":
+            raise self._voice.breaks
+        return super().convert(x, controls, silent)
+
+
+class CostlyVoice(DelayVoice):
+    """As an imported one: made for a quality and a tracker, primed, with a block by quality. `missing`: trackers that
+    are not there; `breaks`: what it raises on anything but the CPU."""
+
+    def __init__(self, name, blocks_ms=None, missing=(), breaks=None, gain=1.0, size=0):
+        super().__init__(gain=gain, name=name)
+        self.info = VoiceInfo(name, name, "builtin", size=size)
+        self.blocks_ms = blocks_ms or {}
+        self.missing, self.breaks = missing, breaks
+        self.device = "auto"
+        self.sessions = []
+
+    def block_for(self, controls):
+        return Block(self.blocks_ms.get(controls.quality, 20))
+
+    def open(self, plan, controls, seed=0):
+        if controls.f0_method in self.missing:
+            raise MissingAsset(f"no {controls.f0_method} here")
+        self.sessions.append(CostlySession(self, plan))
+        self.sessions[-1].made_for = controls.quality
+        return self.sessions[-1]

@@ -52,11 +52,17 @@ class Inference:
     """Everything that the inference thread owns. `orders` is the only door in."""
 
     def __init__(
-        self, link: Link, generation: int, controls: Controls, loader: Loader, send: Callable[[Message], None]
+        self,
+        link: Link,
+        generation: int,
+        controls: Controls,
+        loader: Loader,
+        send: Callable[[Message], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
         self._link, self._generation, self._loader, self._send = link, generation, loader, send
-        self._controls = controls
+        self._controls, self._clock = controls, clock
         self._graph: Graph | None = None
         self._loaded: Loaded | None = None  # the one that plays
         self._coming: Loaded | None = None  # the one that is about to
@@ -247,7 +253,7 @@ class Inference:
         self._loader.lose_gpu(lost.voice.info.id)
 
     def _look(self) -> None:
-        now = time.monotonic()
+        now = self._clock()
         if now >= self._next_look_s:
             elapsed_s = min(now - self._next_look_s + LOOK_S, 2 * LOOK_S)
             self._next_look_s = now + LOOK_S

@@ -1,0 +1,283 @@
+"""The inference and loader threads on a real link, driven cycle by cycle; the shelf holds voices made for tests."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from plain_voices import CostlyVoice, DelayVoice
+
+from rwc_daemon.audio.callback import Callback
+from rwc_daemon.controls import Controls
+from rwc_daemon.engine.inference import Inference
+from rwc_daemon.engine.loader import Loader, Setup, Wish
+from rwc_daemon.engine.meter import Meter
+from rwc_daemon.errors import NoSuchVoice
+from rwc_daemon.link.ring import Link
+from rwc_daemon.messages import Configure, Eased, EngineFault, Keep, Planned, VoiceFailed, VoiceOn
+from rwc_daemon.plan import Block
+
+RATE, QUANTUM = 48000, 128
+OPEN = Controls(gate_db=-90)
+DEADLINE_S = 20.0
+PATIENCE_S = 0.2  # with an engine that has nothing to convert
+
+
+class Shelf:
+    """Voices by id; `loads` says how often each was read, and where to."""
+
+    def __init__(self, *voices):
+        self._voices = {voice.info.id: voice for voice in voices}
+        self.loads = []
+
+    def list(self):
+        return [voice.info for voice in self._voices.values()]
+
+    def find(self, wanted):
+        if wanted not in self._voices:
+            raise NoSuchVoice(f"no voice '{wanted}'")
+        return self._voices[wanted].info
+
+    def load(self, wanted, device):
+        self.loads.append((wanted, device))
+        voice = self._voices[wanted]
+        voice.device = device
+        return voice
+
+
+class Engine:
+    """Both threads, the link, the callback, and what was said."""
+
+    def __init__(self, *voices, budget_mb=0.0, without_gpu=""):
+        self.link = Link.create()
+        self.callback = Callback(self.link, RATE)
+        self.link.set_mode("convert")
+        self.said = queue.Queue()
+        self.setup = Setup(OPEN, RATE, QUANTUM)
+        self.shelf = Shelf(*voices)
+        self.loader = Loader(self.shelf, "auto", lambda: self.setup, budget_mb, without_gpu)
+        generation = self.link.new_generation()
+        self.seconds = 0.0  # as the deadline controller counts them: of the graph, not of the clock on the wall
+        self.inference = Inference(self.link, generation, OPEN, self.loader, self.said.put, lambda: self.seconds)
+        self.order(Configure(RATE, QUANTUM))
+        threading.Thread(target=self.loader.run, args=(self.order,), daemon=True).start()
+        self.thread = threading.Thread(target=self.inference.run)
+        self.thread.start()
+
+    def order(self, order):
+        self.inference.orders.put(order)
+        os.eventfd_write(self.link.wake_fd, 1)
+
+    def use(self, voice):
+        self.loader.want(Wish(voice))
+
+    def set(self, **controls):
+        self.setup = replace(self.setup, controls=replace(self.setup.controls, **controls))
+        self.order(self.setup.controls)
+
+    def play(self, x):
+        """The graph runs over x as fast as the engine follows; what RWC Mic would play."""
+        out = []
+        for n in range(0, len(x) - QUANTUM + 1, QUANTUM):
+            out.append(self.callback.run_cycle(x[n : n + QUANTUM]))
+            self.seconds += QUANTUM / RATE
+            end = time.monotonic() + PATIENCE_S
+            while self._behind() and time.monotonic() < end:
+                time.sleep(0.0002)
+        return np.concatenate(out)
+
+    def _behind(self):
+        deck = self.inference._deck
+        return deck is not None and (self.link.available() >= deck.missing or self.link.lag() > -QUANTUM)
+
+    def expect(self, kind):
+        """The next message of this kind, while the graph runs over noise."""
+        end = time.monotonic() + DEADLINE_S
+        noise = np.random.default_rng(2).normal(0, 0.05, 40 * QUANTUM).astype(np.float32)
+        while time.monotonic() < end:
+            self.play(noise)
+            try:
+                message = self.said.get(timeout=0.01)
+            except queue.Empty:
+                continue
+            if isinstance(message, kind):
+                return message
+        raise AssertionError(f"the engine never said {kind.__name__}")
+
+    def close(self):
+        self.order(None)
+        self.thread.join(10)
+        assert not self.thread.is_alive()
+        self.callback.close()
+        self.link.close()
+
+
+@pytest.fixture
+def engine_of():
+    made = []
+
+    def make(*voices, **options):
+        made.append(Engine(*voices, **options))
+        return made[-1]
+
+    yield make
+    for engine in made:
+        engine.close()
+
+
+def test_another_quality_is_another_stream_with_its_own_block(engine_of):
+    engine = engine_of(CostlyVoice("net", {"low": 40, "balanced": 20, "high": 80}))
+    engine.use("net")
+    assert engine.expect(VoiceOn).voice == "net"
+    engine.set(quality="high", pitch=3)
+    planned = engine.expect(Planned)
+    assert planned.block == 80 * 48
+    engine.play(np.zeros(RATE // 2, np.float32))
+    session = engine.shelf._voices["net"].sessions[-1]
+    assert session.seen.quality == "high"
+    assert session.seen.pitch == 3
+
+
+def test_knobs_that_need_no_new_stream_get_none(engine_of):
+    engine = engine_of(CostlyVoice("net"))
+    engine.use("net")
+    engine.expect(VoiceOn)
+    streams = len(engine.shelf._voices["net"].sessions)
+    engine.set(pitch=5.0, envelope=0.2)
+    engine.play(np.zeros(RATE // 2, np.float32))
+    assert engine.shelf._voices["net"].sessions[-1].seen.pitch == 5.0
+    assert len(engine.shelf._voices["net"].sessions) == streams
+
+
+def test_a_tracker_that_cannot_be_had_is_said_and_the_voice_plays_on(engine_of):
+    engine = engine_of(CostlyVoice("net", missing=("crepe",)))
+    engine.use("net")
+    engine.expect(VoiceOn)
+    engine.set(f0_method="crepe")
+    assert engine.expect(EngineFault).code == "MissingAsset"
+    assert engine.shelf._voices["net"].sessions[-1].seen.f0_method == "auto"
+
+
+def test_a_voice_too_slow_is_eased_with_a_word_and_goes_back_when_there_is_room(engine_of, monkeypatch):
+    """What a block costs is told, not spent, so a busy test machine is not what is tested."""
+    costs, slowness = {"low": 0.2, "balanced": 0.4, "high": 0.6}, [1.0]
+    net = CostlyVoice("net")
+    monkeypatch.setattr(Meter, "fullness", property(lambda meter: slowness[0] * costs[net.sessions[-1].made_for]))
+    monkeypatch.setattr(Meter, "cost", property(lambda meter: costs[net.sessions[-1].made_for]))
+    engine = engine_of(net)
+    engine.set(quality="high")
+    engine.use("net")
+    engine.expect(VoiceOn)
+    slowness[0] = 4.0
+    assert "quality balanced" in engine.expect(Eased).message
+    assert "quality low" in engine.expect(Eased).message
+    delays = engine.link.counters().silence_samples
+    slowness[0] = 1.0
+    while engine.expect(Eased).message:
+        pass
+    assert net.sessions[-1].made_for == "high"
+    assert engine.link.counters().silence_samples == delays  # equal blocks: nobody heard a gap
+
+
+def test_constant_latency_pads_and_says_what_it_needs(engine_of):
+    engine = engine_of(DelayVoice(name="short", block=Block(5)), DelayVoice(name="long", block=Block(20), delay=300))
+    engine.order(Configure(RATE, QUANTUM, 0.0, total=6000))
+    engine.use("short")
+    totals = []
+    for voice in ("short", "long"):
+        engine.use(voice)
+        planned = engine.expect(Planned)
+        while planned.block != (256 if voice == "short" else 896 + 128):
+            planned = engine.expect(Planned)
+        totals.append(planned.block + planned.slack + planned.delay)
+        assert planned.needed < planned.slack
+    assert totals == [6000, 6000]
+
+
+def test_slack_asked_for_is_given_unless_it_was_meant_for_another_stream(engine_of):
+    engine = engine_of(DelayVoice(name="one"))
+    engine.use("one")
+    first = engine.expect(Planned)
+    engine.order(Keep(first.number + 1, 9999, 0))
+    assert engine.expect(Planned).slack == first.slack
+    engine.order(Keep(first.number, 1280, 0))
+    assert engine.expect(Planned).slack == 1280
+
+
+def test_the_engine_is_woken_for_a_first_block_that_is_partly_heard(engine_of):
+    """After a change to another block size the next block lacks fewer samples than a whole one."""
+    engine = engine_of(DelayVoice(name="short", block=Block(5)), DelayVoice(name="long", block=Block(47)))
+    engine.use("short")
+    engine.expect(VoiceOn)
+    before = engine.link.counters().underruns
+    engine.use("long")
+    assert engine.expect(VoiceOn).voice == "long"
+    engine.play(np.zeros(RATE, np.float32))
+    assert engine.link.counters().underruns == before
+
+
+def test_voices_used_last_are_not_read_again(engine_of):
+    engine = engine_of(DelayVoice(name="a"), DelayVoice(name="b"), budget_mb=1000)
+    for voice in ("a", "b", "a", "b"):
+        engine.use(voice)
+        assert engine.expect(VoiceOn).voice == voice
+    assert engine.shelf.loads == [("a", "auto"), ("b", "auto")]
+
+
+def test_without_a_budget_only_the_newest_is_kept(engine_of):
+    engine = engine_of(CostlyVoice("a", size=2**20), CostlyVoice("b", size=2**20))
+    for voice in ("a", "b", "a"):
+        engine.use(voice)
+        assert engine.expect(VoiceOn).voice == voice
+    assert [voice for voice, _ in engine.shelf.loads] == ["a", "b", "a"]
+
+
+def out_of_memory():
+    torch = pytest.importorskip("torch")
+    return torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+
+@pytest.mark.parametrize("without_gpu", ["", "built-in"])
+def test_a_gpu_out_of_memory_is_said_and_the_voice_goes_on(engine_of, without_gpu):
+    net, other = CostlyVoice("net"), DelayVoice(name="built-in")
+    engine = engine_of(net, other, without_gpu=without_gpu)
+    engine.use("net")
+    engine.expect(VoiceOn)
+    net.breaks = out_of_memory()
+    fault = engine.expect(EngineFault)
+    assert "ran out of memory" in fault.message
+    assert engine.expect(VoiceOn).voice == (without_gpu or "net")
+    assert engine.shelf.loads[-1][1] == "cpu"
+    x = np.random.default_rng(1).normal(0, 0.05, RATE).astype(np.float32)
+    assert np.std(engine.play(x)[-9600:]) > 0.01
+
+
+def test_a_lost_gpu_is_silence_never_the_microphone(engine_of):
+    torch = pytest.importorskip("torch")
+    net = CostlyVoice("net", gain=0.25)
+    engine = engine_of(net)
+    engine.use("net")
+    engine.expect(VoiceOn)
+    net.breaks = torch.AcceleratorError("CUDA error: unspecified launch failure")
+    heard = engine.play(np.full(RATE, 0.4, np.float32))
+    assert np.abs(heard).max() <= 0.25 * 0.4 * 1.3
+    assert "was lost" in engine.expect(EngineFault).message
+
+
+def test_a_gpu_too_small_for_a_voice_is_left_while_loading(engine_of):
+    net = CostlyVoice("net", breaks=out_of_memory())
+    engine = engine_of(net)
+    engine.use("net")
+    assert engine.expect(VoiceOn).voice == "net"
+    assert [device for _, device in engine.shelf.loads] == ["auto", "cpu"]
+
+
+def test_an_unknown_voice_is_refused(engine_of):
+    engine = engine_of(DelayVoice(name="one"))
+    engine.use("nobody")
+    assert engine.expect(VoiceFailed).code == "NoSuchVoice"
