@@ -111,11 +111,12 @@ class Hold:
         if abs(total - self._total) > planned.quantum // 2:
             self._total = total
             self._keep()
-        total_ms, wanted_ms = self._figures.latency.total_ms, self._wanted.constant_latency_ms
-        if total_ms <= wanted_ms + 1000 * planned.quantum / planned.rate:
+        least, wanted_ms = planned.block + planned.needed + planned.delay, self._wanted.constant_latency_ms
+        if least <= total:
             self._faults.end(PLACE)
             return
-        text = f"'{self._voice}' needs {total_ms:.0f} ms, more than audio.constant_latency_ms = {wanted_ms:g}: "
+        least_ms = wanted_ms + 1000 * (least - total) / planned.rate
+        text = f"'{self._voice}' needs {least_ms:.0f} ms, more than audio.constant_latency_ms = {wanted_ms:g}: "
         self._faults.begin(PLACE, "OutOfRange", text + "set that higher, or choose a faster voice or quality")
 
     def _learn(self, underruns: int) -> None:
