@@ -2,7 +2,7 @@
 
 The session manager moves a recorder whose node has gone to another node of the same name, if there is one, and else to
 the default source. So there is one: a silent node in the server itself (`holder.STANDBY`). Of two nodes with one name
-it takes the older, so the standby is made anew whenever RWC Mic is; that also sends the recorders back.
+it takes the first in its list, so the standby is made anew whenever RWC Mic is; that also sends the recorders back.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Standby:
             self._sent_back = 0
             return
         self._sent_back += held
+        _destroy(graph)  # before another is made: its place in the session manager's list goes to the list's last
         if self._sent_back > PATIENCE:
             log.warning("the session manager prefers the silent standby of RWC Mic: it is removed")
         else:
             run_quietly("pw-cli", "create-node", "adapter", holder.STANDBY)
-        _destroy(graph)
 
     def stop(self) -> None:
         _destroy(self._watch.graph())
