@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from rwc_daemon.voices.f0 import shape
 from rwc_daemon.voices.rvc.content import SHORTEST_16K, ContentEncoder
 from rwc_daemon.voices.rvc.onnx import OnnxSynthesizer
 from rwc_daemon.voices.rvc.retrieval import Index, protect
+from rwc_daemon.voices.rvc.static import Static
 from rwc_daemon.voices.rvc.synth import Draws, Synthesizer, Window
 
 OFF = 0.5  # of `protect`: retrieval everywhere alike
@@ -57,6 +59,8 @@ class Renderer:
     synth: Synthesizer | OnnxSynthesizer
     index: Index | None
     device: str
+    static: Static | None = None
+    # how the nets run where shapes never change; None: as ever
 
     @property
     def config(self) -> SynthConfig:
@@ -67,9 +71,16 @@ class Renderer:
 
         `heard`: rows only for the last so many samples; the first norm is over all of them.
         """
-        x = torch.from_numpy(np.ascontiguousarray(x_16k, np.float32)).to(self.device)
-        x = F.pad(x, (0, max(0, SHORTEST_16K - len(x))))
-        return self.content.features(x[None, -(heard or len(x)) :], self.config.version, x[None])[0]
+        x = torch.from_numpy(np.ascontiguousarray(x_16k, np.float32))
+        x = F.pad(x, (0, max(0, SHORTEST_16K - len(x))))[None]
+        heard = heard or x.shape[1]
+
+        def run(x: Tensor) -> Tensor:
+            return self.content.features(x[:, -heard:], self.config.version, x)
+
+        if self.static is not None:
+            return self.static(("content", heard), run, [x])[0]
+        return run(x.to(self.device))[0]
 
     def mixed(self, rows: Tensor, rate: float, skip: int = 0, strict: bool = False) -> Tensor:
         """[n, C] → [n, C] with the share `rate` from the index, from row `skip` on (see `Index.mix`)."""
@@ -95,11 +106,30 @@ class Renderer:
         ids = hz = None
         if self.config.f0:
             assert pitch is not None
-            ids = torch.from_numpy(pitch.coarse)[None].to(self.device)
-            hz = torch.from_numpy(pitch.hz * np.float32(ratio))[None].to(self.device)
-        who = torch.tensor([speaker], device=self.device)
-        audio = self.synth.render(phone[None], ids, hz, who, draws.to(self.device), window._replace(stretch=stretch))
+            ids = torch.from_numpy(pitch.coarse)[None]
+            hz = torch.from_numpy(pitch.hz * np.float32(ratio))[None]
+        who = torch.tensor([speaker])
+        audio = self._rendered(phone[None], ids, hz, who, draws, window._replace(stretch=stretch))
         return self._in_time(audio[0, 0].cpu().numpy(), window.length, formant)
+
+    def _rendered(
+        self, phone: Tensor, ids: Tensor | None, hz: Tensor | None, who: Tensor, draws: Draws, window: Window
+    ) -> Tensor:
+        """[1, 1, L*U] from what lies on the host, the features apart."""
+        given = (phone, ids, hz, who, *draws)
+        used = [n for n, one in enumerate(given) if one is not None]
+
+        def run(*there: Tensor) -> Tensor:
+            held: list[Any] = [None] * len(given)
+            for n, one in zip(used, there, strict=True):
+                held[n] = one
+            phone, ids, hz, who, *drawn = held
+            return self.synth.render(phone, ids, hz, who, Draws(*drawn), window)
+
+        inputs = [one for one in given if one is not None]
+        if self.static is not None and not window.exact:  # the grid of a formant shift moves with every block
+            return self.static(window, run, inputs)
+        return run(*(one.to(self.device) for one in inputs))
 
     def _in_time(self, y: np.ndarray, frames: int, formant: float) -> np.ndarray:
         hop = self.config.hop

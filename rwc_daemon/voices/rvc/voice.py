@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -26,10 +27,12 @@ from rwc_daemon.voices.rvc.render import Renderer
 from rwc_daemon.voices.rvc.retrieval import Index
 from rwc_daemon.voices.rvc.session import RvcSession, Trackers
 from rwc_daemon.voices.rvc.splice import Geometry, whole_hops
+from rwc_daemon.voices.rvc.static import Static
 from rwc_daemon.voices.rvc.synth import Synthesizer
 
 ENCODER = "contentvec"
 BEST_TRACKERS = ("rmvpe", "fcpe", "harvest", "yin")  # what "auto" takes: the first that can be had
+GRAPHS = "RWC_CUDA_GRAPHS"  # in the environment: 0 runs every kernel by itself
 HOP_MS = 1000 / HOPS_PER_SECOND
 PRECISIONS = ("float32", "bfloat16", "float16")
 
@@ -60,7 +63,9 @@ class RvcVoice:
         synth = _synthesizer(card, device, dtype)
         content = ContentEncoder.load(weights.read(encoder_path), device, dtype)
         _check_widths(synth.config, content, index)
-        return cls(info_of(card), Renderer(content, synth, index, device), assets, precision)
+        graphs = device == "cuda" and isinstance(synth, Synthesizer) and os.environ.get(GRAPHS, "1") != "0"
+        static = Static(device) if graphs else None
+        return cls(info_of(card), Renderer(content, synth, index, device, static), assets, precision)
 
     @property
     def device(self) -> str:

@@ -16,6 +16,7 @@ from rwc_daemon.voices.rvc.effort import EFFORTS, Effort
 from rwc_daemon.voices.rvc.layers import Conv, Dense, Up, can_pack
 from rwc_daemon.voices.rvc.live import LIVE, REFERENCE, LiveStep
 from rwc_daemon.voices.rvc.splice import Geometry
+from rwc_daemon.voices.rvc.static import Places, Static
 from rwc_daemon.voices.rvc.synth import Draws, Window
 from rwc_daemon.voices.rvc.voice import RvcVoice, live_geometry
 from tests.voices.rvc.tiny import made_assets, made_card, speech
@@ -172,6 +173,33 @@ def test_statistics_of_the_first_norm_are_those_of_its_outputs(voice):
         ours = first(x, x, torch.float32)
         theirs = torch.nn.functional.gelu(first.layer_norm(first.conv(x)))
     assert torch.allclose(ours, theirs, atol=1e-4)
+
+
+# ---- fixed shapes ----
+
+
+@pytest.mark.parametrize("formant", [0.0, 4.0])
+def test_fixed_places_give_what_the_ordinary_way_gives(voice, formant):
+    g, x, controls = geometry(), speech(1.6, 16000), replace(CONTROLS, formant=formant)
+    fixed = replace(voice, renderer=replace(voice.renderer, static=Static("cpu")))
+    pairs = zip(steps(voice, LIVE, g, x, controls), steps(fixed, LIVE, g, x, controls), strict=True)
+    assert all(np.array_equal(a, b) for a, b in pairs)
+
+
+def test_places_hold_inputs_of_any_kind_in_one_buffer():
+    given = [torch.arange(3), torch.rand(2, 5), torch.rand(1, 1, dtype=torch.float64)]
+    places = Places(given, torch.device("cpu"))
+    places.fill(given)
+    assert all(torch.equal(a, b) for a, b in zip(places.inputs, given, strict=True))
+    assert len({one.untyped_storage().data_ptr() for one in places.inputs}) == 1
+
+
+def test_answers_outlive_the_next_call():
+    static = Static("cpu")
+    first = static("double", lambda x: x * 2, [torch.ones(3)])
+    static("double", lambda x: x * 2, [torch.zeros(3)])
+    assert torch.equal(first, torch.full((3,), 2.0))
+    assert torch.equal(static("half", lambda x: x / 2, [torch.ones(3)]), torch.full((3,), 0.5))
 
 
 # ---- steps ----
