@@ -15,6 +15,7 @@ from typing import Any
 from rwc_daemon.errors import NoSuchControl, OutOfRange
 
 F0_METHODS = ("auto", "rmvpe", "fcpe", "crepe", "crepe-tiny", "harvest", "dio", "pm", "yin", "autocorrelation")
+F0_GAPS = ("zero", "fill")
 QUALITIES = ("low", "balanced", "high")
 
 
@@ -39,6 +40,8 @@ class Controls:
     speaker: int = 0
     # which speaker of a voice that holds several
     f0_method: str = "auto"
+    f0_gaps: str = "zero"
+    # unvoiced frames: 0 Hz, or filled with their neighbours' pitch (some voices trained since 2026 expect that)
     quality: str = "balanced"
 
 
@@ -63,7 +66,7 @@ NUMBERS: dict[str, Range] = {
     "output_gain_db": Range(-30, 30, "dB", "louder or softer after conversion"),
     "speaker": Range(0, 65535, "number", "which speaker of a voice with several"),
 }
-CHOICES: dict[str, tuple[str, ...]] = {"f0_method": F0_METHODS, "quality": QUALITIES}
+CHOICES: dict[str, tuple[str, ...]] = {"f0_method": F0_METHODS, "f0_gaps": F0_GAPS, "quality": QUALITIES}
 NAMES: tuple[str, ...] = tuple(field.name for field in fields(Controls))
 
 

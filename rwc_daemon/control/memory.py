@@ -15,7 +15,7 @@ from rwc_daemon.errors import NoSuchVoice, RwcError
 
 log = logging.getLogger(__name__)
 
-REMEMBERED = ("pitch", "formant", "index_rate", "f0_method", "speaker")
+REMEMBERED = ("pitch", "formant", "index_rate", "f0_method", "f0_gaps", "speaker")
 
 
 class Store(Protocol):

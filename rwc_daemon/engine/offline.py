@@ -98,7 +98,7 @@ class OfflinePipeline:
         from rwc_daemon.voices.rvc.render import Pitch
 
         f0_hz = tracker.track(padded)[: len(padded) // HOP_16K]
-        return Pitch.of(f0_hz, controls.pitch - controls.formant, self._o.fill_gaps)
+        return Pitch.of(f0_hz, controls.pitch - controls.formant, self._o.fill_gaps or controls.f0_gaps == "fill")
 
     def _piece(
         self, padded: np.ndarray, pitch: Pitch | None, first: int, last: int | None, noise: Noise, controls: Controls

@@ -56,6 +56,7 @@ WRITABLE: dict[str, str] = {
     "OutputGainDb": "d",
     "Speaker": "u",
     "F0Method": "s",
+    "F0Gaps": "s",
     "Quality": "s",
     "Mode": "s",
     "Input": "s",

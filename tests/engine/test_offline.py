@@ -162,3 +162,11 @@ def test_peaks_are_brought_below_full_scale():
     y = np.array([0.5, -2.0])
     assert np.abs(below_full_scale(y)).max() == pytest.approx(0.99)
     assert np.array_equal(below_full_scale(y / 4), y / 4)
+
+
+def test_the_knob_fills_unvoiced_gaps(voice):
+    """With `fill` the voice hears no unvoiced frame between voiced ones: another sound, of the same length."""
+    x = np.concatenate([speech(0.4, rate=48000), np.zeros(9600, np.float32), speech(0.4, rate=48000)])
+    zero, fill = (converted(voice, x, controls=replace(CONTROLS, f0_gaps=gaps)) for gaps in ("zero", "fill"))
+    assert len(zero) == len(fill)
+    assert not np.array_equal(zero, fill)

@@ -131,7 +131,7 @@ class LiveStep:
         """f32[window @16k] → f32[rendered frames * U] @voice."""
         r, g = self._r, self._g
         if tracker is not None:
-            self._track(x_16k, tracker, controls.pitch - controls.formant)
+            self._track(x_16k, tracker, controls)
         first = self._first_heard()
         phone, first = self._phone(r.features(x_16k, len(x_16k) - first * HOP_16K), first, controls)
         pitch = self.memory.pitch.part(first, g.frames)
@@ -179,11 +179,12 @@ class LiveStep:
         shift = (self._frame + g.skip - lead) * fast % hop
         return Window(skip, g.rendered, None, lead, trail, fast, shift)
 
-    def _track(self, x_16k: np.ndarray, tracker: Tracker, semitones: float) -> None:
+    def _track(self, x_16k: np.ndarray, tracker: Tracker, controls: Controls) -> None:
         length = tracked_16k(tracker.name, self._g.block_16k) if self._tracked else len(x_16k)
         self._tracked = True
         f0_hz = tracker.track(x_16k[-length:])
-        self.memory.advance(Pitch.of(f0_hz, semitones, self._habits.fill_gaps), self._g.block_frames)
+        fill = self._habits.fill_gaps or controls.f0_gaps == "fill"
+        self.memory.advance(Pitch.of(f0_hz, controls.pitch - controls.formant, fill), self._g.block_frames)
 
     def _draws(self, first: int, window: Window, formant: float) -> Draws:
         draws = self._noise.draws(self._frame + first, self._g.frames - first, window)
