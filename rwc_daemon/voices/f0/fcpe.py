@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from rwc_daemon.plan import HOP_16K
 from rwc_daemon.voices.f0 import weights
 from rwc_daemon.voices.f0.mel import BANDS, FFT, LogMel, slaney
+from rwc_daemon.voices.layers import Conv, can_pack, pack, pictured
 
 BINS = 360
 LOWEST_HZ, HIGHEST_HZ = 32.7, 1975.5  # of the first and the last bin
@@ -52,8 +53,8 @@ class Conformer(nn.Module):
         super().__init__()
         inner = 2 * C
         self.net = nn.Sequential(
-            *(nn.LayerNorm(C), Swap(), nn.Conv1d(C, 2 * inner, 1), nn.GLU(dim=1)),
-            *(Depthwise(inner, kernel), nn.SiLU(), nn.Conv1d(inner, C, 1), Swap()),
+            *(nn.LayerNorm(C), Swap(), Conv(C, 2 * inner, 1), nn.GLU(dim=1)),
+            *(Depthwise(inner, kernel), nn.SiLU(), Conv(inner, C, 1), Swap()),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -118,7 +119,10 @@ class Fcpe(nn.Module):
         hidden, layers = weights.size(state, "norm.weight", 0), weights.count(state, "net.encoder_layers.")
         with torch.device("meta"):
             net = cls(hidden, layers) if hidden and hidden % GROUPS == 0 else cls()
-        return net.fill(state).to_precision(dtype).to(device)
+        net.fill(state).to_precision(dtype).to(device)
+        if can_pack(device, dtype):
+            pack(net.net)
+        return net
 
     def fill(self, state: Mapping[str, Tensor]) -> Fcpe:
         """Takes a published state dict; itself, ready."""
@@ -126,6 +130,7 @@ class Fcpe(nn.Module):
         unused = {
             f"{layer}.norm.{part}" for layer in layers for part in ("weight", "bias")
         }  # of attention, not built here
+        state = pictured(state, lambda name: name.endswith((".conformer.net.2.weight", ".conformer.net.6.weight")))
         weights.fill(self, state, self.name, spare=unused | {"cent_table", "gaussian_blurred_cent_mask"})
         return self.eval().requires_grad_(False)
 

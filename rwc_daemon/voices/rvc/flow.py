@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from rwc_daemon.store.layout import FLOWS, WAVENET_KERNEL, WAVENET_LAYERS, SynthConfig
-from rwc_daemon.voices.rvc.layers import Conv
+from rwc_daemon.voices.layers import Conv
 
 REACH = FLOWS * WAVENET_LAYERS * (WAVENET_KERNEL // 2)  # frames that one frame of the result hears, each way: 24
 

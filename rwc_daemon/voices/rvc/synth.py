@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from rwc_daemon.store.layout import SynthConfig, plain_decoder_names, synth_shapes
+from rwc_daemon.voices.layers import can_pack, pack, pictured
 from rwc_daemon.voices.rvc import flow as flows
 from rwc_daemon.voices.rvc.decoder import Decoder, on_grid, stretched
 from rwc_daemon.voices.rvc.flow import Flow
-from rwc_daemon.voices.rvc.layers import can_pack, pack, pictured
 from rwc_daemon.voices.rvc.text import TextEncoder
 from rwc_daemon.voices.rvc.weights import checked, folded, settle
 

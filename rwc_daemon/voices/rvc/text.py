@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rwc_daemon.store.layout import ATTENTION_REACH, PITCH_BINS, SynthConfig
-from rwc_daemon.voices.rvc.layers import Conv, Dense
+from rwc_daemon.voices.layers import Conv, Dense
 
 MASKED = -1e4
 SLOPE = 0.1

@@ -11,9 +11,9 @@ from rwc_daemon.controls import QUALITIES, Controls
 from rwc_daemon.errors import OutOfRange
 from rwc_daemon.plan import Block, Plan
 from rwc_daemon.voices.f0.yin import Yin
+from rwc_daemon.voices.layers import Conv, Dense, Up, can_pack
 from rwc_daemon.voices.rvc.decoder import Reaches
 from rwc_daemon.voices.rvc.effort import EFFORTS, Effort
-from rwc_daemon.voices.rvc.layers import Conv, Dense, Up, can_pack
 from rwc_daemon.voices.rvc.live import LIVE, REFERENCE, LiveStep
 from rwc_daemon.voices.rvc.splice import Geometry
 from rwc_daemon.voices.rvc.static import Places, Static
