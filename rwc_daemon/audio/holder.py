@@ -23,6 +23,12 @@ STANDBY = (
     "node.passive=true state.restore-props=false object.linger=true }"
 )
 
+# For the server's own start, since programs come back faster than the holder does.
+STANDBY_CONFIGURATION = f"""\
+# RWC: a silent node that programs on {DESCRIPTION} wait in while it is away, instead of hearing the bare microphone
+context.objects = [ {{ factory = adapter  args = {STANDBY} }} ]
+"""
+
 # Each property is there for a reason:
 #   feed      node.autoconnect=false: else the session manager plugs the hardware microphone straight in: bare voice;
 #             class …/Internal: else a recording stream is listed for ever and the desktop's microphone sign stays on

@@ -82,5 +82,11 @@ def test_the_life_of_an_installation(possible: None) -> None:
         "logs", "uninstalled", "twice",
     ], (done.stdout[-3000:], done.stderr[-3000:])  # fmt: skip
     files = [Path(line.removeprefix("FILE ")).name for line in done.stdout.splitlines() if line.startswith("FILE ")]
-    assert sorted(files) == ["org.rwc.Daemon1.service", "rwc-daemon.service", "rwc-mic.conf", "rwc-mic.service"]
+    assert sorted(files) == [
+        "60-rwc-standby.conf",
+        "org.rwc.Daemon1.service",
+        "rwc-daemon.service",
+        "rwc-mic.conf",
+        "rwc-mic.service",
+    ]
     assert "LEFT" not in done.stdout, "uninstall removes exactly what install wrote"

@@ -24,6 +24,7 @@ from tests.faults.world import DEADLINE_S, MIC, World, until
 
 HEALTHY_S = 1.5
 AFTER_S = 1.0
+SHOWS_S = 2.0  # by then a fault is heard, if it is to be heard at all
 EARLY = RATE // 20  # what a recorder has not got yet when the fault happens
 
 
@@ -92,6 +93,7 @@ def one(world: World, fault: Fault, delay_before_ms: float) -> Row:
 def await_voice(world: World) -> str:
     """Empty once the recorder hears an unbroken voice and the daemon has nothing to complain of."""
     assert world.recorder
+    time.sleep(SHOWS_S)
     end = time.monotonic() + DEADLINE_S
     while time.monotonic() < end:
         if world.recorder.sounds(AFTER_S) and healthy(world):

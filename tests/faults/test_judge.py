@@ -1,0 +1,63 @@
+"""The judge itself: it finds the bare voice, and only that."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import signal
+
+from rwc_daemon.controls import Controls
+from rwc_daemon.engine.stream import Stream
+from rwc_daemon.plan import Block, Plan
+from rwc_daemon.voices.builtin.voice import load_builtin
+from tests.faults.marked import RATE, bare_samples, clicks, delay_ms, marked, silences, voice
+
+
+@pytest.fixture(scope="module")
+def source() -> np.ndarray:
+    return marked(4)
+
+
+def converted(source: np.ndarray, name: str) -> tuple[np.ndarray, float]:
+    """And the delay in ms."""
+    plan = Plan.fit(RATE, 256, Block(10))
+    stream = Stream(load_builtin(name), plan, Controls())
+    return stream.feed(source), 1000 * stream.delay / RATE
+
+
+def test_the_code_is_60_db_under_the_voice_and_found_everywhere(source: np.ndarray) -> None:
+    speech = voice(4)
+    code = source - speech
+    assert 20 * np.log10(np.std(code) / np.std(speech)) == pytest.approx(-60, abs=0.1)
+    assert bare_samples(source) > 0.98 * len(source)
+    assert bare_samples(1e-3 * source) > 0.98 * len(source)
+    at_44k = signal.resample_poly(signal.resample_poly(source, 147, 160), 160, 147)
+    assert bare_samples(at_44k) > 0.95 * len(at_44k)
+    assert bare_samples(speech) == 0
+
+
+@pytest.mark.parametrize("name", ["whisper", "deep"])
+def test_a_converted_voice_is_acquitted_and_a_leak_in_it_is_found(source: np.ndarray, name: str) -> None:
+    heard, delay = converted(source, name)
+    assert bare_samples(heard) == 0
+    assert not silences(heard[RATE // 2 :])
+    leaking = heard.copy()
+    leak = slice(2 * RATE, 2 * RATE + RATE // 10)
+    leaking[leak] = source[leak]
+    assert bare_samples(leaking) > 0, "100 ms between two hard cuts"
+    assert delay_ms(source[RATE : 3 * RATE], heard[RATE : 3 * RATE]) == pytest.approx(delay, abs=4)
+
+
+def test_cuts_are_clicks_and_fades_are_none(source: np.ndarray) -> None:
+    heard, _ = converted(source, "whisper")
+    healthy, cut, faded = heard[RATE : 2 * RATE], heard[2 * RATE :].copy(), heard[2 * RATE :].copy()
+    fall = 0.5 + 0.5 * np.cos(np.pi * np.arange(240) / 240)
+    cut[RATE // 2 : RATE] = 0
+    faded[RATE // 2 : RATE] = 0
+    faded[RATE // 2 - 240 : RATE // 2] *= fall
+    faded[RATE : RATE + 240] *= fall[::-1]
+    assert clicks(faded, healthy) == 0
+    assert len(silences(faded)) == 1
+    louder = cut.copy()
+    louder[RATE // 4] += 1.0
+    assert clicks(louder, healthy) >= 2
