@@ -18,6 +18,7 @@ from rwc_daemon.settings import Audio
 log = logging.getLogger(__name__)
 
 PLACE = "latency"
+USEFUL_S = 0.1  # of slack, and half as much again as a block takes, is all that helps against jitter
 
 
 class Hold:
@@ -89,7 +90,9 @@ class Hold:
         # where blocks end in the middle of a cycle, a whole cycle more may pass until the next one is heard
         saw = planned.quantum if planned.block % planned.quantum else 0
         least = max(round(self._wanted.slack_ms * planned.rate / 1000), saw + planned.quantum)
-        most = self._link.capacity // 2 - planned.block
+        # what does not fit into this does not for want of slack, but because computing takes longer than speaking
+        useful = max(round(USEFUL_S * planned.rate), planned.block * 3 // 2)
+        most = min(self._link.capacity // 2 - planned.block, max(useful, least))
         return Slack(planned.rate, planned.quantum, start, least, most)
 
     def _keep(self) -> None:

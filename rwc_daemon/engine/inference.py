@@ -31,7 +31,7 @@ BEAT_S = 1.0
 WATCHED_BEAT_S = 0.1
 LOOK_S = 1.0  # how often the deadline controller looks
 SLOW_MS = 4.0  # a voice faster than this needs no slack of its own
-SLACK_SHARE = 1.5  # of a typical warm block
+SLACK_SHARE = 1.5  # of a typical warm block; what takes longer than it lasts cannot be helped by slack
 log = logging.getLogger(__name__)
 
 Order = Configure | Keep | Rest | Watch | Controls | Loaded | Failed | None  # None: stop
@@ -179,7 +179,7 @@ class Inference:
 
     def _stream(self, loaded: Loaded) -> Stream:
         assert self._graph is not None
-        slow_ms = SLACK_SHARE * loaded.compute_ms if loaded.compute_ms > SLOW_MS else 0.0
+        slow_ms = min(SLACK_SHARE * loaded.compute_ms, loaded.block.ms) if loaded.compute_ms > SLOW_MS else 0.0
         plan = Plan.fit(self._graph.rate, self._graph.quantum, loaded.block, self._graph.slack_ms + slow_ms)
         fixed = {name: getattr(loaded.controls, name) for name in FIXED}
         return Stream(loaded.voice, plan, replace(self._controls, **fixed))

@@ -25,7 +25,6 @@ from rwc_daemon.plan import Block
 RATE, QUANTUM = 48000, 128
 OPEN = Controls(gate_db=-90)
 DEADLINE_S = 20.0
-PATIENCE_S = 0.2  # with an engine that has nothing to convert
 
 
 class Shelf:
@@ -86,7 +85,7 @@ class Engine:
         for n in range(0, len(x) - QUANTUM + 1, QUANTUM):
             out.append(self.callback.run_cycle(x[n : n + QUANTUM]))
             self.seconds += QUANTUM / RATE
-            end = time.monotonic() + PATIENCE_S
+            end = time.monotonic() + DEADLINE_S
             while self._behind() and time.monotonic() < end:
                 time.sleep(0.0002)
         return np.concatenate(out)
