@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-KEPT = 4  # lengths for which a convolution keeps its order of weights: it depends on the length
+KEPT = 2  # lengths for which a convolution keeps its order of weights: it depends on the length
 NEEDED = (
     "_convolution_pointwise",
     "_reorder_convolution_weight",
@@ -36,12 +36,13 @@ class Packed:
         self._kept: dict[int, Tensor] = {}
 
     def of(self, x: Tensor) -> Tensor:
+        """Two threads may ask at once: at worst both bring the same into order."""
         N = x.shape[-1]
-        if N not in self._kept:
-            if len(self._kept) == KEPT:
-                self._kept.pop(next(iter(self._kept)))
-            self._kept[N] = self._reorder(list(x.shape))
-        return self._kept[N]
+        weight = self._kept.get(N)
+        if weight is None:
+            weight = self._reorder(list(x.shape))
+            self._kept = {**(self._kept if len(self._kept) < KEPT else {}), N: weight}
+        return weight
 
 
 class Conv(nn.Conv2d):
