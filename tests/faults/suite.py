@@ -136,6 +136,7 @@ def main() -> None:
             tell(asdict(row))
             if row.trouble:
                 print(world.log(), file=sys.stderr)
+                world.heal()
     finally:
         world.stop()
 

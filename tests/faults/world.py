@@ -202,6 +202,10 @@ class World:
     def state_file(self) -> Path:
         return self.home / ".local/state/rwc/state.json"
 
+    def heal(self) -> None:
+        """What a user does where nothing helps."""
+        systemctl("restart", *(f"{server}.service" for server in SERVERS))
+
     def stop(self) -> None:
         for part in (self.recorder, self.player):
             if part:

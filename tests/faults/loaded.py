@@ -1,0 +1,59 @@
+"""Quantum 128, a recorder, a built-in voice, and every core busy with other programs at normal priority.
+
+    python -m tests.faults.loaded [--minutes M] [--realtime]
+
+Prints what was counted. --realtime: the units may schedule in realtime (RWC_DESKTOP_REALTIME of the harness).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from tests.faults.world import SERVERS, World, systemctl
+
+UNITS = (*SERVERS, "rwc-mic", "rwc-daemon")
+COUNTED = ("cycles", "missed_cycles", "late_cycles", "underruns", "overruns", "xruns", "retargets")
+SHOWN = ("scheduling", "quantum_samples", "callback_p999_us", "callback_max_us", "latency_total_ms")
+
+
+def allow_realtime(home: Path) -> None:
+    """The manager takes such rights from its services unless their units keep them."""
+    for unit in UNITS:
+        folder = home / f".config/systemd/user/{unit}.service.d"
+        folder.mkdir(parents=True)
+        (folder / "realtime.conf").write_text("[Service]\nAmbientCapabilities=CAP_SYS_NICE\n")
+    systemctl("daemon-reload")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--realtime", action="store_true")
+    options = parser.parse_args()
+    world = World(Path.home(), quantum=128)
+    busy: list[subprocess.Popen[bytes]] = []
+    try:
+        if options.realtime:
+            allow_realtime(world.home)
+        world.start()
+        for cores in (0, os.cpu_count() or 1):
+            busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
+            before = world.statistics()
+            time.sleep(60 * options.minutes)
+            after = world.statistics()
+            counted = {name: after[name] - before[name] for name in COUNTED}
+            print(json.dumps({"busy": cores, **counted, **{name: after[name] for name in SHOWN}}), flush=True)
+    finally:
+        for process in busy:
+            process.kill()
+        world.stop()
+
+
+if __name__ == "__main__":
+    main()
