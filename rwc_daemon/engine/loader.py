@@ -28,6 +28,9 @@ from rwc_daemon.voices.shelf import Shelf
 
 WARM_BLOCKS = 4
 NICE = 5  # gentle: a thread that waits for a processor may hold Python's lock meanwhile
+# loading these holds Python's lock for a third of a second each, which a playing voice would hear: torch, and what it
+# and the nets import when they are first used
+EARLY = ("rwc_daemon.voices.rvc.voice", "torch._dynamo", "faiss")
 log = logging.getLogger(__name__)
 
 
@@ -138,11 +141,12 @@ class Loader:
             done(self._load(wanted))
 
     def _import_early(self) -> None:
-        """Loading torch's libraries holds Python's lock for a third of a second, which a playing voice would hear;
-        so it is done before the first one plays, where there is any voice that needs it."""
-        with suppress(RwcError, ImportError):
+        """Before the first voice plays, where there is any that needs it."""
+        with suppress(RwcError):
             if any(info.kind != "builtin" for info in self._shelf.list()):
-                importlib.import_module("rwc_daemon.voices.rvc.voice")
+                for name in EARLY:
+                    with suppress(ImportError):
+                        importlib.import_module(name)
 
     def _forget_gpu(self) -> None:
         self._lost, self._device = False, "cpu"
