@@ -50,6 +50,8 @@ class Node:
     # a mixer's level meter
     priority: int
     # of the session manager, for the choice of a default
+    target: str = ""
+    # a stream's: the node.name that its program asked for; empty: the default
 
     @property
     def is_source(self) -> bool:
@@ -255,6 +257,7 @@ def _node(key: str, props: dict[str, Any]) -> Node:
         virtual=bool(props.get("node.virtual", media_class.endswith("/Virtual"))),
         meter=bool(props.get("stream.monitor") or props.get("resample.peaks")),
         priority=int(props.get("priority.session", 0)),
+        target=str(props.get("target.object", "")),
     )
 
 

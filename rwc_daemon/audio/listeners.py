@@ -37,6 +37,7 @@ class Listeners:
         self.on_change: Callable[[int], None] = ignore_count
         self.count = 0
         self._rescue = Rescue(mute_lost)
+        self._pinned: set[str] = set()
         self._lock = threading.Lock()
 
     def look(self) -> int:
@@ -56,8 +57,15 @@ class Listeners:
     def _recorders(self, graph: Graph) -> int:
         node = graph.node(holder.NODE)
         readers = [n for n in graph.readers_of(node) if not n.meter] if node else []
+        self._pin([reader for reader in readers if reader.target == holder.NODE])
         self._rescue.step(graph, node.serial if node else "", {n.serial for n in readers})
         return len(readers)
+
+    def _pin(self, readers: list[Node]) -> None:
+        """Who asked for RWC Mic keeps it: where it was the default for a moment (the only microphone unplugged), the
+        session manager would let its recorders follow the default from then on, to the bare microphone."""
+        _send_to_us([reader for reader in readers if reader.serial not in self._pinned])
+        self._pinned = {reader.serial for reader in readers}
 
 
 class Rescue:
@@ -85,7 +93,7 @@ class Rescue:
             self._lost.pop(serial)
         self._unmute(recorders & self._muted)
         if node and self._lost:
-            _move([n for n in graph.nodes.values() if n.serial in self._lost])
+            _send_to_us([n for n in graph.nodes.values() if n.serial in self._lost])
         elif not node and self._mute_lost:
             self._mute([s for s, since in self._lost.items() if now - since > MUTE_AFTER_S])
         self._recorders |= dict.fromkeys(recorders, now)
@@ -103,7 +111,7 @@ class Rescue:
             self._muted.discard(serial)
 
 
-def _move(nodes: list[Node]) -> None:
+def _send_to_us(nodes: list[Node]) -> None:
     """By name, not by PulseAudio's index, so that the recorder has a name to go to when this node goes too."""
     for node in nodes:
         run_quietly("pw-metadata", node.id, "target.object", holder.NODE, "Spa:String")

@@ -50,7 +50,8 @@ class Left:
 
 
 def look(world: World) -> Left:
-    graph = json.loads(run("pw-dump", "--no-colors"))
+    # where something changes meanwhile, a second array follows the first
+    graph = json.JSONDecoder().raw_decode(run("pw-dump", "--no-colors"))[0]
     kinds = Counter(item["type"].rpartition(":")[2] for item in graph)
     figures = world.statistics()
     daemon, engine = Path(f"/proc/{world.pid('rwc-daemon')}"), Path(f"/proc/{figures['engine_pid']}")
