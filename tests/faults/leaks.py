@@ -159,7 +159,7 @@ def main() -> None:
             ("engine kills", kills, options.kills),
         )
         for name, work, count in series:
-            work(world, min(WARM_UP, count))
+            work(world, min(WARM_UP, 1 + count // 3))
             before = rest(world)
             begun = time.monotonic()
             work(world, count)

@@ -37,7 +37,7 @@ def test_a_fault_is_survived_in_silence(report: dict[str, Any], fault: Any) -> N
 
 
 def test_nothing_is_left_behind() -> None:
-    for row in printed("leaks", "--cycles", "25", "--switches", "40", "--kills", "2", timeout_s=300):
+    for row in printed("leaks", "--cycles", "15", "--switches", "20", "--kills", "1", timeout_s=300):
         before, after = row["before"], row["after"]
         for what in ("nodes", "ports", "links", "modules", "processes", "files", "daemon_fds", "engine_fds"):
             assert after[what] <= before[what], (row["series"], what, before, after)
@@ -46,7 +46,7 @@ def test_nothing_is_left_behind() -> None:
 
 
 def test_a_minute_of_random_use_and_faults() -> None:
-    account = list(printed("soak", "--minutes", "0.6", "--seed", "3", timeout_s=300))[-1]
+    account = list(printed("soak", "--minutes", "0.4", "--seed", "3", timeout_s=300))[-1]
     assert account["bare_samples"] == 0, account
     assert not account["troubles"], account
     assert account["sources"] == 1
