@@ -1,10 +1,11 @@
-"""The last few voices stay in memory, within a budget: changing back to one costs nothing but warming it."""
+"""The last few voices stay in memory, within a budget: changing back to one costs next to nothing."""
 
 from __future__ import annotations
 
 import sys
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from rwc_daemon.engine.meter import resident_mb
 from rwc_daemon.voices.base import Voice, VoiceInfo
@@ -16,6 +17,8 @@ class Kept:
     # as the shelf knew it when it was loaded: another one under the same id is another voice
     voice: Voice
     size_mb: float
+    warmed_ms: dict[Any, float] = field(default_factory=dict)
+    # what it was warmed for → a typical block: it need not be warmed for that again
 
 
 class KeptVoices:
@@ -25,20 +28,17 @@ class KeptVoices:
         self._budget_mb = budget_mb
         self._voices: OrderedDict[str, Kept] = OrderedDict()
 
-    def __contains__(self, voice: str) -> bool:
-        return voice in self._voices
-
-    def find(self, info: VoiceInfo) -> Voice | None:
+    def find(self, info: VoiceInfo) -> Kept | None:
         """Raises it to the newest."""
         kept = self._voices.get(info.id)
         if kept is None or kept.info != info:
             return None
         self._voices.move_to_end(info.id)
-        return kept.voice
+        return kept
 
-    def add(self, info: VoiceInfo, voice: Voice, size_mb: float) -> None:
-        self._voices[info.id] = Kept(info, voice, size_mb)
-        self._voices.move_to_end(info.id)
+    def add(self, kept: Kept) -> None:
+        self._voices[kept.info.id] = kept
+        self._voices.move_to_end(kept.info.id)
         while len(self._voices) > 1 and sum(kept.size_mb for kept in self._voices.values()) > self._budget_mb:
             self._voices.popitem(last=False)
 

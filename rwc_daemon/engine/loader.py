@@ -13,14 +13,14 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from rwc_daemon.controls import Controls
-from rwc_daemon.engine.kept import KeptVoices, used_mb
+from rwc_daemon.engine.kept import Kept, KeptVoices, used_mb
 from rwc_daemon.engine.lost import gpu_trouble, release_gpu
-from rwc_daemon.engine.stream import Stream
+from rwc_daemon.engine.stream import FIXED, Stream
 from rwc_daemon.errors import RwcError
 from rwc_daemon.plan import Block, Plan
 from rwc_daemon.voices.base import Voice, block_of
@@ -176,20 +176,22 @@ class Loader:
 
     def _ready(self, wish: Wish) -> Loaded:
         begin = time.perf_counter()
-        voice = self._voice(wish.voice)
+        kept = self._voice(wish.voice)
         setup = self._setup()
-        loaded = Loaded(voice, 0.0, 0.0, wish.controls or setup.controls, wish.stretch, wish.level)
+        loaded = Loaded(kept.voice, 0.0, 0.0, wish.controls or setup.controls, wish.stretch, wish.level)
         plan = Plan.fit(setup.rate, setup.quantum, loaded.block)
-        compute_ms = warm(voice, plan, loaded.controls)
+        aim = (plan, *(getattr(loaded.controls, name) for name in FIXED))
+        if aim not in kept.warmed_ms:
+            kept.warmed_ms[aim] = warm(kept.voice, plan, loaded.controls)
         load_ms = 1000 * (time.perf_counter() - begin)
-        return Loaded(voice, load_ms, compute_ms, loaded.controls, loaded.stretch, loaded.level)
+        return replace(loaded, load_ms=load_ms, compute_ms=kept.warmed_ms[aim])
 
-    def _voice(self, wanted: str) -> Voice:
+    def _voice(self, wanted: str) -> Kept:
         info = self._shelf.find(wanted)
         kept = self._kept.find(info)
-        if kept is not None:
-            return kept
-        before_mb = used_mb()
-        voice = self._shelf.load(wanted, self._device)
-        self._kept.add(info, voice, max(used_mb() - before_mb, info.size / 2**20))
-        return voice
+        if kept is None:
+            before_mb = used_mb()
+            voice = self._shelf.load(wanted, self._device)
+            kept = Kept(info, voice, max(used_mb() - before_mb, info.size / 2**20))
+            self._kept.add(kept)
+        return kept
