@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -132,13 +133,9 @@ def fill_disk(world: World) -> None:
     """A state to save and a voice to import, and no room for either."""
     ballast = world.home / "ballast"
     subprocess.run(["fallocate", "-l", str(free_bytes(world.home)), ballast], check=True)
-    with ballast.open("ab") as file:
-        try:
-            while True:
-                file.write(bytes(4096))
-                file.flush()
-        except OSError:
-            pass
+    with suppress(OSError), ballast.open("ab", buffering=0) as file:
+        while True:
+            file.write(bytes(4096))
     world.set("Pitch", 1.0)
     until(lambda: world.statistics().get("fault_code") == "BadState", "the fault")
     with SyncDaemon.connect() as daemon:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from rwc_daemon.errors import RwcError
 from tests.faults import voices
 from tests.faults.catalogue import FAULTS, Fault, healthy
 from tests.faults.marked import RATE, bare_samples, clicks, silences
@@ -67,8 +68,8 @@ def one(world: World, fault: Fault, delay_before_ms: float) -> Row:
     trouble = ""
     try:
         fault.inject(world)
-    except AssertionError as failed:
-        trouble = str(failed) or "an assertion failed"
+    except (AssertionError, OSError, RwcError) as failed:
+        trouble = str(failed) or repr(failed)
     cause_ms = 1000 * (time.monotonic() - start)
     trouble = trouble or await_voice(world)
     heard = recorder.since(begun - EARLY)
