@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rwc_daemon.control import supervisor as module
-from rwc_daemon.control.supervisor import Death, Supervisor
+from rwc_daemon.control.supervisor import Death, Supervisor, engine_environment
 from rwc_daemon.link.ring import Link
 from rwc_daemon.messages import Beat, Message, SetControls, Use, VoiceFailed, VoiceOn
 
@@ -173,3 +173,14 @@ def test_a_program_that_is_not_there_is_a_death_too(tmp_path: Path, monkeypatch:
         assert "could not be started" in watched.deaths[0].reason
 
     run(tmp_path, check)
+
+
+def test_nets_leave_a_core_to_the_graph_unless_the_user_says_otherwise() -> None:
+    assert engine_environment({}, cores=8)["OMP_NUM_THREADS"] == "7"
+    assert engine_environment({}, cores=1)["OMP_NUM_THREADS"] == "1"
+    assert engine_environment({"OMP_NUM_THREADS": "2", "HOME": "/x"}, cores=8) == {
+        "OMP_NUM_THREADS": "2",
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "OPENBLAS_NUM_THREADS": "1",
+        "HOME": "/x",
+    }
