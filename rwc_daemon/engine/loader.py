@@ -29,7 +29,8 @@ from rwc_daemon.voices.shelf import Shelf
 WARM_BLOCKS = 4
 NICE = 5  # gentle: a thread that waits for a processor may hold Python's lock meanwhile
 # loading these holds Python's lock for a third of a second each, which a playing voice would hear: torch, and what it
-# and the nets import when they are first used
+# and the nets import when they are first used. So they are imported while nobody listens; never before the first voice
+# plays, because an engine that replaces another has somebody waiting
 EARLY = ("rwc_daemon.voices.rvc.voice", "torch._dynamo", "faiss")
 log = logging.getLogger(__name__)
 
@@ -109,6 +110,7 @@ class Loader:
         self._kept = KeptVoices(budget_mb)
         self._wanted: Wish | None = None
         self._lost = False
+        self._resting = self._prepared = False
         self._change = threading.Condition()
 
     def want(self, wish: Wish) -> None:
@@ -117,6 +119,12 @@ class Loader:
             if again and self._wanted is not None and self._wanted.voice != wish.voice:
                 return  # another voice is on its way: the old one's step does not matter any more
             self._wanted = wish
+            self._change.notify()
+
+    def rest(self) -> None:
+        """Nobody listens: a good moment for slow imports."""
+        with self._change:
+            self._resting = True
             self._change.notify()
 
     def lose_gpu(self, voice: str) -> None:
@@ -130,18 +138,20 @@ class Loader:
         """Serves for ever; run it on a daemon thread."""
         with suppress(PermissionError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
-        self._import_early()
         while True:
             with self._change:
-                self._change.wait_for(lambda: self._wanted is not None)
+                self._change.wait_for(lambda: self._wanted is not None or (self._resting and not self._prepared))
                 wanted, self._wanted = self._wanted, None
                 if self._lost:
                     self._forget_gpu()
-            assert wanted is not None
-            done(self._load(wanted))
+            if wanted is not None:
+                done(self._load(wanted))
+            else:
+                self._prepare()
 
-    def _import_early(self) -> None:
-        """Before the first voice plays, where there is any that needs it."""
+    def _prepare(self) -> None:
+        """The slow imports, where there is any voice that needs them."""
+        self._prepared = True
         with suppress(RwcError):
             if any(info.kind != "builtin" for info in self._shelf.list()):
                 for name in EARLY:

@@ -90,7 +90,10 @@ class Engine:
             case Configure():
                 self._setup = replace(self._setup, rate=message.rate, quantum=message.quantum)
                 self._order(message)
-            case Keep() | Rest() | Watch():
+            case Rest():
+                self._order(message)
+                self._loader.rest()
+            case Keep() | Watch():
                 self._order(message)
 
     def _order(self, order: Order) -> None:

@@ -6,9 +6,11 @@ import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
+from makers import make_voice
 
 from rwc_daemon.audio.callback import Callback
 from rwc_daemon.controls import Controls, to_dict
@@ -27,6 +29,7 @@ from rwc_daemon.messages import (
     decode,
     encode,
 )
+from rwc_daemon.store.voices import VoiceStore
 
 RATE, QUANTUM = 48000, 128
 SLACK_MS = 60.0  # so that a busy test machine is not what is tested
@@ -170,3 +173,21 @@ def test_the_engine_ends_with_its_channel(engine):
     engine.expect(Ready)
     engine.socket.shutdown(socket.SHUT_RDWR)
     assert engine.process.wait(10) == 0
+
+
+def test_slow_imports_wait_until_nobody_listens(engine, tmp_path):
+    """An engine that replaces another has somebody waiting; torch, which imported voices need, takes seconds."""
+    folder = tmp_path / "files"
+    folder.mkdir()
+    VoiceStore(tmp_path / "voices").bring_in([make_voice(folder)])
+    start(engine)
+
+    def has_torch():
+        return "libtorch" in Path(f"/proc/{engine.process.pid}/maps").read_text()
+
+    assert not has_torch()
+    engine.send(Rest())
+    deadline = time.monotonic() + 60
+    while not has_torch():
+        assert time.monotonic() < deadline
+        engine.expect(Beat)
