@@ -86,6 +86,8 @@ class Voicing:
         async with self._finding:  # in the order of the calls
             info = await asyncio.to_thread(self._shelf.find, wanted)
             self.choice.ask(info.id)
+            if info.id == self._converting:
+                self.choice.on(info.id)  # the engine does not announce what plays already
             self.supervisor.start()
             self.supervisor.send(Use(info.id))
         self._owner.save()

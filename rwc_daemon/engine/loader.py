@@ -181,7 +181,11 @@ class Loader:
     def _broken(self, wish: Wish, error: Exception) -> Failed:
         log.error("voice %s could not be loaded", wish.voice, exc_info=error)
         return Failed(
-            wish.voice, "EngineFailed", f"voice '{wish.voice}' could not be loaded: {error}"[:300], wish.level
+            wish.voice,
+            "EngineFailed",
+            f"voice '{wish.voice}' could not be loaded ({str(error)[:200]}): free some memory and load it again, or "
+            "choose another voice; 'rwcctl logs' says more",
+            wish.level,
         )
 
     def _ready(self, wish: Wish) -> Loaded:
