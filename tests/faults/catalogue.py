@@ -104,7 +104,7 @@ def unplug(world: World) -> None:
             capture_output=True,
             timeout=20,
         )
-    until(lambda: "fake_mic" in run("pactl", "list", "short", "sources"), "the microphone again")
+    until(lambda: {MIC, OTHER_MIC} <= set(run("pactl", "list", "short", "sources").split()), "the microphones again")
 
 
 def change_default(world: World) -> None:
@@ -225,8 +225,8 @@ def healthy(world: World) -> bool:
 FAULTS = (
     Fault("engine killed", kill_engine, "the engine was killed"),
     Fault("engine crashed (SIGSEGV)", crash_engine, "SIGSEGV", short=False),
-    Fault("engine stands still (SIGSTOP)", stop_engine, "was stopped"),
-    Fault("engine gets no more memory while it loads a voice", starve_engine),
+    Fault("engine stands still (SIGSTOP)", stop_engine, "was stopped", short=False),
+    Fault("engine gets no more memory while it loads a voice", starve_engine, short=False),
     Fault("voice with NaN weights", nan_voice, voices.NAN),
     Fault("speaker that the voice does not have", unknown_speaker, "", short=False),
     Fault("daemon killed, restarted by systemd", kill("rwc-daemon")),
@@ -238,17 +238,17 @@ FAULTS = (
     Fault("PipeWire restarted", restart("pipewire"), short=False),
     Fault("pipewire-pulse restarted", restart("pipewire-pulse"), short=False),
     Fault("microphones unplugged for 1.5 s", unplug, "microphone"),
-    Fault("default source changed, and back", change_default),
-    Fault("quantum 256, 1024, 64, 256 while running", change_clock("quantum", 1024, 64)),
+    Fault("default source changed, and back", change_default, short=False),
+    Fault("quantum 256, 1024, 64, 256 while running", change_clock("quantum", 1024, 64), short=False),
     Fault("rate 48, 44.1, 48 kHz while running", change_clock("rate", 44100), short=False),
     Fault("session bus killed", lose_bus, short=False),
     Fault("disk full: state and import", fill_disk, "cannot write"),
-    Fault("state file damaged, daemon killed", damage_state, "state"),
+    Fault("state file damaged, daemon killed", damage_state, "state", short=False),
     Fault("configuration damaged for 2 s, daemon killed", damage_config, short=False),
     Fault("suspend for 7 s (all processes)", suspend, short=False),
     Fault("second daemon started", second_daemon, clean=True),
     Fault(f"{CALLS} D-Bus calls in a row", burst, clean=True),
-    Fault("recorder that stops reading", deaf_recorder, clean=True),
+    Fault("recorder that stops reading", deaf_recorder, short=False, clean=True),
     # the session manager of Debian 12, started anew beside running devices, links nobody any more, RWC there or not
     Fault("WirePlumber restarted, then all servers", wireplumber_and_all, short=False),
 )
