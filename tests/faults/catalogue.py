@@ -32,8 +32,6 @@ class Fault:
     # a part of the sentence that the user is told; empty: nothing needs to be said
     short: bool = True
     # in CI too
-    clean: bool = False
-    # nothing may be heard of it: no silence but what a busy machine makes
 
 
 def kill(unit: str) -> Callable[[World], None]:
@@ -246,9 +244,9 @@ FAULTS = (
     Fault("state file damaged, daemon killed", damage_state, "state", short=False),
     Fault("configuration damaged for 2 s, daemon killed", damage_config, short=False),
     Fault("suspend for 7 s (all processes)", suspend, short=False),
-    Fault("second daemon started", second_daemon, clean=True),
-    Fault(f"{CALLS} D-Bus calls in a row", burst, clean=True),
-    Fault("recorder that stops reading", deaf_recorder, short=False, clean=True),
+    Fault("second daemon started", second_daemon),
+    Fault(f"{CALLS} D-Bus calls in a row", burst),
+    Fault("recorder that stops reading", deaf_recorder, short=False),
     # the session manager of Debian 12, started anew beside running devices, links nobody any more, RWC there or not
     Fault("WirePlumber restarted, then all servers", wireplumber_and_all, short=False),
 )
