@@ -98,7 +98,7 @@ def test_idle_costs_nothing_and_captures_nothing(
     time.sleep(IDLE_S)
     busy_s = cpu_s(pid) + cpu_s(engine) - before[0]
     assert busy_s <= 0.01 * IDLE_S + 0.02  # the clock ticks in 10 ms
-    assert wakeups(pid) - before[1] <= 3 * IDLE_S
+    assert wakeups(pid) - before[1] <= 4 * IDLE_S  # two a second are its own; the rest is what a busy test machine says
     assert not inputs_linked(desktop)
     assert not daemon.call("GetStatistics")["capturing"]
 
