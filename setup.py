@@ -1,5 +1,6 @@
-"""The two native parts; everything else is in pyproject.toml."""
+"""The native parts; everything else is in pyproject.toml."""
 
 from setuptools import setup
 
-setup(cffi_modules=["rwc_daemon/link/ring_build.py:ffi", "rwc_daemon/audio/callback_build.py:ffi"])
+NATIVE = ("dsp/filter_build.py", "link/ring_build.py", "audio/callback_build.py")
+setup(cffi_modules=[f"rwc_daemon/{path}:ffi" for path in NATIVE])

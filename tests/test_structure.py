@@ -92,10 +92,10 @@ def test_libraries_stay_behind_their_walls(path: Path) -> None:
             assert part_of(path) in rooms or name_of(path) in rooms, f"{name_of(path)} imports {name}"
 
 
-def test_daemon_and_rwcctl_start_without_torch() -> None:
-    """Nothing that the daemon's process or `rwcctl status` loads at its start imports what is heavy."""
+def test_nothing_starts_with_torch() -> None:
+    """Nothing that the daemon, the engine or `rwcctl status` loads at its start imports what is heavy."""
     heavy = ("torch", "faiss", "onnxruntime", "matplotlib", "scipy.signal")
-    for start in ("__main__", "faces.cli.main", "faces.cli.status"):
+    for start in ("__main__", "engine.worker", "faces.cli.main", "faces.cli.status"):
         for module in reached(start):
             found = [name for name in imports_when_loaded(tree_of(file_of(module))) if name.startswith(heavy)]
             assert not found, f"{start} reaches {module}, which imports {found}"

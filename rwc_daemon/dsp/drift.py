@@ -4,7 +4,8 @@ p = exp(-2 pi f / rate)."""
 from __future__ import annotations
 
 import numpy as np
-from scipy.signal import lfilter
+
+from rwc_daemon.dsp.first_order import FirstOrder
 
 CORNER_HZ = 20.0
 INAUDIBLE = 1e-12  # what is smaller is none: a sound that has ended ends exactly
@@ -16,11 +17,10 @@ class Drift:
 
     def __init__(self, rate: int) -> None:
         pole = np.exp(-2 * np.pi * CORNER_HZ / rate)
-        self._filter = np.array([1 - pole]), np.array([1.0, -pole])
-        self._memory = np.zeros(1)
+        self._low = FirstOrder(1 - pole, 0.0, pole)
 
     def feed(self, x: np.ndarray) -> np.ndarray:
-        y, self._memory = lfilter(*self._filter, x, zi=self._memory)
-        if abs(self._memory[0]) < FORGOTTEN:
-            self._memory[:] = 0
+        y = self._low.feed(x)
+        if abs(self._low.memory) < FORGOTTEN:
+            self._low.memory = 0.0
         return np.where(np.abs(y) < INAUDIBLE, 0.0, y)

@@ -8,10 +8,10 @@ the gate comes out at full level, after a 2 ms ramp over what stood before it.
 from __future__ import annotations
 
 import numpy as np
-from scipy.signal import lfilter
 
 from rwc_daemon.dsp.delay import Delay
 from rwc_daemon.dsp.finite import finite
+from rwc_daemon.dsp.first_order import FirstOrder
 
 OFF_DB = -90.0
 LOOK_BACK_MS = 2.0
@@ -51,9 +51,7 @@ class Gate:
         self.delay = round(LOOK_BACK_MS * rate / 1000)
         self._hold = round(HOLD_MS * rate / 1000)
         rumble, level = np.exp(-2 * np.pi * RUMBLE_HZ / rate), np.exp(-1000 / (LEVEL_MS * rate))
-        self._without_rumble = (np.array([1.0, -1.0]), np.array([1.0, -rumble]))
-        self._average = (np.array([1 - level]), np.array([1.0, -level]))
-        self._rumble_memory, self._average_memory = np.zeros(1), np.zeros(1)
+        self._without_rumble, self._average = FirstOrder(1.0, -1.0, rumble), FirstOrder(1 - level, 0.0, level)
         self._late = Delay(self.delay)
         self._ramp = _Ramp(self.delay, round(RELEASE_MS * rate / 1000))
         self._open = False
@@ -77,12 +75,9 @@ class Gate:
         return (late if gain.all() and gain.min() == 1 else late * gain), silent
 
     def _power(self, x: np.ndarray) -> np.ndarray:
-        if not len(x):
-            return np.zeros(0)
         # float64, and a floor far below hearing: no denormal numbers in the memory
-        sharp, self._rumble_memory = lfilter(*self._without_rumble, x.astype(np.float64), zi=self._rumble_memory)
-        power, self._average_memory = lfilter(*self._average, sharp * sharp + 1e-30, zi=self._average_memory)
-        return power
+        sharp = self._without_rumble.feed(x)
+        return self._average.feed(sharp * sharp + 1e-30)
 
     def _runs(self, loud: np.ndarray, alive: np.ndarray) -> list[tuple[int, bool]]:
         """Lengths during which the gate stays open or closed, in order."""
