@@ -66,6 +66,11 @@ def jackd_runs() -> bool:
     return answers(Path("/dev/shm") / name) or answers(Path("/tmp") / name)
 
 
+def plain_jack() -> bool:
+    """JACK2 alone: its ports are the microphone."""
+    return jackd_runs() and not pipewire_runs()
+
+
 def require_server() -> bool:
     """True: PipeWire runs; False: jackd. Raises NoAudioServer where neither does."""
     pipewire = pipewire_runs()

@@ -42,7 +42,7 @@ def audio_floor(link: Link, settings: Settings, saved_input: str) -> Audio:
     """Nothing is opened yet. `saved_input`: need not be plugged in."""
     audio = settings.audio
     client = AudioClient(link, audio.client_name)
-    ports_only = libjack.jackd_runs() and not libjack.pipewire_runs()
+    ports_only = libjack.plain_jack()
     watch: GraphWatch = JackGraph(lambda: client.jack) if ports_only else PipeWireGraph()
     return Audio(
         client=client,

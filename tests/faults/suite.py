@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from rwc_daemon.errors import RwcError
 from tests.faults import voices
 from tests.faults.catalogue import FAULTS, Fault, healthy
 from tests.faults.marked import RATE, bare_samples, clicks, silences
-from tests.faults.world import DEADLINE_S, MIC, World, until
+from tests.faults.world import DEADLINE_S, World, until
 
 HEALTHY_S = 1.5
 AFTER_S = 1.0
@@ -52,12 +52,6 @@ class Row:
     # empty: all is well again
 
 
-def measured_delay_ms() -> float:
-    command = [sys.executable, "-m", "tests.faults.witness", MIC]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    return float(done.stdout) if done.returncode == 0 else float("nan")
-
-
 def one(world: World, fault: Fault, delay_before_ms: float) -> Row:
     recorder = world.recorder
     assert recorder
@@ -84,7 +78,7 @@ def one(world: World, fault: Fault, delay_before_ms: float) -> Row:
         cause_ms=round(cause_ms),
         back_ms=round(max(0, 1000 * ((gaps[-1].end if gaps else 0) - EARLY) / RATE)),
         delay_before_ms=delay_before_ms,
-        delay_after_ms=measured_delay_ms() if not trouble else float("nan"),
+        delay_after_ms=world.delay_ms() if not trouble else float("nan"),
         restarts_of_recorder=recorder.lost - lost,
         told=next((text for text in told if fault.told in text), ""),
         trouble=trouble,
@@ -129,17 +123,22 @@ def main() -> None:
     try:
         world.start()
         voices.bring(world)
-        tell({"control_of_48000": control(world)})
-        delay_ms = measured_delay_ms()
-        for fault in chosen:
-            row = one(world, fault, delay_ms)
-            delay_ms = row.delay_after_ms
-            tell(asdict(row))
-            if row.trouble:
-                print(world.log(), file=sys.stderr)
-                world.heal()
+        judge(world, chosen)
     finally:
         world.stop()
+
+
+def judge(world: World, faults: Sequence[Fault]) -> None:
+    """Tells of the judge's trial, then of each fault."""
+    tell({"control_of_48000": control(world)})
+    delay_ms = world.delay_ms()
+    for fault in faults:
+        row = one(world, fault, delay_ms)
+        delay_ms = row.delay_after_ms
+        tell(asdict(row))
+        if row.trouble:
+            print(world.log(), file=sys.stderr)
+            world.heal()
 
 
 def tell(what: dict[str, object]) -> None:

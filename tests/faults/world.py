@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,8 +93,12 @@ class Player:
 class Recorder:
     """An ordinary program on RWC Mic: `parec`; where its server dies it comes back as such programs do."""
 
-    def __init__(self, source: str = "rwc_mic") -> None:
-        self._source = source
+    command: Sequence[str] = (
+        *("parec", "-d", "rwc_mic", "--latency-msec=20", "--format=float32le", "--channels=1"),
+        *(f"--rate={RATE}", "--client-name=recorder"),
+    )
+
+    def __init__(self) -> None:
         self._pieces: list[np.ndarray] = []
         self._count = 0
         self._lock = threading.Lock()
@@ -108,9 +112,7 @@ class Recorder:
     def _keep_recording(self) -> None:
         ended = 0.0
         while not self._stopping.is_set():
-            command = ["parec", "-d", self._source, "--latency-msec=20", "--format=float32le", "--channels=1"]
-            command += [f"--rate={RATE}", "--client-name=recorder"]
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
+            self.process = subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
             assert self.process.stdout
             rest = b""
             while chunk := self.process.stdout.read(8192):
@@ -213,6 +215,12 @@ class World:
 
     def rwcctl(self, *words: str) -> str:
         return run(str(BIN / "rwcctl"), *words)
+
+    def delay_ms(self) -> float:
+        """Microphone to recorder, measured in the graph; not a number where that failed."""
+        command = [sys.executable, "-m", "tests.faults.witness", MIC]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        return float(done.stdout) if done.returncode == 0 else float("nan")
 
     def call(self, method: str, *arguments: Any) -> Any:
         with SyncDaemon.connect() as daemon:

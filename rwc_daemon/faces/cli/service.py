@@ -8,6 +8,7 @@ import subprocess
 from contextlib import suppress
 from typing import Any
 
+from rwc_daemon.audio import libjack
 from rwc_daemon.errors import MissingPackage, NotReady, RwcError
 from rwc_daemon.faces.cli import show
 from rwc_daemon.faces.cli.units import DAEMON, MICROPHONE, Written, stale, wanted_files
@@ -37,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
 
 def install(args: argparse.Namespace) -> int:
     require_manager()
-    files = wanted_files()
+    # on plain JACK2 the ports are the microphone, and the node's unit would start PipeWire beside it
+    files = wanted_files(node=not libjack.plain_jack())
     changed = [file for file in files if stale(file)]
     for file in changed:
         write(file)

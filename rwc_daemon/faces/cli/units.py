@@ -27,8 +27,9 @@ class Written:
     # the service that must be started anew when the text changes; empty: none
 
 
-def wanted_files() -> list[Written]:
-    """Everything an installation consists of, in the order of writing. The node's parts only where PipeWire is."""
+def wanted_files(node: bool = True) -> list[Written]:
+    """Everything an installation consists of, in the order of writing. The node's parts only where PipeWire is, and
+    not without `node`."""
     units, data = paths.config_file().parent.parent / "systemd" / "user", paths.data_dir().parent
     values = {"DAEMON": quoted_program(program("rwc-daemon"))}
     files = [
@@ -36,16 +37,16 @@ def wanted_files() -> list[Written]:
         Written(data / "dbus-1" / "services" / ACTIVATION, filled("dbus", ACTIVATION, {})),
     ]
     pipewire = shutil.which("pipewire")
-    if not pipewire:
+    if not pipewire or not node:
         return files
     config = paths.config_file().parent / HOLDER_CONFIG
     values = {"PIPEWIRE": quoted_program(Path(pipewire)), "HOLDER_CONFIG": quoted(config)}
-    node = [
+    return [
         Written(paths.config_file().parent.parent / STANDBY_CONFIG, holder.STANDBY_CONFIGURATION),
         Written(config, holder.CONFIGURATION, MICROPHONE),
         Written(units / MICROPHONE, filled("systemd", MICROPHONE, values), MICROPHONE),
+        *files,
     ]
-    return node + files
 
 
 def stale(file: Written) -> bool:
