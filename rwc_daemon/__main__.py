@@ -1,7 +1,7 @@
 """rwc-daemon: starts in order, stops in reverse, on one page.
 
-Exit status: 0 asked to stop · 1 no session bus, or it was lost · 2 wrong usage or settings · 3 another daemon runs.
-Without an audio server it runs on, says so, and waits for one.
+Exit status: 0 asked to stop · 1 no session bus, it was lost, or an error of our own · 2 wrong usage or settings ·
+3 another daemon runs. Without an audio server it runs on, says so, and waits for one.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from rwc_daemon.control.floor import audio_floor
 from rwc_daemon.errors import BadSettings, RwcError
 from rwc_daemon.faces.dbus import DbusFace
 from rwc_daemon.host import journal, paths
+from rwc_daemon.host.lifetime import Lifetime
 from rwc_daemon.host.notify import Notifier
 from rwc_daemon.link.ring import Link
 from rwc_daemon.settings import Settings, read
@@ -29,32 +30,43 @@ log = logging.getLogger("rwc_daemon")
 STOPPED, FAILED, WRONG_SETTINGS = 0, 1, 2
 READY_S = 5.0  # systemd is told READY without RWC Mic after this: the status says what is missing
 CLOSE_S = 8.0  # then this process ends whatever still holds it (libjack's close can hang)
+LONGEST_WORDS = 300
+BUS_LOST = "the session bus is gone: rwc-daemon ends, and runs again when there is a new one"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    journal.set_up("info", plain=options.foreground)
+    lifetime = Lifetime(paths.runtime_dir())
     try:
         settings = read(options.config or paths.config_file(), os.environ, must_exist=options.config is not None)
         journal.set_up(settings.logging.level, plain=options.foreground)
-        status = asyncio.run(serve(settings))
+        status = asyncio.run(serve(settings, lifetime))
     except BadSettings as error:
         return _refuse(error, WRONG_SETTINGS)
     except RwcError as error:
         return _refuse(error, error.exit_status)
+    except Exception as bug:  # noqa: BLE001 - the top of this process: whatever it was, its user gets a sentence
+        status = _fail(bug, lifetime)
     logging.shutdown()
     sys.stderr.flush()
     os._exit(status)  # threads that an audio server holds must not hold the end of the process
 
 
-async def serve(settings: Settings) -> int:
-    """The daemon's life; answers with the exit status. Raises NoSessionBus, AlreadyRunning."""
+async def serve(settings: Settings, lifetime: Lifetime) -> int:
+    """The daemon's life; answers with the exit status. Raises NoSessionBus, AlreadyRunning, and what broke the core."""
     notifier = Notifier()
     link = Link.create()
     core = Core(settings, link, audio_floor, paths.data_dir(), paths.state_dir(), notifier)
     face = await DbusFace.open(core)
-    await core.start()
+    await core.start(lifetime.begin())
     log.info("rwc-daemon %s runs, process %d", core.status.version, os.getpid())
     status = await _until_told(core, face, notifier)
+    if status == STOPPED:
+        lifetime.end()
+    else:
+        core.faults.happened("NoSessionBus", BUS_LOST)
+        lifetime.last_words("ended with the session bus")
     log.info("rwc-daemon stops")
     notifier.stopping()
     asyncio.get_running_loop().call_later(CLOSE_S, os._exit, FAILED)
@@ -65,14 +77,16 @@ async def serve(settings: Settings) -> int:
 
 
 async def _until_told(core: Core, face: DbusFace, notifier: Notifier) -> int:
-    """Waits for a signal, `Quit`, or the loss of the bus; says READY meanwhile."""
+    """Waits for a signal, `Quit`, or the loss of the bus; says READY meanwhile. Raises what broke the core."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, core.quit)
     told, lost = loop.create_task(core.ended.wait()), loop.create_task(face.lost())
     ready = loop.create_task(_say_ready(core, notifier))
-    await asyncio.wait((told, lost), return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((told, lost, core.beating), return_when=asyncio.FIRST_COMPLETED)
     ready.cancel()
+    if core.beating.done():
+        core.beating.result()
     return STOPPED if told.done() else FAILED
 
 
@@ -86,8 +100,21 @@ async def _say_ready(core: Core, notifier: Notifier) -> None:
 
 
 def _refuse(error: RwcError, status: int) -> int:
-    print(f"rwc-daemon: {error}", file=sys.stderr)
+    """To the terminal it is typed in; to the journal as what it is."""
+    if journal.stderr_is_journal():
+        journal.event(log, journal.FAULT, f"rwc-daemon does not run: {error}", logging.ERROR, RWC_CODE=error.code)
+    else:
+        print(f"rwc-daemon: {error}", file=sys.stderr)
     return status
+
+
+def _fail(bug: Exception, lifetime: Lifetime) -> int:
+    """An error of our own: one line, and its traceback for whoever mends it."""
+    what = " ".join(f"{type(bug).__name__}: {bug}".split())[:LONGEST_WORDS]
+    lifetime.last_words(f"ended by an error of its own ({what})")
+    text = f"rwc-daemon ends by an error of its own ({what}): {journal.where_details_are()}"
+    log.critical("%s", text, exc_info=bug, extra={"message_id": journal.FAULT, "details": {"RWC_CODE": "Failed"}})
+    return FAILED
 
 
 def _parser() -> argparse.ArgumentParser:

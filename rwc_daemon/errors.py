@@ -18,6 +18,7 @@
     ├── Cancelled                the user stopped it
     ├── EngineFailed             the engine died or gave nonsense
     ├── Overloaded               this machine is too slow for what is asked, and does less
+    ├── Interrupted              a part ended or stood still unasked: silence meanwhile, and it goes on by itself
     ├── NoAudioServer            neither PipeWire nor JACK answers
     ├── NoSessionBus             no D-Bus session bus
     ├── NoDaemon                 rwc-daemon does not run                      (exit status 3)
@@ -110,6 +111,10 @@ class EngineFailed(RwcError):
 
 
 class Overloaded(RwcError):
+    pass
+
+
+class Interrupted(RwcError):
     pass
 
 

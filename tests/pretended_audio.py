@@ -35,7 +35,7 @@ class Graph:
         self.listeners = 0
         self.watch = Watch()
         parts = (Client(self), self.watch, Node(self), Routes(self), Recorders(self))
-        self.audio = Audio(*parts, ports_only=False)  # type: ignore[arg-type]
+        self.audio = Audio(*parts)  # type: ignore[arg-type]
 
     def record(self, count: int) -> None:
         """So many recorders from now on."""
@@ -156,14 +156,24 @@ class Routes:
 
 
 class Watch:
+    ports_only = False
+
     def __init__(self) -> None:
         self.on_change: Callable[[], None] = lambda: None
 
     def graph(self) -> View:
         return View()
 
+    def follow(self) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
 
 class Recorders:
+    ports_only = False
+
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
 

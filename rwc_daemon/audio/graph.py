@@ -16,8 +16,10 @@ from typing import IO, Any, Protocol
 
 from rwc_daemon.audio import libjack
 from rwc_daemon.audio.holder import STANDBY_CLASS
+from rwc_daemon.audio.programs import note_program
 
 RETRY_S = 0.25  # between looks for a server that is not there
+FIRST_RETRY_S = 0.03  # after one was lost; doubled up to RETRY_S, since a server that is started again is back at once
 LINK_TIMEOUT_S = 2.0
 
 
@@ -77,6 +79,12 @@ class Graph:
     # node.name that the session manager uses now
     configured_source: str = ""
     # node.name that the user has chosen in the desktop
+    programs: dict[str, tuple[str, str]] = field(default_factory=dict)
+    # id → role and identity of what RWC Mic depends on (`programs`)
+
+    def identity(self, role: str) -> str:
+        """Of the oldest program in that role; another one after a restart, empty while there is none."""
+        return next((who for part, who in self.programs.values() if part == role), "")
 
     def node(self, name: str) -> Node | None:
         """The newest node of that name; a standby is none."""
@@ -157,11 +165,13 @@ class PipeWireGraph:
         run_quietly("pw-link", "-d", link.source, link.sink)
 
     def _follow(self) -> None:
+        pause_s = RETRY_S
         while not self._stopping.is_set():
             if libjack.pipewire_runs():
                 self._follow_server()
+            pause_s = FIRST_RETRY_S if self.graph() != Graph() else min(RETRY_S, 2 * pause_s)
             self._publish(Graph())
-            self._stopping.wait(RETRY_S)
+            self._stopping.wait(pause_s)
 
     def _follow_server(self) -> None:
         # the child must not outlive us, and is told so by the kernel: it writes nothing while nothing changes
@@ -217,8 +227,10 @@ def run_quietly(*command: str) -> None:
 def changed(graph: Graph, batch: list[dict[str, Any]]) -> Graph:
     """The graph after one batch of pw-dump's objects."""
     nodes, ports, links = dict(graph.nodes), dict(graph.ports), dict(graph.links)
+    programs = dict(graph.programs)
     for item in batch:
         key, kind, info = str(item["id"]), item.get("type", "").rpartition(":")[2], item.get("info")
+        note_program(programs, key, kind, item)
         for table in (nodes, ports, links):
             if not info or kind not in ("Node", "Port", "Link"):
                 table.pop(key, None)
@@ -233,7 +245,7 @@ def changed(graph: Graph, batch: list[dict[str, Any]]) -> Graph:
             links[key] = Link(key, str(info["output-port-id"]), str(info["input-port-id"]))
         elif kind == "Metadata" and item.get("props", {}).get("metadata.name") == "default":
             graph = _with_defaults(graph, item.get("metadata") or [])
-    return replace(graph, nodes=nodes, ports=ports, links=links)
+    return replace(graph, nodes=nodes, ports=ports, links=links, programs=programs)
 
 
 def _with_defaults(graph: Graph, entries: list[dict[str, Any]]) -> Graph:

@@ -33,7 +33,7 @@ class Listeners:
     ) -> None:
         """`ports_only`: plain JACK2, where a connection to our output port is the listener. `mute_lost`: recorders
         whose RWC Mic does not come back within a second are muted."""
-        self._watch, self._client_name, self._ports_only = watch, client_name, ports_only
+        self._watch, self._client_name, self.ports_only = watch, client_name, ports_only
         self.on_change: Callable[[int], None] = ignore_count
         self.count = 0
         self._rescue = Rescue(mute_lost)
@@ -44,7 +44,7 @@ class Listeners:
         """Blocks for some 10 ms only where a recorder must be moved. Any thread."""
         with self._lock:
             graph = self._watch.graph()
-            count = self._connections(graph) if self._ports_only else self._recorders(graph)
+            count = self._connections(graph) if self.ports_only else self._recorders(graph)
             changed, self.count = count != self.count, count
         if changed:
             self.on_change(count)

@@ -22,6 +22,7 @@ from rwc_daemon.control.choice import Choice
 from rwc_daemon.control.faults import Faults
 from rwc_daemon.control.figures import Figures
 from rwc_daemon.control.floor import Audio
+from rwc_daemon.control.heart import IDLE_S, LIVE_S, Heart
 from rwc_daemon.control.hold import Hold
 from rwc_daemon.control.jobs import Jobs
 from rwc_daemon.control.life import Life
@@ -43,8 +44,6 @@ from rwc_daemon.voices.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
-TICK_S = 1.0
-IDLE_TICK_S = 2.0
 REHEARSAL_S = 4.0
 
 
@@ -60,7 +59,7 @@ class Core:
         state_dir: Path,
         notifier: Notifier,
     ) -> None:
-        self._settings, self._link, self._notifier = settings, link, notifier
+        self._settings, self._link = settings, link
         self._audience = Audience()
         self.attach = self._audience.attach
         self._file = StateFile(state_dir / "state.json")
@@ -90,27 +89,32 @@ class Core:
         )
         self.shelving = Shelving(self.shelf, self.jobs, choice)
         self._saver = Saver(self._picture, self.faults)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._heart = Heart(self, notifier, self.faults)
         self._rehearsed_s = 0.0
         self.microphone_there = asyncio.Event()
         self.ended = asyncio.Event()
         # somebody said Quit
+        self.beating: asyncio.Task[None]
+        # from `start` on; it ends before `stop` only with an error inside this process
 
     # ---- start and stop ----
 
-    async def start(self) -> None:
+    async def start(self, before: str = "") -> None:
+        """`before`: what became of the daemon before this one, where it ended unasked: "was killed (SIGKILL)"."""
+        if before:
+            text = f"rwc-daemon {before}: RWC Mic was silent until it ran again; 'rwcctl logs' shows what came before"
+            self.faults.happened("Interrupted", text)
         if self._damage:
             self.faults.happened("BadState", self._damage)
         self.voicing.supervisor.start()
         self.life.start()
-        self._tasks.append(asyncio.get_running_loop().create_task(self._ticks(), name="ticks"))
+        self.beating = asyncio.get_running_loop().create_task(self._heart.run(), name="heart")
 
     async def stop(self) -> None:
         self.watch_levels(False)
-        for task in self._tasks:
-            task.cancel()
-            with suppress(asyncio.CancelledError):
-                await task
+        self.beating.cancel()
+        with suppress(asyncio.CancelledError):
+            await self.beating
         await self.jobs.stop()
         await self.life.stop()
         await self.voicing.supervisor.stop()
@@ -166,6 +170,7 @@ class Core:
         if self.life.engaged:
             self.figures.read()
         supervisor, fault = self.voicing.supervisor, self.faults.shown
+        past, age_s = self.faults.past()
         return {
             **self.figures.statistics(),
             "engine_pid": supervisor.pid,
@@ -173,6 +178,9 @@ class Core:
             "input_node": self.life.input,
             "fault_code": fault.code,
             "fault_message": fault.message,
+            "last_fault_code": past.code,
+            "last_fault_message": past.message,
+            "last_fault_age_s": age_s,
             "capturing": self.life.capturing,
         }
 
@@ -190,12 +198,31 @@ class Core:
     def quit(self) -> None:
         self.ended.set()
 
+    # ---- asked by the heart ----
+
+    @property
+    def pause_s(self) -> float:
+        return LIVE_S if self.life.engaged else IDLE_S
+
     def trouble(self) -> str:
         """Why systemd should replace this process, or nothing. An engine or a server that is being waited for is
         no reason: starting this process again would not bring it sooner."""
-        if self.voicing.supervisor.broken:
-            return "nobody watches the engine"
         return self.life.trouble()
+
+    async def tick(self, elapsed_s: float) -> None:
+        """About once a second. Raises what has ended a task of ours: without it this process is of no use."""
+        self.life.check()
+        await self.voicing.tick(elapsed_s)
+        if self.life.engaged:
+            before = self.figures.read()
+            if not self.levels.on:
+                self.figures.read_levels()
+            self._hold.look(elapsed_s, before, self.controls.gate_db)
+            self._hold.report()
+        self._rehearsed_s += elapsed_s
+        if self.life.rehearsing and self._rehearsed_s > REHEARSAL_S:
+            self.life.rehearsing = False
+        self.changed()
 
     # ---- told by Life ----
 
@@ -292,34 +319,3 @@ class Core:
         if not self.life.engaged:
             self.life.rehearsing, self._rehearsed_s = True, 0.0
             self.life.poke()
-
-    async def _ticks(self) -> None:
-        loop = asyncio.get_running_loop()
-        last = loop.time()
-        while True:
-            await asyncio.sleep(TICK_S if self.life.engaged else IDLE_TICK_S)
-            now = loop.time()
-            await self._tick(now - last)
-            last = now
-
-    async def _tick(self, elapsed_s: float) -> None:
-        await self.voicing.tick(elapsed_s)
-        if self.life.engaged:
-            before = self.figures.read()
-            if not self.levels.on:
-                self.figures.read_levels()
-            self._hold.look(elapsed_s, before, self.controls.gate_db)
-            self._hold.report()
-        self._rehearsed_s += elapsed_s
-        if self.life.rehearsing and self._rehearsed_s > REHEARSAL_S:
-            self.life.rehearsing = False
-        self._pulse()
-        self.changed()
-
-    def _pulse(self) -> None:
-        trouble = self.trouble()
-        if trouble:
-            log.error("no sign of life is given to systemd: %s", trouble)
-            return
-        self._notifier.alive()
-        self._notifier.status(self.line())

@@ -1,12 +1,11 @@
-"""The audio floor of this machine: PipeWire where it runs, plain JACK2 where only that does."""
+"""The audio floor of this machine: PipeWire where it runs, plain JACK2 where only that does, whenever that is."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rwc_daemon.audio import libjack
 from rwc_daemon.audio.client import AudioClient
-from rwc_daemon.audio.graph import GraphWatch, JackGraph, PipeWireGraph
+from rwc_daemon.audio.either import EitherGraph
 from rwc_daemon.audio.listeners import Listeners
 from rwc_daemon.audio.microphone import Microphone
 from rwc_daemon.audio.routing import Router
@@ -19,36 +18,36 @@ class Audio:
     """The parts of the audio floor, on one view of the graph."""
 
     client: AudioClient
-    watch: GraphWatch
+    watch: EitherGraph
     microphone: Microphone
     router: Router
     listeners: Listeners
-    ports_only: bool
-    # plain JACK2: the graph is seen through our own client, so that stays open
+
+    @property
+    def ports_only(self) -> bool:
+        """Plain JACK2: the graph is seen through our own client, so that stays open."""
+        return self.watch.ports_only
 
     def follow(self) -> None:
-        """From now on the view is kept up to date; may wait for a server for a moment."""
-        if isinstance(self.watch, PipeWireGraph):
-            self.watch.start()
+        """From now on the view is kept up to date; may wait for a server for a moment. Raises NoAudioServer."""
+        self.watch.follow()
+        self.listeners.ports_only = self.ports_only
 
     def leave(self) -> None:
         """Nothing of ours is left in the graph, but for a node that a systemd unit holds."""
         self.microphone.stop()
-        if isinstance(self.watch, PipeWireGraph):
-            self.watch.stop()
+        self.watch.stop()
 
 
 def audio_floor(link: Link, settings: Settings, saved_input: str) -> Audio:
     """Nothing is opened yet. `saved_input`: need not be plugged in."""
     audio = settings.audio
     client = AudioClient(link, audio.client_name)
-    ports_only = libjack.plain_jack()
-    watch: GraphWatch = JackGraph(lambda: client.jack) if ports_only else PipeWireGraph()
+    watch = EitherGraph(lambda: client.jack)
     return Audio(
         client=client,
         watch=watch,
         microphone=Microphone(watch),
         router=Router(watch, client, saved_input, audio.channel),
-        listeners=Listeners(watch, audio.client_name, ports_only, settings.privacy.mute_lost_recorders),
-        ports_only=ports_only,
+        listeners=Listeners(watch, audio.client_name, mute_lost=settings.privacy.mute_lost_recorders),
     )

@@ -13,11 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
+from rwc_daemon.audio.programs import SERVER
 from rwc_daemon.audio.routing import Input, find_input
 from rwc_daemon.control.faults import Faults
 from rwc_daemon.control.floor import Audio
+from rwc_daemon.control.neighbours import Neighbours
+from rwc_daemon.control.outage import Outage
 from rwc_daemon.errors import NoAudioServer, NoSuchInput, RwcError
-from rwc_daemon.host.journal import LISTENER, MICROPHONE, event
+from rwc_daemon.host.journal import GRAPH, INPUT, LISTENER, MICROPHONE, event
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -27,6 +30,7 @@ IDLE_S = 10.0
 LINGER_S = 0.5  # a recorder that reopens its stream finds the client still there
 STALE_S = 2.0  # no graph cycle for so long while engaged: the server is gone, whatever it says
 SETTLED_S = 1.5
+SEARCH_S = 2.0
 STUCK_S = 10.0  # one call to the audio server takes longer: only a new process helps
 CLOSE_S = 4.0
 PROBE = "rwc-probe"  # the JACK client of `rwcctl latency` and `demo`
@@ -57,7 +61,9 @@ class Life:
         self._tasks: list[asyncio.Task[None]] = []
         self._probing = False
         self._chosen = audio.router.choice
+        self._outage, self._neighbours = Outage(faults), Neighbours(faults)
         self._graph: tuple[int, int] | None = None
+        self._fed_by = ""
         self._left_at = self._opened_at = 0.0
         self._call_began = 0.0
         self._stale_s = 0.0
@@ -133,10 +139,14 @@ class Life:
         node = find_input(audio.watch.graph(), audio.router.choice, audio.client.name)
         return audio.router.current or (node.name if node else "")
 
+    def check(self) -> None:
+        """Raises what has ended the audio side."""
+        for task in self._tasks:
+            if task.done():
+                task.result()
+
     def trouble(self) -> str:
         """Why this process should be replaced, or nothing."""
-        if any(task.done() for task in self._tasks):
-            return "the audio side ended"
         busy_s = asyncio.get_running_loop().time() - self._call_began if self._call_began else 0.0
         return f"a call to the audio server has not returned for {busy_s:.0f} s" if busy_s > STUCK_S else ""
 
@@ -152,7 +162,7 @@ class Life:
 
     async def _look(self) -> None:
         """Who listens; apart from `_run`, which may have to wait while a lost recorder must be muted."""
-        await asyncio.to_thread(self._audio.follow)
+        await self._find_server()
         self._following.set()
         while True:
             self._moved.clear()
@@ -161,6 +171,16 @@ class Life:
                 async with asyncio.timeout(self._pause_s()):
                     await self._moved.wait()
 
+    async def _find_server(self) -> None:
+        """There may be none yet: it is looked for until there is one."""
+        while True:
+            try:
+                return await asyncio.to_thread(self._audio.follow)
+            except NoAudioServer as none:
+                self._outage.goes_on(none)
+                self._owner.changed()
+            await asyncio.sleep(SEARCH_S)
+
     async def _run(self) -> None:
         await self._following.wait()
         while True:
@@ -168,7 +188,7 @@ class Life:
             try:
                 await self._step()
             except RwcError as failed:
-                self._faults.begin_with("audio", failed)
+                self._outage.goes_on(failed)
             self._owner.changed()
             with suppress(TimeoutError):
                 # not wait_for: that of 3.11 loses a cancel that comes together with the event
@@ -176,20 +196,23 @@ class Life:
                     await self._poked.wait()
 
     def _pause_s(self) -> float:
-        if self._wanted or self.rehearsing or self._audio.ports_only or not self.tier:
+        if self._wanted or self.rehearsing or self._audio.ports_only or not self.tier or self._neighbours.unsettled:
             return ENGAGED_S
         return LINGER_S if self._graph else IDLE_S
 
     async def _step(self) -> None:
+        if self._outage.swept_away(self._audio.watch.graph().identity(SERVER)) and self._graph:
+            self._outage.begin()
+            await self._release()
         await self._keep_microphone()
+        self._neighbours.look(self._audio.watch.graph())
         if self._wanted or self.rehearsing:
             await self._engage()
         elif self._graph and asyncio.get_running_loop().time() - self._left_at >= LINGER_S:
             await self._release(stay=self._audio.ports_only)
         if self._audio.ports_only:
             await self._call(self._audio.client.open)
-        if self._settled:
-            self._faults.end("audio")
+        self._outage.ends(self._settled)
 
     async def _keep_microphone(self) -> None:
         try:
@@ -204,13 +227,15 @@ class Life:
     async def _engage(self) -> None:
         client = self._audio.client
         if self._graph and self.listeners and self._is_stale():
+            self._outage.begin()
             await self._release()
-            raise NoAudioServer("the audio server stopped serving: RWC Mic is silent and will be back by itself")
         if not client.is_open:
             self._stale_s, self._opened_at = 0.0, asyncio.get_running_loop().time()
         await self._call(client.open)
         graph = (client.rate, client.quantum)
         if graph != self._graph:
+            if self.engaged:
+                event(log, GRAPH, f"the graph now runs at {client.rate} Hz with quantum {client.quantum}")
             self._graph = graph
             self._owner.graph_changed(*graph)
         self._audio.router.engaged = self._wanted
@@ -219,6 +244,7 @@ class Life:
             await self._check_input()
 
     async def _check_input(self) -> None:
+        self._say_input(self._audio.router.current)
         missing = await self._call(self._audio.router.waiting_for)
         if not missing:
             self._faults.end("input")
@@ -228,6 +254,12 @@ class Life:
                 await self._call(self._audio.router.choose, self._chosen)
         else:
             self._faults.begin("input", "NoSuchInput", missing)
+
+    def _say_input(self, name: str) -> None:
+        if not name or name in (self._fed_by, PROBE):
+            return
+        event(log, INPUT, f"the microphone is now '{name}'", RWC_INPUT=name)
+        self._fed_by = name
 
     def _is_stale(self) -> bool:
         self._stale_s = 0.0 if self._audio.client.alive() else self._stale_s + ENGAGED_S

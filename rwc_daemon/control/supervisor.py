@@ -107,11 +107,6 @@ class Supervisor:
     def wanted(self) -> bool:
         return self._task is not None
 
-    @property
-    def broken(self) -> bool:
-        """This supervisor itself has failed: nobody watches."""
-        return self._task is not None and self._task.done()
-
     def start(self) -> None:
         """Has an engine running from now on; harmless when it is so already."""
         if self._task is None:
@@ -136,7 +131,10 @@ class Supervisor:
 
     def check(self, elapsed_s: float) -> None:
         """Called about once a second: ends an engine that hangs. Time in which this process did not run either
-        (suspend, SIGSTOP of everything) must not count, so the caller's ticks are clamped."""
+        (suspend, SIGSTOP of everything) must not count, so the caller's ticks are clamped. Raises what has ended
+        the watch over the engine itself."""
+        if self._task is not None and self._task.done():
+            self._task.result()
         self._silent_s += min(elapsed_s, 2.0)
         if self._process is not None and self._silent_s > (SILENCE_S if self.up else START_S):
             self._end("hung")

@@ -184,8 +184,7 @@ class Voicing:
     def _eased(self, text: str) -> None:
         if text:
             self._faults.begin(EASED, "Overloaded", text)
-        elif self._faults.stands(EASED):
-            log.info("there is room again: the voice runs as asked")
+        else:
             self._faults.end(EASED)
 
     def _voice_failed(self, message: VoiceFailed) -> None:

@@ -57,7 +57,7 @@ class DbusFace:
         try:
             await self._bus.wait_for_disconnect()
         except (OSError, EOFError) as why:
-            log.error("the session bus is gone: %s", why)
+            log.debug("the session bus is gone: %s", why)
 
     def close(self) -> None:
         if self._timer is not None:

@@ -115,6 +115,9 @@ STATISTICS: dict[str, str] = {
     "input_node": "s",
     "fault_code": "s",
     "fault_message": "s",
+    "last_fault_code": "s",
+    "last_fault_message": "s",
+    "last_fault_age_s": "d",
     "daemon_pid": "u",
     "capturing": "b",
 }

@@ -23,6 +23,9 @@ XRUNS = "1d3d2f1c9b0a4f8f8a58b1d0c7f1a205"
 FAULT = "1d3d2f1c9b0a4f8f8a58b1d0c7f1a206"
 MODE = "1d3d2f1c9b0a4f8f8a58b1d0c7f1a207"
 LISTENER = "1d3d2f1c9b0a4f8f8a58b1d0c7f1a208"
+FAULT_OVER = "1d3d2f1c9b0a4f8f8a58b1d0c7f1a209"
+INPUT = "1d3d2f1c9b0a4f8f8a58b1d0c7f1a20a"
+GRAPH = "1d3d2f1c9b0a4f8f8a58b1d0c7f1a20b"
 
 PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 BURST = 20
@@ -37,9 +40,16 @@ def event(log: logging.Logger, kind: str, text: str, level: int = logging.INFO, 
 def set_up(level: str, plain: bool = False) -> None:
     """The root logger of this process. `level`: debug, info, warning or error. `plain`: for a terminal, always."""
     root = logging.getLogger()
-    root.handlers = [_terminal() if plain or not _stderr_is_journal() else _journal()]
+    root.handlers = [_terminal(level) if plain or not stderr_is_journal() else _journal()]
     root.handlers[0].addFilter(Burst())
     root.setLevel(level.upper())
+
+
+def where_details_are() -> str:
+    """Of an error whose log line has a traceback."""
+    if stderr_is_journal():
+        return "'rwcctl logs' has the details"
+    return "RWC_LOGGING_LEVEL=debug shows the details" if sys.stderr.isatty() else "the details follow"
 
 
 class Burst(logging.Filter):
@@ -90,9 +100,19 @@ class PrefixFormatter(logging.Formatter):
         return "\n".join(prefix + line for line in super().format(record).splitlines())
 
 
-def _terminal() -> logging.Handler:
+class TerminalFormatter(logging.Formatter):
+    """Lines for a person: without tracebacks, unless asked for them."""
+
+    def formatException(self, info: Any) -> str:
+        return f"{info[0].__name__}: {info[1]}"
+
+
+def _terminal(level: str) -> logging.Handler:
+    """A file that the lines go to is for details."""
     handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+    brief = sys.stderr.isatty() and level != "debug"
+    kind = TerminalFormatter if brief else logging.Formatter
+    handler.setFormatter(kind("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
     return handler
 
 
@@ -105,7 +125,7 @@ def _journal() -> logging.Handler:
     return handler
 
 
-def _stderr_is_journal() -> bool:
+def stderr_is_journal() -> bool:
     """systemd.exec(5): JOURNAL_STREAM is device:inode of the stream; it is inherited by programs that redirect it."""
     stream = os.environ.get("JOURNAL_STREAM", "")
     try:

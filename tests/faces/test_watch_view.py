@@ -30,6 +30,7 @@ REPORT: dict[str, Any] = {
     "xruns": 0,
     "underruns": 1,
     "fault": {"code": "", "message": ""},
+    "last_fault": {"code": "", "message": "", "age_s": 0.0},
     "controls": to_dict(Controls(pitch=2.0, gate_db=-45)),
     "statistics": {
         "pitch_in_hz": 118.2,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
-LABEL_WIDTH = 12
+LABEL_WIDTH = 14
 
 
 def coloured() -> bool:

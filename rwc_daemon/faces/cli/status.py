@@ -61,6 +61,7 @@ def gather(daemon: Daemon) -> dict[str, Any]:
         "xruns": have["Xruns"],
         "underruns": have["Underruns"],
         "fault": {key: statistics.get(f"fault_{key}", "") for key in ("code", "message")},
+        "last_fault": {key: statistics.get(f"last_fault_{key}", "") for key in ("code", "message", "age_s")},
         "controls": {name: have[controls.dbus_name(name)] for name in controls.NAMES},
         "statistics": statistics,
         "version": have["Version"],
@@ -84,6 +85,13 @@ def write(report: dict[str, Any]) -> None:
     show.line("server", server_text(statistics))
     if report["fault"]["message"]:
         show.line("fault", show.paint(report["fault"]["message"], "red"))
+    if report["last_fault"]["message"]:
+        show.line("last trouble", past_text(report["last_fault"]))
+
+
+def past_text(fault: dict[str, Any]) -> str:
+    """A fault that is over: "the engine was killed … (12 s ago, over)"."""
+    return f"{fault['message']} ({show.duration(fault['age_s'])} ago, over)"
 
 
 def voice_text(report: dict[str, Any]) -> str:

@@ -12,7 +12,16 @@ from rich.table import Table
 from rich.text import Text
 
 from rwc_daemon.faces.cli.show import duration
-from rwc_daemon.faces.cli.status import PARTS, STATES, controls_text, input_text, mode_text, server_text, voice_text
+from rwc_daemon.faces.cli.status import (
+    PARTS,
+    STATES,
+    controls_text,
+    input_text,
+    mode_text,
+    past_text,
+    server_text,
+    voice_text,
+)
 
 WIDTH = 100
 BAR = 60
@@ -72,6 +81,8 @@ def sections(report: dict[str, Any], levels: dict[str, float]) -> list[tuple[str
     ]
     if report["fault"]["message"]:
         rows.append(("fault", Text(report["fault"]["message"], style="bold red")))
+    elif report["last_fault"]["message"]:
+        rows.append(("trouble", Text(past_text(report["last_fault"]), style="dim")))
     return rows
 
 

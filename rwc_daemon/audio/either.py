@@ -1,0 +1,54 @@
+"""The graph of whichever server answers first: PipeWire's registry, or JACK2 seen through our own client.
+
+It stays with that kind of server, because this process can have one libjack only (see `libjack`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rwc_daemon.audio import libjack
+from rwc_daemon.audio.graph import Graph, GraphWatch, JackGraph, Link, PipeWireGraph, Port, ignore_change
+
+
+class EitherGraph:
+    """Empty until `follow` has found a server."""
+
+    def __init__(self, client: Callable[[], Any]) -> None:
+        """`client`: gives the open `jack.Client`, or None."""
+        self.on_change: Callable[[], None] = ignore_change
+        self.ports_only = False
+        # plain JACK2: the graph is seen only while our client is open, and has no RWC Mic but its ports
+        self._client = client
+        self._found: GraphWatch | None = None
+
+    def follow(self) -> None:
+        """From now on the view is kept up to date; may wait for the server for a moment. Raises NoAudioServer."""
+        if self._found is not None:
+            return
+        if libjack.require_server():
+            registry = PipeWireGraph()
+            registry.on_change = self._changed
+            self._found = registry
+            registry.start()
+        else:
+            self.ports_only, self._found = True, JackGraph(self._client)
+
+    def _changed(self) -> None:
+        self.on_change()
+
+    def stop(self) -> None:
+        if isinstance(self._found, PipeWireGraph):
+            self._found.stop()
+
+    def graph(self) -> Graph:
+        return self._found.graph() if self._found else Graph()
+
+    def connect(self, source: Port, sink: Port) -> None:
+        if self._found:
+            self._found.connect(source, sink)
+
+    def disconnect(self, link: Link) -> None:
+        if self._found:
+            self._found.disconnect(link)
