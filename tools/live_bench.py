@@ -15,7 +15,7 @@ import numpy as np
 from torch import nn
 
 from rwc_daemon.controls import Controls
-from rwc_daemon.plan import HOP_16K, RATE_16K
+from rwc_daemon.plan import RATE_16K
 from rwc_daemon.store.assets import Assets
 from rwc_daemon.store.card import VoiceCard
 from rwc_daemon.store.voices import VoiceStore
@@ -60,7 +60,8 @@ class Stages:
         for name, net in (("text encoder", synth.enc_p), ("flow", synth.flow), ("decoder", synth.dec)):
             self._hook(name, net)
         content = voice.renderer.content
-        content.features = self._timed("content", content.features)  # type: ignore[method-assign]
+        content.hear = self._timed("content rows", content.hear)  # type: ignore[method-assign]
+        content.understand = self._timed("content", content.understand)  # type: ignore[method-assign]
         if voice.renderer.index is not None:
             voice.renderer.index.mix = self._timed("retrieval", voice.renderer.index.mix)  # type: ignore[method-assign]
         return Watched(tracker.name, self._timed("pitch", tracker.track))
@@ -166,20 +167,18 @@ def rendered(
     """Every block of the window's way over `x_16k`."""
     step = LiveStep(voice.renderer, g, voice.noise(0), habits)
     kept: list[np.ndarray] = []
-    features = voice.renderer.content.features
+    phone = step._phone
 
-    def remembered(*args: Any, **named: Any) -> Any:
-        rows = features(*args, **named)
-        first = (g.skip - g.frames + args[0].shape[-1] // HOP_16K) // 2
-        kept.append(rows[0, first : first + g.block_frames // 2].cpu().numpy())
-        return rows
+    def remembered(rows: Any, first: int, controls: Controls) -> Any:
+        at = (g.skip - first) // 2
+        kept.append(rows[at : at + g.block_frames // 2].cpu().numpy())
+        return phone(rows, first, controls)
 
-    voice.renderer.content.features = remembered  # type: ignore[method-assign]
+    step._phone = remembered  # type: ignore[method-assign]
     audio, hz, hop = [], [], voice.renderer.config.hop
     for start in range(0, len(x_16k) - g.window_16k, g.block_16k):
         audio.append(step.run(x_16k[start : start + g.window_16k], tracker, controls)[: g.block_frames * hop])
         hz.append(step.memory.pitch.hz[g.skip - g.block_frames : g.skip])
-    voice.renderer.content.features = features  # type: ignore[method-assign]
     return Rendered(np.stack(audio), np.stack(kept), np.stack(hz))
 
 

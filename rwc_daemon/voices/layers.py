@@ -137,6 +137,11 @@ def activated(x: Tensor, slope: float | None, act: str) -> Tensor:
     return F.gelu(x) if act == "gelu" else x
 
 
+def masked(x: Tensor, mask: Tensor | None) -> Tensor:
+    """`x` where a frame counts, else 0; without a mask all count."""
+    return x if mask is None else x * mask
+
+
 def can_pack(device: str, dtype: torch.dtype) -> bool:
     """Whether packed layers run here, and pay."""
     if device != "cpu" or dtype != torch.bfloat16 or not torch.backends.mkldnn.is_available():

@@ -65,7 +65,8 @@ def _case(g: Golden, net: Synthesizer, suffix: str) -> Lines:
         window = Window(*(int(n) for n in g[f"rt_params{suffix}"]))
     with tapped(net, TAPS, g.names) as seen:
         done = net(phone, pitch, f0, sid, Draws(latent, source), window, given("phone_lengths"))
-    outputs = (done.mean, done.log_std, done.prior, done.latent, done.mask, done.audio)
+    mask = torch.ones_like(done.latent[:, :1]) if done.mask is None else done.mask
+    outputs = (done.mean, done.log_std, done.prior, done.latent, mask, done.audio)
     for (name, limit), ours in zip(OUTPUTS.items(), outputs, strict=True):
         yield compare(name + suffix, ours, g[name + suffix], limit)
     if "g" in g:

@@ -23,6 +23,7 @@ from rwc_daemon.voices.layers import Conv, can_pack, pack, pictured
 BINS = 360
 LOWEST_HZ, HIGHEST_HZ = 32.7, 1975.5  # of the first and the last bin
 AROUND = 4  # bins on each side of the greatest over which the pitch is averaged
+PICTURED = tuple(f".conformer.net.{part}.weight" for part in ("2", "4.conv", "6"))
 GROUPS = 4  # of channels that the first norm treats together
 THRESHOLD = 0.006
 LEFT = (FFT - HOP_16K) // 2  # samples of padding
@@ -36,14 +37,15 @@ class Swap(nn.Module):
 
 
 class Depthwise(nn.Module):
-    """One kernel per channel, [1, C, T] → [1, C, T]."""
+    """One kernel per channel, [1, C, T] → [1, C, T]; as a picture channels-last ten times faster than as a signal."""
 
     def __init__(self, C: int, kernel: int) -> None:
         super().__init__()
-        self.conv = nn.Conv1d(C, C, kernel, padding=kernel // 2, groups=C)
+        self.conv = nn.Conv2d(C, C, (1, kernel), padding=(0, kernel // 2), groups=C)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.conv(x)
+        x = x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
+        return self.conv(x).squeeze(2)
 
 
 class Conformer(nn.Module):
@@ -130,7 +132,7 @@ class Fcpe(nn.Module):
         unused = {
             f"{layer}.norm.{part}" for layer in layers for part in ("weight", "bias")
         }  # of attention, not built here
-        state = pictured(state, lambda name: name.endswith((".conformer.net.2.weight", ".conformer.net.6.weight")))
+        state = pictured(state, lambda name: name.endswith(PICTURED))
         weights.fill(self, state, self.name, spare=unused | {"cent_table", "gaussian_blurred_cent_mask"})
         return self.eval().requires_grad_(False)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -45,6 +46,13 @@ class ContentConfig:
     heads: int
 
 
+class Statistics(NamedTuple):
+    """What the first norm knows of a sound: mean and standard deviation of each channel, [B, C] float32."""
+
+    mean: Tensor
+    spread: Tensor
+
+
 class FirstConv(nn.Module):
     """The first convolution, normalised per channel over time: x [B, 1, N] float32 → [B, C, n].
 
@@ -58,13 +66,15 @@ class FirstConv(nn.Module):
         self.conv = nn.Conv1d(1, c.conv, CONTENT_KERNELS[0], CONTENT_STRIDES[0], bias=False)
         self.layer_norm = nn.GroupNorm(c.conv, c.conv)
 
-    def forward(self, x: Tensor, past: Tensor, dtype: torch.dtype) -> Tensor:
-        """`past` [B, 1, P]: the sound that the statistics are of."""
-        kernel = self.conv.weight.squeeze(1)
-        mean, spread = self.statistics(self.windows(past).double(), kernel.double())
-        scale = self.layer_norm.weight / spread
-        y = self.windows(x) @ (kernel * scale.unsqueeze(-1)).mT + (self.layer_norm.bias - mean * scale).unsqueeze(1)
+    def forward(self, x: Tensor, known: Statistics, dtype: torch.dtype) -> Tensor:
+        scale = self.layer_norm.weight / known.spread
+        shift = (self.layer_norm.bias - known.mean * scale).unsqueeze(1)
+        y = self.windows(x) @ (self.conv.weight.squeeze(1) * scale.unsqueeze(-1)).mT + shift
         return F.gelu(y.to(dtype)).mT
+
+    def known(self, past: Tensor) -> Statistics:
+        """Of the sound [B, 1, P]."""
+        return self.statistics(self.windows(past).double(), self.conv.weight.squeeze(1).double())
 
     @staticmethod
     def windows(x: Tensor) -> Tensor:
@@ -72,13 +82,12 @@ class FirstConv(nn.Module):
         return x.squeeze(1).unfold(-1, CONTENT_KERNELS[0], CONTENT_STRIDES[0])
 
     @staticmethod
-    def statistics(windows: Tensor, kernel: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of each channel, [B, C] float32."""
+    def statistics(windows: Tensor, kernel: Tensor) -> Statistics:
         mean = windows.mean(dim=1, keepdim=True)
         apart = windows - mean
         covariance = apart.mT @ apart / windows.shape[1]
         variance = ((kernel @ covariance) * kernel).sum(-1)
-        return (mean.squeeze(1) @ kernel.mT).float(), (variance + NORM_FLOOR).sqrt().float()
+        return Statistics((mean.squeeze(1) @ kernel.mT).float(), (variance + NORM_FLOOR).sqrt().float())
 
 
 class ConvLayer(nn.Module):
@@ -100,9 +109,9 @@ class ConvStack(nn.Module):
         later = (ConvLayer(c, i) for i in range(1, len(CONTENT_KERNELS)))
         self.conv_layers = nn.ModuleList([FirstConv(c), *later])
 
-    def forward(self, x: Tensor, past: Tensor, dtype: torch.dtype) -> Tensor:
+    def forward(self, x: Tensor, known: Statistics, dtype: torch.dtype) -> Tensor:
         first, *later = self.conv_layers
-        x = first(x, past, dtype)
+        x = first(x, known, dtype)
         for layer in later:
             x = layer(x)
         return x
@@ -123,7 +132,8 @@ class Projection(nn.Module):
 class Position(nn.Module):
     """A wide grouped convolution that tells each row where it stands; [B, n, H] → [B, n, H].
 
-    Done as one product per group over the rows that a kernel sees: several times faster than a grouped convolution.
+    Done as one product per group over the rows that a kernel sees: several times faster than a grouped convolution. Of
+    the kernel only so much is used as there are rows: beyond them it would hear zeros.
     """
 
     def __init__(self, c: ContentConfig) -> None:
@@ -135,11 +145,13 @@ class Position(nn.Module):
         B, n, H = x.shape
         G, W = self.groups, H // self.groups
         half = self.kernel // 2
-        padded = F.pad(x, (0, 0, half, half)).view(B, -1, G, W).transpose(1, 2).reshape(B * G, -1, W)
-        weight = self.conv.weight.repeat(B, 1, 1) if B > 1 else self.conv.weight
+        before, behind = min(half, n - 1), min(self.kernel - half - 1, n - 1)
+        padded = F.pad(x, (0, 0, before, behind)).view(B, -1, G, W).transpose(1, 2).reshape(B * G, -1, W)
+        weight = self.conv.weight[:, (half - before) * W : (half + behind + 1) * W]
+        weight = weight.repeat(B, 1, 1) if B > 1 else weight
         parts = [
             torch.bmm(rows.flatten(2), weight)
-            for rows in padded.unfold(1, self.kernel, 1)[:, :n].mT.split(ROWS_AT_ONCE, dim=1)
+            for rows in padded.unfold(1, before + behind + 1, 1).mT.split(ROWS_AT_ONCE, dim=1)
         ]
         y = torch.cat(parts, dim=1).view(B, G, n, W).transpose(1, 2).reshape(B, n, H)
         return F.gelu(y + self.conv.bias)
@@ -260,13 +272,25 @@ class ContentEncoder(nn.Module):
 
         `past_16k` [B, P]: a longer stretch that ends where `x_16k` does; the first norm is over it.
         """
+        return self.understand(self.hear(x_16k, self.known(x_16k if past_16k is None else past_16k)), version)
+
+    def known(self, past_16k: Tensor) -> Statistics:
+        """[B, P] → what the first norm goes by."""
+        first = cast(FirstConv, self.feature_extractor.conv_layers[0])
+        return first.known(past_16k.float().unsqueeze(1))
+
+    @torch.inference_mode()
+    def hear(self, x_16k: Tensor, known: Statistics) -> Tensor:
+        """[B, N] → [B, n, H]: rows that know nothing of each other yet; each hears 400 samples."""
         dtype = self.feature_projection.layer_norm.weight.dtype
-        past = x_16k if past_16k is None else past_16k
-        x = self.feature_extractor(x_16k.float().unsqueeze(1), past.float().unsqueeze(1), dtype)
-        x = self.feature_projection(x.mT)
+        return self.feature_projection(self.feature_extractor(x_16k.float().unsqueeze(1), known, dtype).mT)
+
+    @torch.inference_mode()
+    def understand(self, rows: Tensor, version: str) -> Tensor:
+        """[B, n, H] from `hear` → as `features`."""
         if version == "v1":
-            return self.final_proj(self.encoder(x, V1_LAYER)).float()
-        return self.encoder(x, self.config.layers).float()
+            return self.final_proj(self.encoder(rows, V1_LAYER)).float()
+        return self.encoder(rows, self.config.layers).float()
 
 
 def ordered(tensors: Mapping[str, Tensor], groups: int) -> dict[str, Tensor]:

@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from rwc_daemon.store.layout import FLOWS, WAVENET_KERNEL, WAVENET_LAYERS, SynthConfig
-from rwc_daemon.voices.layers import Conv
+from rwc_daemon.voices.layers import Conv, masked
 
 REACH = FLOWS * WAVENET_LAYERS * (WAVENET_KERNEL // 2)  # frames that one frame of the result hears, each way: 24
 
 
 class WaveNet(nn.Module):
-    """Gated convolutions with skips: x [B, H, T], mask [B, 1, T], g [B, G, 1] → [B, H, T]."""
+    """Gated convolutions with skips: x [B, H, T], mask [B, 1, T] or None, g [B, G, 1] → [B, H, T]."""
 
     def __init__(self, c: SynthConfig) -> None:
         super().__init__()
@@ -27,7 +27,7 @@ class WaveNet(nn.Module):
         self.in_layers = nn.ModuleList(Conv(H, 2 * H, K, padding=K // 2) for _ in range(WAVENET_LAYERS))
         self.res_skip_layers = nn.ModuleList(Conv(H, H if l == last else 2 * H, 1) for l in range(WAVENET_LAYERS))
 
-    def forward(self, x: Tensor, mask: Tensor, g: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, g: Tensor) -> Tensor:
         H = x.shape[1]
         conditions = self.cond_layer(g).split(2 * H, dim=1)
         out = torch.zeros_like(x)
@@ -35,9 +35,9 @@ class WaveNet(nn.Module):
             a, b = (into(x) + c).chunk(2, dim=1)
             step = onward(a.tanh() * b.sigmoid())
             if step.shape[1] == 2 * H:
-                x = (x + step[:, :H]) * mask
+                x = masked(x + step[:, :H], mask)
             out = out + step[:, -H:]
-        return out * mask
+        return masked(out, mask)
 
 
 class Coupling(nn.Module):
@@ -49,27 +49,27 @@ class Coupling(nn.Module):
         self.enc = WaveNet(c)
         self.post = Conv(c.hidden, c.inter // 2, 1)
 
-    def forward(self, x: Tensor, mask: Tensor, g: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, g: Tensor) -> Tensor:
         x0, x1 = x.chunk(2, dim=1)
-        mu = self.post(self.enc(self.pre(x0) * mask, mask, g)) * mask
-        return torch.cat([x0, (x1 - mu) * mask], dim=1)
+        mu = self.post(self.enc(masked(self.pre(x0), mask), mask, g))
+        return torch.cat([x0, masked(x1 - masked(mu, mask), mask)], dim=1)
 
 
 class Flip(nn.Module):
     """Reverses the order of channels."""
 
-    def forward(self, x: Tensor, mask: Tensor, g: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, g: Tensor) -> Tensor:
         return x.flip(1)
 
 
 class Flow(nn.Module):
-    """z_p [B, C, T], mask [B, 1, T], g [B, G, 1] → z [B, C, T]."""
+    """z_p [B, C, T], mask [B, 1, T] or None, g [B, G, 1] → z [B, C, T]."""
 
     def __init__(self, c: SynthConfig) -> None:
         super().__init__()
         self.flows = nn.ModuleList(Flip() if i % 2 else Coupling(c) for i in range(2 * FLOWS))
 
-    def forward(self, x: Tensor, mask: Tensor, g: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor | None, g: Tensor) -> Tensor:
         for flow in reversed(self.flows):
             x = flow(x, mask, g)
         return x

@@ -20,12 +20,12 @@ from rwc_daemon.voices.f0.base import Tracker
 from rwc_daemon.voices.rvc.decoder import Reaches
 from rwc_daemon.voices.rvc.noise import Noise
 from rwc_daemon.voices.rvc.render import Pitch, Renderer, stretched, to_frames
+from rwc_daemon.voices.rvc.rows import FRAMES_PER_ROW, KeptRows
 from rwc_daemon.voices.rvc.splice import Geometry
 from rwc_daemon.voices.rvc.synth import Draws, Window
 
 TRACKED_BEYOND_16K = 5 * HOP_16K  # samples before the block that the tracker hears too
 RMVPE_GRID_16K = 32 * HOP_16K  # rmvpe thinks in 32 frames: a window one frame short of that needs no padding
-FRAMES_PER_ROW = 2  # of content
 UNSURE_HEAD, UNSURE_TAIL = 3, 1  # tracked frames at the edges that are not kept
 
 
@@ -46,6 +46,8 @@ class Habits:
     # that the content encoder hears before the block; None: all
     text_frames: int | None = None
     # that the text encoder hears before the block; None: as the content encoder
+    keep_rows: bool = True
+    # content rows before the transformer are not computed again; not where fixed graphs run
     hold_grid: bool = True
     # content rows begin at even frames of the sound, wherever the window begins
     surroundings: bool = True
@@ -61,6 +63,7 @@ REFERENCE = Habits(
     fill_gaps=True,
     strict_search=True,
     protect=False,
+    keep_rows=False,
     hold_grid=False,
     surroundings=False,
     mix_context=False,
@@ -117,6 +120,7 @@ class LiveStep:
         self._turns = 0.0  # cycles of the fundamental before the first rendered sample
         self._frame = 0  # absolute number of the window's first frame
         self._tracked = not habits.track_first
+        self._rows = KeptRows(renderer.content) if habits.keep_rows and renderer.static is None else None
 
     def rest(self) -> None:
         """A block that nobody will hear: only time goes on."""
@@ -133,7 +137,8 @@ class LiveStep:
         if tracker is not None:
             self._track(x_16k, tracker, controls)
         first = self._first_heard()
-        phone, first = self._phone(r.features(x_16k, len(x_16k) - first * HOP_16K), first, controls)
+        rows = r.features(x_16k, len(x_16k) - first * HOP_16K, self._rows, self._frame + first)
+        phone, first = self._phone(rows, first, controls)
         pitch = self.memory.pitch.part(first, g.frames)
         window = self._window(first, controls.formant)
         draws = self._draws(first, window, controls.formant)

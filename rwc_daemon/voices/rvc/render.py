@@ -22,6 +22,7 @@ from rwc_daemon.voices.f0 import shape
 from rwc_daemon.voices.rvc.content import SHORTEST_16K, ContentEncoder
 from rwc_daemon.voices.rvc.onnx import OnnxSynthesizer
 from rwc_daemon.voices.rvc.retrieval import Index, protect
+from rwc_daemon.voices.rvc.rows import KeptRows
 from rwc_daemon.voices.rvc.static import Static
 from rwc_daemon.voices.rvc.synth import Draws, Synthesizer, Window
 
@@ -66,10 +67,13 @@ class Renderer:
     def config(self) -> SynthConfig:
         return self.synth.config
 
-    def features(self, x_16k: np.ndarray, heard: int | None = None) -> Tensor:
+    def features(
+        self, x_16k: np.ndarray, heard: int | None = None, kept: KeptRows | None = None, first: int = 0
+    ) -> Tensor:
         """f32[N] → [n, C]; N is brought to the shortest length that gives one row.
 
-        `heard`: rows only for the last so many samples; the first norm is over all of them.
+        `heard`: rows only for the last so many samples; the first norm is over all of them. `kept`: remembers rows of
+        earlier calls; then `first` is the frame of the sound with which those samples begin.
         """
         x = torch.from_numpy(np.ascontiguousarray(x_16k, np.float32))
         x = F.pad(x, (0, max(0, SHORTEST_16K - len(x))))[None]
@@ -78,6 +82,8 @@ class Renderer:
         def run(x: Tensor) -> Tensor:
             return self.content.features(x[:, -heard:], self.config.version, x)
 
+        if kept is not None:
+            return self.content.understand(kept.hear(x.to(self.device), heard, first), self.config.version)[0]
         if self.static is not None:
             return self.static(("content", heard), run, [x])[0]
         return run(x.to(self.device))[0]

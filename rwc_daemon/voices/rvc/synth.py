@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from rwc_daemon.store.layout import SynthConfig, plain_decoder_names, synth_shapes
-from rwc_daemon.voices.layers import can_pack, pack, pictured
+from rwc_daemon.voices.layers import can_pack, masked, pack, pictured
 from rwc_daemon.voices.rvc import flow as flows
 from rwc_daemon.voices.rvc.decoder import Decoder, on_grid, stretched
 from rwc_daemon.voices.rvc.flow import Flow
-from rwc_daemon.voices.rvc.text import TextEncoder
+from rwc_daemon.voices.rvc.text import RelativeAttention, TextEncoder
 from rwc_daemon.voices.rvc.weights import checked, folded, settle
 
 NOISE_LEVEL = 0.66666  # the literal of the reference, not two thirds
@@ -84,8 +84,8 @@ class Rendering(NamedTuple):
     # z_p [B, inter, T - flow_head]
     latent: Tensor
     # z [B, inter, heard]
-    mask: Tensor
-    # [B, 1, heard]
+    mask: Tensor | None
+    # [B, 1, heard]; None: all frames count
 
 
 class Synthesizer(nn.Module):
@@ -107,7 +107,8 @@ class Synthesizer(nn.Module):
         with torch.device("meta"):
             net = cls(c)
         weights = plain_decoder_names(checked(tensors, synth_shapes(c), "this voice"), c)
-        settle(net, pictured(folded(weights), lambda name: "emb_rel" not in name), device, dtype)
+        weights = RelativeAttention.joined(folded(weights))
+        settle(net, pictured(weights, lambda name: "emb_rel" not in name), device, dtype)
         if dtype != torch.float32:
             net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
             net.dec.conv_post.float()  # the last sum is what one hears: it keeps its digits
@@ -135,17 +136,17 @@ class Synthesizer(nn.Module):
         lengths: Tensor | None = None,
     ) -> Rendering:
         """phone [B, T, C], pitch [B, T] coarse, f0 [B, T] Hz, speaker [B], lengths [B] valid frames (None: all)."""
-        B, T, _ = phone.shape
+        T = phone.shape[1]
         window = window or Window(0, T)
         head, first = window.flow_head, window.first - window.flow_head
-        mask = self.mask(lengths, B, T)
+        mask = None if lengths is None else self.mask(lengths, T)
         g = self.speaker(speaker)
         mean, log_std = self.enc_p(phone.to(self.dtype), pitch, mask, head)
-        mask = mask[..., head:]
-        prior = (mean + log_std.exp() * draws.latent.to(self.dtype) * NOISE_LEVEL) * mask
+        mask = None if mask is None else mask[..., head:]
+        prior = masked(mean + log_std.exp() * draws.latent.to(self.dtype) * NOISE_LEVEL, mask)
         z = self.flow(prior, mask, g)[..., first : first + window.heard]
-        mask = mask[..., first : first + window.heard]
-        audio = self._decode(z * mask, g, self.source(f0, draws, window), window)
+        mask = None if mask is None else mask[..., first : first + window.heard]
+        audio = self._decode(masked(z, mask), g, self.source(f0, draws, window), window)
         return Rendering(audio.float(), mean, log_std, prior, z, mask)
 
     def render(
@@ -185,9 +186,7 @@ class Synthesizer(nn.Module):
             phase = f0.new_zeros(f0.shape[0], self.config.harmonics)
         return self.dec.m_source(f0[:, window.first : window.first + window.heard], draws.source, phase)
 
-    def mask(self, lengths: Tensor | None, B: int, T: int) -> Tensor:
+    def mask(self, lengths: Tensor, T: int) -> Tensor:
         """[B, 1, T]: 1 where a frame counts."""
-        if lengths is None:
-            return torch.ones(B, 1, T, dtype=self.dtype, device=self.emb_g.weight.device)
         frames = torch.arange(T, device=lengths.device)
         return (frames < lengths.unsqueeze(1)).unsqueeze(1).to(self.dtype)

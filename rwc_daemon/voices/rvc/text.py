@@ -11,13 +11,14 @@ Shapes: B batch, T frames of 10 ms, C content width, H width, N heads, D = H/N. 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rwc_daemon.store.layout import ATTENTION_REACH, PITCH_BINS, SynthConfig
-from rwc_daemon.voices.layers import Conv, Dense
+from rwc_daemon.voices.layers import Conv, Dense, masked
 
 MASKED = -1e4
 SLOPE = 0.1
@@ -46,49 +47,66 @@ class ChannelNorm(nn.Module):
 
 
 class RelativeAttention(nn.Module):
-    """x [B, H, T], allowed [B, 1, T, T] → [B, H, T]."""
+    """x [B, H, T], allowed [B, 1, T, T] (None: all) → [B, H, T]. Query, key and value are one convolution."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.conv_q, self.conv_k, self.conv_v, self.conv_o = (Conv(width, width, 1) for _ in range(4))
+        self.conv_qkv, self.conv_o = Conv(width, 3 * width, 1), Conv(width, width, 1)
         self.emb_rel_k, self.emb_rel_v = (
             nn.Parameter(torch.zeros(1, 2 * ATTENTION_REACH + 1, width // heads)) for _ in range(2)
         )
 
-    def split(self, x: Tensor) -> Tensor:
-        """[B, H, T] → [B, N, T, D]; channel c belongs to head c // D."""
+    def forward(self, x: Tensor, allowed: Tensor | None) -> Tensor:
         B, H, T = x.shape
-        return x.mT.reshape(B, T, self.heads, H // self.heads).transpose(1, 2)
+        R, N, D = ATTENTION_REACH, self.heads, H // self.heads
+        # channel c of each third belongs to head c // D; heads are counted as part of the batch
+        q, k, v = self.conv_qkv(x).mT.reshape(B, T, 3, N, D).permute(2, 0, 3, 1, 4).reshape(3, B * N, T, D)
+        q = q / math.sqrt(D)
+        scores = F.pad(torch.bmm(q, k.mT), (R, R))
+        band(scores).add_(q @ self.emb_rel_k[0].T)
+        scores = scores[..., R:-R]
+        if allowed is not None:
+            scores = scores.view(B, N, T, T).masked_fill(~allowed, MASKED).view(B * N, T, T)
+        weights = scores.softmax(-1)
+        out = torch.bmm(weights, v) + band(F.pad(weights, (R, R))) @ self.emb_rel_v[0]
+        return self.conv_o(out.view(B, N, T, D).transpose(1, 2).reshape(B, T, H).mT)
 
-    def forward(self, x: Tensor, allowed: Tensor) -> Tensor:
-        R = ATTENTION_REACH
-        q, k, v = self.split(self.conv_q(x)), self.split(self.conv_k(x)), self.split(self.conv_v(x))
-        q = q / math.sqrt(q.shape[-1])
-        scores = F.pad(q @ k.mT, (R, R))
-        band(scores).add_(q @ self.emb_rel_k.mT)
-        weights = scores[..., R:-R].masked_fill(~allowed, MASKED).softmax(-1)
-        out = weights @ v + band(F.pad(weights, (R, R))) @ self.emb_rel_v
-        B, H, T = x.shape
-        return self.conv_o(out.transpose(1, 2).reshape(B, T, H).mT)
+    @staticmethod
+    def joined(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Tensors of a voice, those of `conv_q`, `conv_k` and `conv_v` as `conv_qkv`."""
+        names = [name for name in tensors if ".conv_q." in name]
+        parts = {name: [name.replace("conv_q", f"conv_{part}") for part in "qkv"] for name in names}
+        spent = {part for three in parts.values() for part in three}
+        whole = {
+            name.replace("conv_q", "conv_qkv"): torch.cat([tensors[part] for part in three])
+            for name, three in parts.items()
+        }
+        return {name: tensor for name, tensor in tensors.items() if name not in spent} | whole
 
 
 class FeedForward(nn.Module):
-    """Two convolutions over time with a ReLU between; x [B, H, T], mask [B, 1, T]."""
+    """Two convolutions over time with a ReLU between; x [B, H, T], mask [B, 1, T] or None → [B, H, T]."""
 
     def __init__(self, width: int, inner: int, kernel: int) -> None:
         super().__init__()
         self.pad = ((kernel - 1) // 2, kernel // 2)
-        self.conv_1 = Conv(width, inner, kernel)
-        self.conv_2 = Conv(inner, width, kernel)
+        inside = kernel // 2 if kernel % 2 else 0  # an even kernel wants more on one side
+        self.padded = kernel % 2 == 1
+        self.conv_1 = Conv(width, inner, kernel, padding=inside)
+        self.conv_2 = Conv(inner, width, kernel, padding=inside)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        x = self.conv_1(F.pad(x * mask, self.pad), act="relu")
-        return self.conv_2(F.pad(x * mask, self.pad)) * mask
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        x = self.conv_1(self._edged(x, mask), act="relu")
+        return masked(self.conv_2(self._edged(x, mask)), mask)
+
+    def _edged(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        x = masked(x, mask)
+        return x if self.padded else F.pad(x, self.pad)
 
 
 class Transformer(nn.Module):
-    """x [B, H, T], mask [B, 1, T] → [B, H, T]."""
+    """x [B, H, T], mask [B, 1, T] or None → [B, H, T]."""
 
     def __init__(self, c: SynthConfig) -> None:
         super().__init__()
@@ -98,14 +116,14 @@ class Transformer(nn.Module):
         self.ffn_layers = nn.ModuleList(FeedForward(c.hidden, c.filter, c.kernel) for _ in each)
         self.norm_layers_2 = nn.ModuleList(ChannelNorm(c.hidden) for _ in each)
 
-    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        allowed = (mask.unsqueeze(2) * mask.unsqueeze(-1)) > 0
-        x = x * mask
+    def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        allowed = None if mask is None else (mask.unsqueeze(2) * mask.unsqueeze(-1)) > 0
+        x = masked(x, mask)
         layers = zip(self.attn_layers, self.norm_layers_1, self.ffn_layers, self.norm_layers_2, strict=True)
         for attend, norm_1, feed, norm_2 in layers:
             x = norm_1(x + attend(x, allowed))
             x = norm_2(x + feed(x, mask))
-        return x * mask
+        return masked(x, mask)
 
 
 class TextEncoder(nn.Module):
@@ -128,8 +146,11 @@ class TextEncoder(nn.Module):
             x = x + self.emb_pitch(pitch)
         return F.leaky_relu(x * math.sqrt(x.shape[-1]), SLOPE)
 
-    def forward(self, phone: Tensor, pitch: Tensor | None, mask: Tensor, head: int = 0) -> tuple[Tensor, Tensor]:
-        """`head`: frames at the start that are heard but not answered."""
+    def forward(
+        self, phone: Tensor, pitch: Tensor | None, mask: Tensor | None = None, head: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """mask [B, 1, T]: 1 where a frame counts (None: everywhere). `head`: frames at the start that are heard but not
+        answered."""
         x = self.encoder(self.embed(phone, pitch).mT, mask)[..., head:]
-        mean, log_std = (self.proj(x) * mask[..., head:]).chunk(2, dim=1)
+        mean, log_std = masked(self.proj(x), None if mask is None else mask[..., head:]).chunk(2, dim=1)
         return mean, log_std

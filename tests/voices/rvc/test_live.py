@@ -62,6 +62,28 @@ def test_short_contexts_change_little(voice):
     assert 0 < apart(short, whole) < 0.1
 
 
+@pytest.mark.parametrize("hops", [10, 5])
+def test_kept_rows_are_the_rows_while_the_sound_s_statistics_hold(voice, monkeypatch, hops):
+    """On a steady sound; each block's convolutions then hear little more than the block."""
+    g, x = geometry(block=hops * 480), np.tile(speech(0.1, 16000), 20)
+    habits, heard = replace(LIVE, content_frames=60), []
+    hear = voice.renderer.content.hear
+    monkeypatch.setattr(voice.renderer.content, "hear", lambda x, known: (heard.append(x.shape[1]), hear(x, known))[1])
+    kept = steps(voice, habits, g, x)
+    new, heard[:] = list(heard), []
+    whole = steps(voice, replace(habits, keep_rows=False), g, x)
+    assert apart(kept[1:], whole[1:]) < 5e-3
+    assert new[0] == heard[0]
+    assert max(new[1:]) <= g.block_16k + 4 * 320 < min(heard) / 3
+
+
+def test_rows_are_heard_anew_when_speech_begins(voice):
+    """Their loudness is measured against the sound before them, which was none."""
+    g, x = geometry(), np.concatenate([np.zeros(16000, np.float32), speech(1.5, 16000)])
+    kept, whole = (steps(voice, replace(LIVE, keep_rows=keep), g, x) for keep in (True, False))
+    assert apart(kept, whole) < 0.1
+
+
 def test_the_decoder_s_surroundings_are_all_it_hears(voice):
     """What is rendered with them is, in the middle of a long rendering, the same to rounding."""
     synth, c = voice.renderer.synth, voice.renderer.config
@@ -170,7 +192,7 @@ def test_statistics_of_the_first_norm_are_those_of_its_outputs(voice):
     first = voice.renderer.content.feature_extractor.conv_layers[0]
     x = torch.from_numpy(speech(0.2, 16000))[None, None]
     with torch.inference_mode():
-        ours = first(x, x, torch.float32)
+        ours = first(x, first.known(x), torch.float32)
         theirs = torch.nn.functional.gelu(first.layer_norm(first.conv(x)))
     assert torch.allclose(ours, theirs, atol=1e-4)
 
@@ -182,7 +204,9 @@ def test_statistics_of_the_first_norm_are_those_of_its_outputs(voice):
 def test_fixed_places_give_what_the_ordinary_way_gives(voice, formant):
     g, x, controls = geometry(), speech(1.6, 16000), replace(CONTROLS, formant=formant)
     fixed = replace(voice, renderer=replace(voice.renderer, static=Static("cpu")))
-    pairs = zip(steps(voice, LIVE, g, x, controls), steps(fixed, LIVE, g, x, controls), strict=True)
+    pairs = zip(
+        steps(voice, replace(LIVE, keep_rows=False), g, x, controls), steps(fixed, LIVE, g, x, controls), strict=True
+    )
     assert all(np.array_equal(a, b) for a, b in pairs)
 
 
