@@ -19,6 +19,8 @@ from rwc_daemon.errors import NoAudioServer
 from rwc_daemon.link.ring import Link
 
 CLOSE_TIMEOUT_S = 2.0
+STALLED_S = 0.05  # no cycle for so long: the server may have died
+SHUTDOWN_S = 0.2  # then its libjack says so within this, if it ever does (that of PipeWire 0.3.65 does not)
 SILENCE_S = 1.0  # no cycle for so long, or for four periods: the server is gone
 WISHED_QUANTUM = 256  # at 48 kHz; a wish that yields to what others or the user force
 
@@ -38,6 +40,8 @@ class AudioClient:
         self._callback: Callback | None = None
         self._watcher: threading.Thread | None = None
         self._lock = threading.Lock()
+        self._shut_down = threading.Event()
+        self._left_behind: list[tuple[Any, Callback]] = []
         self._opened_s = 0.0
         self._delay = 0
         self._input_gain = 1.0
@@ -76,7 +80,9 @@ class AudioClient:
         callback.set_input_gain(self._input_gain)
         client.activate()
         self._client, self._callback, self._opened_s = client, callback, time.monotonic()
-        self._watcher = threading.Thread(target=self._watch, args=(callback,), name="rwc-audio", daemon=True)
+        self._shut_down = threading.Event()
+        arguments = (callback, self._shut_down)
+        self._watcher = threading.Thread(target=self._watch, args=arguments, name="rwc-audio", daemon=True)
         self._watcher.start()
 
     def close(self) -> None:
@@ -86,15 +92,27 @@ class AudioClient:
             self._client = self._callback = None
         if client is None or callback is None:
             return
+        if self._server_died():
+            # PipeWire 1.4's libjack frees the ports of such a client twice, and that would end this process
+            self._left_behind.append((client, callback))
+            os.eventfd_write(callback.notify_fd, 1)
+            return
         closed = threading.Event()
         arguments = (client, callback, self._watcher, closed)
         threading.Thread(target=_close, args=arguments, name="rwc-close", daemon=True).start()
         closed.wait(CLOSE_TIMEOUT_S)
 
-    def _watch(self, callback: Callback) -> None:
+    def _server_died(self) -> bool:
+        """Whether PipeWire's libjack has said so, which may be a moment after the last cycle."""
+        stalled = time.monotonic() - self._newest_s() > STALLED_S
+        return self.server.startswith("pipewire") and self._shut_down.wait(SHUTDOWN_S if stalled else 0)
+
+    def _watch(self, callback: Callback, shut_down: threading.Event) -> None:
         """Ends when `close` has taken the callback away."""
         while True:
             events = callback.events()
+            if "shutdown" in events:
+                shut_down.set()
             with self._lock:
                 if self._callback is not callback:
                     return
@@ -167,8 +185,11 @@ class AudioClient:
             return False
         counters = self._link.counters()
         patience_s = max(SILENCE_S, 4 * counters.quantum / max(1, counters.rate))
-        newest_s = max(self._opened_s, counters.last_cycle_ns / 1e9)
-        return time.monotonic() - newest_s < patience_s
+        return time.monotonic() - self._newest_s() < patience_s
+
+    def _newest_s(self) -> float:
+        """When there last was a cycle, or when it was opened; time.monotonic()."""
+        return max(self._opened_s, self._link.counters().last_cycle_ns / 1e9)
 
 
 def _close(client: Any, callback: Callback, watcher: threading.Thread | None, closed: threading.Event) -> None:
