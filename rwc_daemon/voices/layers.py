@@ -1,9 +1,9 @@
-"""Convolutions and linear layers that a CPU can run in half precision without copies.
+"""Convolutions and linear layers that a CPU can run without copies, in half precision too.
 
 Signals are [B, C, N]. A convolution's kernel is kept as a picture one row high: only pictures can be stored
-channels-last, the order in which half precision runs. On a CPU with fast half precision `pack` also brings kernels into
-the order of the machine's matrix units, once instead of at each call, and activations and sums are then done while the
-result is still in the cache. float32 stays as it is: there packing was measured to win nothing.
+channels-last, the order in which half precision runs. On a CPU `pack` also brings kernels into the order of the
+machine's vector or matrix units, once instead of at each call, and activations and sums are then done while the result
+is still in the cache.
 
 The packed operations are those that torch's own compiler emits (oneDNN); where a torch has them not, nothing is packed.
 """
@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+PACKABLE = (torch.float32, torch.bfloat16)
 KEPT = 2  # lengths for which a convolution keeps its order of weights: it depends on the length
 NEEDED = (
     "_convolution_pointwise",
@@ -144,15 +145,16 @@ def masked(x: Tensor, mask: Tensor | None) -> Tensor:
 
 def can_pack(device: str, dtype: torch.dtype) -> bool:
     """Whether packed layers run here, and pay."""
-    if device != "cpu" or dtype != torch.bfloat16 or not torch.backends.mkldnn.is_available():
+    if device != "cpu" or dtype not in PACKABLE or not torch.backends.mkldnn.is_available():
         return False
-    return torch.ops.mkldnn._is_mkldnn_bf16_supported() and all(hasattr(torch.ops.mkldnn, name) for name in NEEDED)
+    known = all(hasattr(torch.ops.mkldnn, name) for name in NEEDED)
+    return known and (dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def pack(net: nn.Module) -> None:
-    """Every layer of `net` that is in bfloat16."""
+    """Every layer of `net`."""
     for layer in net.modules():
-        if isinstance(layer, Conv | Up | Dense) and layer.weight.dtype == torch.bfloat16:
+        if isinstance(layer, Conv | Up | Dense) and layer.weight.dtype in PACKABLE:
             layer.pack()
 
 

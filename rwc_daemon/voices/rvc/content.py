@@ -243,8 +243,10 @@ class ContentEncoder(nn.Module):
         device: str = "cpu",
         dtype: torch.dtype = torch.float32,
         heads: int | None = None,
+        packed: bool = True,
     ) -> ContentEncoder:
-        """Sizes are read from the tensors; `heads` defaults to one per 64 channels. Raises BadModel."""
+        """Sizes are read from the tensors; `heads` defaults to one per 64 channels; `packed` as for a `Synthesizer`.
+        Raises BadModel."""
         tensors = {plain_name(name): t for name, t in tensors.items() if name not in CONTENT_OPTIONAL}
         what = "the content encoder"
         try:
@@ -258,7 +260,7 @@ class ContentEncoder(nn.Module):
         tensors = ordered(folded(weights), sizes["position_groups"])
         settle(net, tensors, device, dtype)
         net.feature_extractor.conv_layers[0].float()  # the sound itself, before the norm, keeps its digits
-        if can_pack(device, dtype):
+        if packed and can_pack(device, dtype):
             pack(net)
         return net
 

@@ -101,18 +101,26 @@ class Synthesizer(nn.Module):
 
     @classmethod
     def load(
-        cls, tensors: Mapping[str, Tensor], c: SynthConfig, device: str = "cpu", dtype: torch.dtype = torch.float32
+        cls,
+        tensors: Mapping[str, Tensor],
+        c: SynthConfig,
+        device: str = "cpu",
+        dtype: torch.dtype = torch.float32,
+        packed: bool = True,
     ) -> Synthesizer:
-        """Raises BadModel unless every tensor is there with its shape; only `enc_q.*` may be surplus."""
+        """`packed`: as fast as the CPU can; without, as a net is usually loaded. Raises BadModel unless every tensor is
+        there with its shape; only `enc_q.*` may be surplus."""
         with torch.device("meta"):
             net = cls(c)
         weights = plain_decoder_names(checked(tensors, synth_shapes(c), "this voice"), c)
         weights = RelativeAttention.joined(folded(weights))
         settle(net, pictured(weights, lambda name: "emb_rel" not in name), device, dtype)
-        if dtype != torch.float32:
+        packed = packed and can_pack(device, dtype)
+        if packed or dtype != torch.float32:
             net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if dtype != torch.float32:
             net.dec.conv_post.float()  # the last sum is what one hears: it keeps its digits
-        if can_pack(device, dtype):
+        if packed:
             pack(net)
         return net
 

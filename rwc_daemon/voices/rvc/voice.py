@@ -50,8 +50,10 @@ class RvcVoice:
     opened: dict[str, Tracker] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def load(cls, card: VoiceCard, assets: Assets, device: str = "auto", precision: str = "auto") -> RvcVoice:
-        """`device`: "auto", "cpu" or "cuda"; `precision`: "auto" or one of `PRECISIONS`.
+    def load(
+        cls, card: VoiceCard, assets: Assets, device: str = "auto", precision: str = "auto", packed: bool = True
+    ) -> RvcVoice:
+        """`device`: "auto", "cpu" or "cuda"; `precision`: "auto" or one of `PRECISIONS`; `packed`: see `voices.layers`.
 
         Raises MissingAsset and MissingPackage before anything is read, BadModel, Unsupported.
         """
@@ -60,8 +62,8 @@ class RvcVoice:
         precision = choose_precision(device, precision)
         dtype = getattr(torch, precision)
         index = Index.load(card.index, device) if card.index else None
-        synth = _synthesizer(card, device, dtype)
-        content = ContentEncoder.load(weights.read(encoder_path), device, dtype)
+        synth = _synthesizer(card, device, dtype, packed)
+        content = ContentEncoder.load(weights.read(encoder_path), device, dtype, packed=packed)
         _check_widths(synth.config, content, index)
         graphs = device == "cuda" and isinstance(synth, Synthesizer) and os.environ.get(GRAPHS, "1") != "0"
         static = Static(device) if graphs else None
@@ -128,12 +130,12 @@ def live_geometry(plan: Plan, spent: Effort) -> Geometry:
     )
 
 
-def _synthesizer(card: VoiceCard, device: str, dtype: torch.dtype) -> Synthesizer | OnnxSynthesizer:
+def _synthesizer(card: VoiceCard, device: str, dtype: torch.dtype, packed: bool) -> Synthesizer | OnnxSynthesizer:
     if card.kind == "rvc-onnx":
         return OnnxSynthesizer(card.weights, config_of(card), device)
     tensors = weights.read(card.weights)
     config = SynthConfig.parse(card.config, card.version, card.f0, _rows(tensors), card.vocoder or NSF)
-    return Synthesizer.load(tensors, config, device, dtype)
+    return Synthesizer.load(tensors, config, device, dtype, packed)
 
 
 def _check_widths(config: SynthConfig, content: ContentEncoder, index: Index | None) -> None:
