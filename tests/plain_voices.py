@@ -33,6 +33,9 @@ class PrimedSession(DelaySession):
         self._memory = np.concatenate([self._memory, x * np.float32(self._voice.gain)])
         self._memory = self._memory[len(self._memory) - self.delay :]
 
+    def ending(self):
+        return self._memory
+
 
 class DelayVoice:
     """The input, `gain` times, exactly `delay` samples later."""

@@ -1,26 +1,28 @@
 """The deadline controller: what is done with less when a machine cannot keep up, and when it is undone.
 
 A voice has a ladder of steps, the first one as the user asked, each later one cheaper: less context (quality), then a
-lighter tracker, then longer blocks. Blocks that take nearly as long as they last lead one step down; room for a while
-leads one step up, if what the step above was seen to cost fits. A step up that had to be taken back makes the next
-one wait twice as long, so nothing flaps. The ladder has an end: latency is bounded, and what is late beyond it is
-dropped, as ever.
+lighter tracker, then longer blocks. Blocks that take nearly as long as they last lead down to the first step that may
+be expected to fit; room for a while leads up, if what the steps above were seen to cost fits. A step up that had to be
+taken back makes the next one wait twice as long, so nothing flaps. The ladder has an end: latency is bounded, and what
+is late beyond it is dropped, as ever.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from rwc_daemon.controls import QUALITIES, Controls
 
 FULL = 0.85  # of a block's length, its slowest twentieth: beyond it the next disturbance is heard
 ROOM = 0.8  # what a step up may be expected to reach
-PRESSED_S = 2.0  # so long in a row, or it was a hiccup
+PRESSED_S = 2.5  # so long in a row, or it was a hiccup
+LOST, LOST_S = 1.3, 1.5  # what takes longer than it lasts is heard already
 CALM_S = 10.0
 LONGEST_CALM_S = 640.0
 TAKEN_BACK_S = 60.0  # a step up that lasted shorter was a mistake
-SETTLE_S = 2.0  # the change itself costs time, which says nothing
-UNKNOWN_RATIO = 1.5  # how much more a step above costs, when it was never seen
+SETTLE_S = 1.0  # the change itself costs time, which says nothing
+UNKNOWN_RATIO = 1.5  # how much more the step above costs, where it was never seen
 # by the tracker that the user named; "auto" is as light as the quality makes it
 LIGHTER = {
     "auto": (),
@@ -69,34 +71,42 @@ def ladder(controls: Controls, f0: bool) -> tuple[Step, ...]:
 class Deadline:
     """For one ladder; levels count from 0, as asked. Times are the caller's."""
 
-    def __init__(self, levels: int) -> None:
+    def __init__(self, levels: int, level: int = 0) -> None:
         self._levels = levels
-        self.level = 0
+        self.level = level
         self._cost: dict[int, float] = {}
         self._age_s = self._pressed_s = self._calm_s = 0.0
         self._patience_s = CALM_S
         self._rose = False
 
-    def look(self, elapsed_s: float, fullness: float, cost: float, late: bool) -> int:
-        """Which level is right now.
+    def note(self, level: int, cost: float) -> None:
+        """Processor time over audio time at a level, as it was warmed. What a level takes while it plays is not
+        compared: on a busy day the same work takes up to twice the time, and the way back up would be barred."""
+        self._cost[level] = cost
 
-        `fullness`: slow blocks over their length, as the clock saw it; `cost`: processor time over audio time, which
-        other programs do not change; `late`: something was dropped.
-        """
+    def close(self, level: int) -> None:
+        """That level cannot be had."""
+        self._cost[level] = math.inf
+
+    def settle(self) -> None:
+        """Something else was changed: what was seen until now says nothing."""
+        self._age_s = self._pressed_s = self._calm_s = 0.0
+
+    def look(self, elapsed_s: float, fullness: float, late: bool) -> int:
+        """Which level is right now. `fullness`: slow blocks over their length, as the clock saw it; `late`: something
+        was dropped."""
         self._age_s += elapsed_s
         if self._age_s <= SETTLE_S:
             return self.level
-        self._cost[self.level] = cost
         if self._rose and self._age_s > TAKEN_BACK_S:
             self._rose, self._patience_s = False, CALM_S
-        pressed = late or fullness >= FULL
+        lost, pressed = late or fullness >= LOST, late or fullness >= FULL
         self._pressed_s = self._pressed_s + elapsed_s if pressed else 0.0
-        self._calm_s = self._calm_s + elapsed_s if self._fits_above(fullness) and not late else 0.0
-        if self._pressed_s >= PRESSED_S and self.level + 1 < self._levels:
-            return self.level + 1
-        if self._calm_s >= self._patience_s and self.level > 0:
-            return self.level - 1
-        return self.level
+        above = self._level_above(fullness)
+        self._calm_s = self._calm_s + elapsed_s if above < self.level and not late else 0.0
+        if self._pressed_s >= (LOST_S if lost else PRESSED_S):
+            return self._level_below(fullness)
+        return above if self._calm_s >= self._patience_s else self.level
 
     def at(self, level: int) -> None:
         """It runs at this level from now on."""
@@ -104,9 +114,30 @@ class Deadline:
             self._patience_s = min(2 * self._patience_s, LONGEST_CALM_S)
         self._rose = level < self.level
         self.level = level
-        self._age_s = self._pressed_s = self._calm_s = 0.0
+        self.settle()
 
-    def _fits_above(self, fullness: float) -> bool:
-        now, above = self._cost.get(self.level, 0.0), self._cost.get(self.level - 1)
-        ratio = above / now if above and now else UNKNOWN_RATIO
-        return fullness * max(1.0, ratio) <= ROOM
+    def _level_below(self, fullness: float) -> int:
+        """The first cheaper one that may be expected to fit, or the cheapest."""
+        cheapest = self.level
+        for level in range(self.level + 1, self._levels):
+            if self._ratio(level) < self._ratio(cheapest):
+                cheapest = level
+                if fullness * self._ratio(level) <= FULL:
+                    break
+        return cheapest
+
+    def _level_above(self, fullness: float) -> int:
+        """The highest that may be expected to fit; one that was never seen only from the one below it."""
+        open_above = [level for level in range(self.level) if self._cost.get(level) != math.inf]
+        for level in open_above:
+            known = level in self._cost or level == open_above[-1]
+            if known and fullness * max(1.0, self._ratio(level)) <= ROOM:
+                return level
+        return self.level
+
+    def _ratio(self, level: int) -> float:
+        """What a level costs over what this one does."""
+        now, then = self._cost.get(self.level), self._cost.get(level)
+        if then == math.inf or (now and then):
+            return then / (now or 1.0)
+        return UNKNOWN_RATIO ** (self.level - level)

@@ -1,9 +1,9 @@
 """Which stream plays, and how the next one takes over without a gap.
 
-A cheap next stream hears the same input beside the playing one until its memory is filled, and then, where both think
-in blocks of one size, they are crossfaded. A costly one, which can take in past input without rendering it, does so
-between two blocks and takes over at once: two costly renderings of one block would come too late. Where there is no
-overlap to crossfade, the last sound of the old stream, mirrored in time, fades under the first of the new one.
+Two cheap streams with blocks of one size render the same input side by side, until the next one's memory is filled, and
+are then crossfaded. All others take over between two blocks, at once: the next stream takes in the past input (a
+cheap one by converting the end of it), and what the old one still holds back fades under the first sound of the new.
+Where that is too short it goes on mirrored in time.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from rwc_daemon.engine.stream import Stream
 from rwc_daemon.voices.base import Samples
 
 HISTORY_S = 3.0  # past input kept as context for a voice that comes
-SETTLE_S = 0.15  # heard beside the playing stream by a voice that cannot be primed
-CROSSFADE_S = 0.04
-SEAM_S = 0.01  # the mirrored end of the old stream fades under the new one,
-COLD_S = 0.1  # after it has bridged what the new one still holds back, up to this
+SETTLE_S = 0.15  # of past input fills a cheap stream's memory
+CROSSFADE_S = 0.04  # between streams that render the same input
+SEAM_S = 0.01  # between the end of the old stream and the first sound of the new
+PLAYED_S = 0.05  # kept, to be mirrored
 
 
 class Deck:
@@ -29,10 +29,9 @@ class Deck:
         self.stream = stream
         self._history = np.zeros(int(HISTORY_S * stream.plan.rate), np.float32)
         self._next: Stream | None = None
-        self._settled = 0  # samples the next stream has heard
+        self._settled = 0  # samples the next stream has heard beside the playing one
         self._fade: tuple[np.ndarray, np.ndarray] | None = None
-        self._drop = 0  # samples to come that the old stream has already played
-        self._played = np.zeros(int((SEAM_S + COLD_S) * stream.plan.rate), np.float32)  # the newest
+        self._played = np.zeros(int(PLAYED_S * stream.plan.rate), np.float32)  # the newest
         self._seam = np.empty((2, 0), np.float32)  # what the old stream still adds, and the gain of the new one
 
     @property
@@ -40,9 +39,9 @@ class Deck:
         return self._next is not None
 
     @property
-    def missing(self) -> int:
+    def block(self) -> int:
         """Samples that the next call of `feed` wants."""
-        return self.stream.missing
+        return self.stream.plan.block
 
     def set_controls(self, controls: Controls) -> None:
         self.stream.take(controls)
@@ -50,75 +49,44 @@ class Deck:
             self._next.take(controls)
 
     def switch(self, stream: Stream) -> None:
-        """Begin to change over to `stream` (same rate); a switch that was under way is dropped."""
+        """Begin to change over to `stream` (same rate); a switch that was under way is dropped. Called between two
+        blocks."""
         assert stream.plan.rate == self.stream.plan.rate
         self._next, self._settled, self._fade = stream, 0, None
+        if not self._beside(stream):
+            self._prime(stream)
+            self._take_over(stream)
 
     def feed(self, x: Samples) -> Samples:
-        """`missing` samples in; out come as many new samples as the playing stream has ready."""
-        self._history = np.concatenate([self._history[len(x) :], x])[-len(self._history) :]
-        y = self.stream.feed(x)
-        if self._drop:
-            y, self._drop = y[self._drop :], 0
-        y = self._seamed(y)
-        if self._next is not None and not self._next.primes:
+        """f32[block] → f32[block]."""
+        self._remember(x)
+        y = self._seamed(self.stream.convert(x))
+        if self._next is not None:
             y = self._shadow(self._next, x, y)
         self._played = np.concatenate([self._played, y])[-len(self._played) :]
         return y
 
-    def settle(self) -> None:
-        """Between two blocks, when what was converted is on its way: work that nobody waits for."""
-        coming = self._next
-        if coming is None or not coming.primes or self.stream.missing != self.stream.plan.block:
-            return
-        whole = len(self._history) // coming.plan.block * coming.plan.block
-        coming.prime(self._history[len(self._history) - whole :])
-        self._take_over(coming)
-
     def skip(self, x: Samples) -> None:
-        """Input whose conversion came too late to be wanted: heard as context, never played."""
+        """A block whose conversion came too late to be wanted: heard as context, never played."""
+        self._remember(x)
+        self.stream.prime(x)
+        if self._next is not None:
+            self._next.prime(x)
+            self._settled += len(x)
+
+    def _remember(self, x: Samples) -> None:
         self._history = np.concatenate([self._history[len(x) :], x])[-len(self._history) :]
-        if self.stream.missing == self.stream.plan.block:
-            self.stream.prime(x)
-            return
-        self.stream.feed(x)
-        self._drop = 0
+
+    # ---- side by side ----
+
+    def _beside(self, coming: Stream) -> bool:
+        return not coming.costly and not self.stream.costly and coming.plan.block == self.stream.plan.block
 
     def _shadow(self, coming: Stream, x: Samples, y: Samples) -> Samples:
+        heard = coming.convert(x)
         ready = self._settled >= int(SETTLE_S * coming.plan.rate)
-        heard = coming.feed(x)
         self._settled += len(x)
-        if not ready:
-            return y
-        if coming.plan.block == self.stream.plan.block:
-            return self._mix(y, heard, coming)
-        self._drop = coming.plan.block - coming.missing  # heard already, and played by the old one
-        self._played = np.concatenate([self._played, y])[-len(self._played) :]
-        self._take_over(coming)
-        return y
-
-    def _take_over(self, coming: Stream) -> None:
-        shadowed = self._settled > 0
-        self.stream, self._next = coming, None
-        fade = int(SEAM_S * coming.plan.rate)
-        cold = 0 if shadowed else min(coming.cold, len(self._played) - fade)
-        rising, falling = equal_power(fade)
-        mirrored = self._played[::-1][: cold + fade]
-        self._seam = np.array(
-            [
-                mirrored * np.concatenate([np.ones(cold, np.float32), falling]),
-                np.concatenate([np.ones(cold, np.float32), rising]),
-            ]
-        )
-
-    def _seamed(self, y: Samples) -> Samples:
-        """The new stream rises over the mirrored end of the old one."""
-        n = min(len(y), self._seam.shape[1])
-        if not n:
-            return y
-        mirrored, rising = self._seam[:, :n]
-        self._seam = self._seam[:, n:]
-        return np.concatenate([y[:n] * rising + mirrored, y[n:]])
+        return self._mix(y, heard, coming) if ready else y
 
     def _mix(self, old: Samples, new: Samples, coming: Stream) -> Samples:
         """Equal power from the old to the new over CROSSFADE_S, in whole blocks."""
@@ -131,3 +99,34 @@ class Deck:
         if not len(self._fade[0]):
             self.stream, self._next, self._fade = coming, None, None
         return y.astype(np.float32)
+
+    # ---- between two blocks ----
+
+    def _prime(self, coming: Stream) -> None:
+        block, rate = coming.plan.block, coming.plan.rate
+        past = len(self._history) if coming.costly else min(len(self._history), max(block, int(SETTLE_S * rate)))
+        whole = past // block * block
+        coming.prime(self._history[len(self._history) - whole :])
+
+    def _take_over(self, coming: Stream) -> None:
+        old, self.stream, self._next = self.stream, coming, None
+        cold, fade = coming.cold, int(SEAM_S * coming.plan.rate)
+        rising, falling = equal_power(fade)
+        bridge = np.ones(cold, np.float32)
+        follows = self._follows(old, cold + fade) * np.concatenate([bridge, falling])
+        self._seam = np.array([follows, np.concatenate([0 * bridge, rising])])
+
+    def _follows(self, old: Stream, n: int) -> Samples:
+        """What the old stream would play next: as far as it knows, then mirrored."""
+        known = self._seamed(old.ending())[:n]
+        joined = np.concatenate([self._played, known])
+        return np.concatenate([known, joined[::-1][: n - len(known)]])
+
+    def _seamed(self, y: Samples) -> Samples:
+        """The new stream rises over the end of the old one."""
+        n = min(len(y), self._seam.shape[1])
+        if not n:
+            return y
+        falling, rising = self._seam[:, :n]
+        self._seam = self._seam[:, n:]
+        return np.concatenate([y[:n] * rising + falling, y[n:]])

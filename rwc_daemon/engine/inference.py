@@ -15,9 +15,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from rwc_daemon.controls import Controls
+from rwc_daemon.engine.crew import Crew
 from rwc_daemon.engine.deck import Deck
 from rwc_daemon.engine.easing import Easing
-from rwc_daemon.engine.loader import Failed, Loaded, Loader, Wish
+from rwc_daemon.engine.heavy import use_threads
+from rwc_daemon.engine.loader import Failed, Loaded, Loader, Warmed, Wish
 from rwc_daemon.engine.lost import gpu_trouble
 from rwc_daemon.engine.meter import Meter
 from rwc_daemon.engine.stream import FIXED, Stream
@@ -29,12 +31,12 @@ from rwc_daemon.voices.base import Adjustable
 
 BEAT_S = 1.0
 WATCHED_BEAT_S = 0.1
-LOOK_S = 1.0  # how often the deadline controller looks
+LOOK_S = 0.5  # how often the deadline controller looks
 SLOW_MS = 4.0  # a voice faster than this needs no slack of its own
 SLACK_SHARE = 1.5  # of a typical warm block; what takes longer than it lasts cannot be helped by slack
 log = logging.getLogger(__name__)
 
-Order = Configure | Keep | Rest | Watch | Controls | Loaded | Failed | None  # None: stop
+Order = Configure | Keep | Rest | Watch | Controls | Loaded | Warmed | Failed | None  # None: stop
 
 
 @dataclass
@@ -58,6 +60,7 @@ class Inference:
         controls: Controls,
         loader: Loader,
         send: Callable[[Message], None],
+        crew: Crew,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
@@ -70,7 +73,9 @@ class Inference:
         self._number = 0  # of the stream that plays
         self._needed = 0  # samples of slack that it wants
         self._meter, self._watch = Meter(), PitchWatch()
-        self._easing = Easing(loader.want, send)
+        self._crew, self._threads = crew, 0  # as wanted, and as this thread's nets were told
+        self._easing = Easing(crew, loader.want, send)
+        loader.threads = lambda: crew.threads
         self._spoiled = 0
         self._next_beat_s = self._next_look_s = 0.0
 
@@ -81,7 +86,7 @@ class Inference:
             if self._deck is None:
                 self._link.join(self._generation)  # what nobody will convert must not keep us awake
             else:
-                self._link.set_wake(self._deck.missing)
+                self._link.set_wake(self._deck.block)
             self._link.wait(WATCHED_BEAT_S if self._watch.on else BEAT_S)
             self._convert_ready()
 
@@ -105,6 +110,8 @@ class Inference:
                     self._watch = PitchWatch(wish.on)
                 case Loaded() as loaded:
                     self._play(loaded)
+                case Warmed() as warmed:
+                    self._easing.warmed(warmed)
                 case Failed() as failed:
                     self._fail(failed)
         return True
@@ -137,21 +144,35 @@ class Inference:
     def _play(self, loaded: Loaded) -> None:
         """Take a voice: at once where nothing plays, else beside the one that does."""
         newest = self._coming or self._loaded
-        if loaded.level is not None and (newest is None or newest.voice is not loaded.voice):
+        if loaded.eased and (newest is None or newest.voice is not loaded.voice):
             return  # another step of a voice that was left meanwhile
         if self._graph is not None and self._deck is not None:
-            self._coming = loaded
-            self._deck.switch(self._stream(loaded))
-            return  # it is announced when it has taken over
+            self._switch(self._deck, loaded)
+            return
         before, self._loaded = self._loaded, loaded
         if self._graph is not None:
             self._begin(loaded)
         self._announce(before)
 
+    def _switch(self, deck: Deck, loaded: Loaded) -> None:
+        """It is announced when it has taken over, which is now but for two voices side by side. A longer hold is told
+        before the past is taken in: what that takes would be heard as a gap."""
+        before, coming = deck.stream, self._stream(loaded)
+        self._coming = loaded
+        longer = coming.plan.hold > before.plan.hold
+        if longer:
+            self._started(coming, before)
+        deck.switch(coming)
+        if deck.stream is coming:
+            if not longer:
+                self._started(coming, before)
+            self._took_over()
+
     def _fail(self, failed: Failed) -> None:
         newest = self._coming or self._loaded
+        self._easing.rests()
         if failed.level is not None:
-            self._easing.refused(failed.level)
+            self._easing.refused(failed.voice, failed.level)
         elif newest is not None and newest.voice.info.id == failed.voice:
             self._send(EngineFault(failed.code, failed.message))  # it plays on as it did
         else:
@@ -175,7 +196,7 @@ class Inference:
         if before is None or before.voice is not voice:
             self._send(VoiceOn(voice.info.id, getattr(voice, "device", "cpu"), self._loaded.load_ms))
         block = self._deck.stream.plan.block if self._deck else 0
-        self._easing.plays(self._loaded, 1000 * block / rate)
+        self._easing.plays(self._loaded, self._controls, 1000 * block / rate)
 
     def _stream(self, loaded: Loaded) -> Stream:
         assert self._graph is not None
@@ -185,10 +206,10 @@ class Inference:
         return Stream(loaded.voice, plan, replace(self._controls, **fixed))
 
     def _started(self, stream: Stream, before: Stream | None = None) -> None:
-        """Another stream plays; where its sizes are those of the one before, so is the slack that one was found to
-        need."""
+        """Another stream plays. With blocks of the same size it has at least the slack that the one before was found
+        to need, so that nothing stops for a little less."""
         self._number += 1
-        if before is None or before.plan != stream.plan:
+        if before is None or before.plan.block != stream.plan.block or stream.plan.slack > self._needed:
             self._needed = stream.plan.slack
         self._publish(stream)
 
@@ -204,7 +225,7 @@ class Inference:
     # ---- blocks ----
 
     def _convert_ready(self) -> None:
-        while self.orders.empty() and self._deck is not None and self._link.available() >= self._deck.missing:
+        while self.orders.empty() and self._deck is not None and self._link.available() >= self._deck.block:
             try:
                 self._convert_one(self._deck)
             except RuntimeError as error:
@@ -216,27 +237,32 @@ class Inference:
 
     def _convert_one(self, deck: Deck) -> None:
         plan = deck.stream.plan
-        x = self._link.read(deck.missing)
+        x = self._link.read(plan.block)
         if self._link.lag() >= plan.block:
             deck.skip(x)
             self._link.write(np.zeros_like(x))
             self._meter.skip(len(x))
             return
-        begin, begin_cpu = time.perf_counter(), time.thread_time()
+        self._call_crew(deck.stream)
+        begin = time.perf_counter()
         before = deck.stream
         y = deck.feed(x)
         self._link.write(y)
-        self._meter.count(time.perf_counter() - begin, time.thread_time() - begin_cpu, plan.block / plan.rate)
+        self._meter.count(time.perf_counter() - begin, plan.block / plan.rate, before.spoken)
         self._watch.hear(x, y, plan.rate)
-        deck.settle()
         self._check(deck.stream)
         if deck.stream is not before:
-            self._took_over(deck.stream, before)
+            self._started(deck.stream, before)
+            self._took_over()
 
-    def _took_over(self, stream: Stream, before: Stream) -> None:
+    def _call_crew(self, stream: Stream) -> None:
+        if stream.costly and self._threads != self._crew.threads:
+            self._threads = self._crew.threads
+            use_threads(self._threads)
+
+    def _took_over(self) -> None:
         assert self._coming is not None
         last, self._loaded, self._coming = self._loaded, self._coming, None
-        self._started(stream, before)
         self._announce(last)
 
     def _lose_gpu(self, error: RuntimeError) -> None:

@@ -7,11 +7,12 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
+from rwc_daemon.engine.deadline import Step
 from rwc_daemon.engine.meter import resident_mb
 from rwc_daemon.voices.base import Voice, VoiceInfo
 
 
-@dataclass(frozen=True)
+@dataclass
 class Kept:
     info: VoiceInfo
     # as the shelf knew it when it was loaded: another one under the same id is another voice
@@ -19,6 +20,8 @@ class Kept:
     size_mb: float
     warmed_ms: dict[Any, float] = field(default_factory=dict)
     # what it was warmed for → a typical block: it need not be warmed for that again
+    stood: tuple[tuple[Step, ...], int] = ((), 0)
+    # at which step of which ladder it ran last
 
 
 class KeptVoices:

@@ -1,12 +1,10 @@
 """The loader thread: reads and warms the next voice beside the playing one, or the same one for another step.
 
-Only the newest wish counts. A voice is warmed on a throwaway stream of the very plan that it will run by, so that its
-first real block is not its first; that run also tells how long a block takes, and so how much slack it needs.
+Only the newest wish counts, and it does not wait until an older one has been warmed.
 """
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import threading
@@ -15,23 +13,20 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from rwc_daemon.controls import Controls
+from rwc_daemon.engine import heavy
+from rwc_daemon.engine.deadline import Step, ladder
 from rwc_daemon.engine.kept import Kept, KeptVoices, used_mb
 from rwc_daemon.engine.lost import gpu_trouble, release_gpu
-from rwc_daemon.engine.stream import FIXED, Stream
+from rwc_daemon.engine.stream import FIXED
+from rwc_daemon.engine.warming import warm
 from rwc_daemon.errors import RwcError
 from rwc_daemon.plan import Block, Plan
-from rwc_daemon.voices.base import Voice, block_of
+from rwc_daemon.voices.base import Adjustable, Voice, block_of
 from rwc_daemon.voices.shelf import Shelf
 
-WARM_BLOCKS = 4
 NICE = 5  # gentle: a thread that waits for a processor may hold Python's lock meanwhile
-# loading these holds Python's lock for a third of a second each, which a playing voice would hear: torch, and what it
-# and the nets import when they are first used. So they are imported while nobody listens; never before the first voice
-# plays, because an engine that replaces another has somebody waiting
-EARLY = ("rwc_daemon.voices.rvc.voice", "torch._dynamo", "faiss")
+GAIN = 0.5  # of a core, what each further thread is taken to bring
 log = logging.getLogger(__name__)
 
 
@@ -51,9 +46,21 @@ class Wish:
     voice: str
     # id or name
     controls: Controls | None = None
-    # None: those of the setup
-    stretch: float = 1.0
+    # the user's; None: those of the setup
     level: int | None = None
+    # of the ladder
+    only_warm: bool = False
+    # for a step that may be needed soon
+
+    @property
+    def again(self) -> bool:
+        """About the voice that plays."""
+        return self.level is not None or self.controls is not None
+
+    @property
+    def rank(self) -> int:
+        """The user's comes first, then what must be eased, then what may have to be."""
+        return (self.level is not None) + self.only_warm
 
 
 @dataclass(frozen=True)
@@ -61,20 +68,33 @@ class Loaded:
     """A voice that is ready to play."""
 
     voice: Voice
-    load_ms: float
+    steps: tuple[Step, ...]
+    # its ladder; one step for a voice that has none
+    level: int
     compute_ms: float
-    # processor time of a typical warm block
+    # processor time of a warm block on one thread
     controls: Controls
     # quality, tracker and speaker as warmed
-    stretch: float = 1.0
-    # of the voice's own block
-    level: int | None = None
-    # see Wish
+    load_ms: float = 0.0
+    eased: bool = False
+    # True: the same voice as before, at another level
 
     @property
     def block(self) -> Block:
         wanted = block_of(self.voice, self.controls)
-        return Block(wanted.ms * self.stretch, wanted.on_hop)
+        return Block(wanted.ms * self.steps[self.level].stretch, wanted.on_hop)
+
+    @property
+    def cost(self) -> float:
+        """Processor time over audio time."""
+        return self.compute_ms / self.block.ms
+
+
+@dataclass(frozen=True)
+class Warmed:
+    """A step that can be taken at once; nobody is asked to play it."""
+
+    loaded: Loaded
 
 
 @dataclass(frozen=True)
@@ -84,19 +104,6 @@ class Failed:
     message: str
     level: int | None = None
     # see Wish
-
-
-def warm(voice: Voice, plan: Plan, controls: Controls) -> float:
-    """Converts a little noise on a throwaway stream; milliseconds of processor time of a typical block after the
-    first. Other programs and the playing voice do not count in it."""
-    stream = Stream(voice, plan, controls)
-    noise = np.random.default_rng(0).normal(0, 0.1, plan.block).astype(np.float32)
-    times_ms = []
-    for _ in range(WARM_BLOCKS):
-        begin = time.thread_time()
-        stream.convert(noise)
-        times_ms.append(1000 * (time.thread_time() - begin))
-    return float(np.median(times_ms[1:]))
 
 
 class Loader:
@@ -109,20 +116,23 @@ class Loader:
         self._shelf, self._device, self._setup, self._without_gpu = shelf, device, setup, without_gpu
         self._kept = KeptVoices(budget_mb)
         self._wanted: Wish | None = None
+        self._doing: Wish | None = None
         self._lost = False
-        self._resting = self._prepared = False
+        self._resting = self._prepared = self._untidy = False
         self._change = threading.Condition()
+        self.threads: Callable[[], int] = lambda: 1
+        # that a playing voice's nets run on
 
     def want(self, wish: Wish) -> None:
         with self._change:
-            again = wish.level is not None or wish.controls is not None
-            if again and self._wanted is not None and self._wanted.voice != wish.voice:
-                return  # another voice is on its way: the old one's step does not matter any more
+            older = self._wanted or self._doing
+            if older is not None and wish.again and (older.voice != wish.voice or older.rank < wish.rank):
+                return  # another voice is on its way, or this one anew: that will know what to do
             self._wanted = wish
             self._change.notify()
 
     def rest(self) -> None:
-        """Nobody listens: a good moment for slow imports."""
+        """Nobody listens: a good moment for what is slow."""
         with self._change:
             self._resting = True
             self._change.notify()
@@ -134,36 +144,45 @@ class Loader:
             self._wanted = self._wanted or Wish(self._without_gpu or voice)
             self._change.notify()
 
-    def run(self, done: Callable[[Loaded | Failed], None]) -> None:
+    def run(self, done: Callable[[Loaded | Warmed | Failed], None]) -> None:
         """Serves for ever; run it on a daemon thread."""
         with suppress(PermissionError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         while True:
             with self._change:
-                self._change.wait_for(lambda: self._wanted is not None or (self._resting and not self._prepared))
-                wanted, self._wanted = self._wanted, None
+                self._change.wait_for(lambda: self._wanted is not None or self._resting)
+                self._doing, self._wanted = self._wanted, None
                 if self._lost:
                     self._forget_gpu()
-            if wanted is not None:
-                done(self._load(wanted))
-            else:
-                self._prepare()
+            if self._doing is None:
+                self._rest()
+                continue
+            result = self._load(self._doing)
+            self._doing = None
+            if result is not None:
+                done(result)
 
-    def _prepare(self) -> None:
-        """The slow imports, where there is any voice that needs them."""
+    def _rest(self) -> None:
+        """What is slow, where there is any voice that needs it: torch, which takes seconds, and never before the first
+        voice plays, because an engine that replaces another has somebody waiting."""
+        self._resting = False
+        if self._untidy:
+            self._untidy = False
+            heavy.collect()
+        if self._prepared:
+            return
         self._prepared = True
         with suppress(RwcError):
             if any(info.kind != "builtin" for info in self._shelf.list()):
-                for name in EARLY:
-                    with suppress(ImportError):
-                        importlib.import_module(name)
+                heavy.bring_in()
 
     def _forget_gpu(self) -> None:
         self._lost, self._device = False, "cpu"
         self._kept.clear()
         release_gpu()
 
-    def _load(self, wish: Wish) -> Loaded | Failed:
+    def _load(self, wish: Wish) -> Loaded | Warmed | Failed | None:
+        """None where a newer wish made this one void."""
         try:
             return self._ready(wish)
         except RwcError as refused:
@@ -188,24 +207,67 @@ class Loader:
             wish.level,
         )
 
-    def _ready(self, wish: Wish) -> Loaded:
+    def _ready(self, wish: Wish) -> Loaded | Warmed | None:
         begin = time.perf_counter()
         kept = self._voice(wish.voice)
+        asked = wish.controls or self._setup().controls
+        steps = steps_of(kept.voice, asked)
+        if wish.level is not None:
+            found = self._warmed(kept, asked, steps, wish.level)
+        else:
+            found = self._fitting(kept, asked, steps)
+        if found is None:
+            return None
+        if wish.only_warm:
+            return Warmed(found)
+        if not wish.again and steps_of(kept.voice, self._setup().controls) != steps:
+            return self._ready(wish)  # the user has turned a knob meanwhile
+        kept.stood = (steps, found.level)
+        return replace(found, load_ms=1000 * (time.perf_counter() - begin), eased=wish.level is not None)
+
+    def _fitting(self, kept: Kept, asked: Controls, steps: tuple[Step, ...]) -> Loaded | None:
+        """The first step that this machine keeps up with, from the one on at which the voice ran last."""
+        most = 1 + GAIN * (self.threads() - 1)
+        found = self._warmed(kept, asked, steps, kept.stood[1] if kept.stood[0] == steps else 0)
+        while found is not None and found.cost > most and found.level + 1 < len(steps):
+            try:
+                found = self._warmed(kept, asked, steps, found.level + 1)
+            except RwcError:
+                break  # what that step needs is not on this machine
+        return found
+
+    def _warmed(self, kept: Kept, asked: Controls, steps: tuple[Step, ...], level: int) -> Loaded | None:
         setup = self._setup()
-        loaded = Loaded(kept.voice, 0.0, 0.0, wish.controls or setup.controls, wish.stretch, wish.level)
+        loaded = Loaded(kept.voice, steps, level, 0.0, steps[level].of(asked))
         plan = Plan.fit(setup.rate, setup.quantum, loaded.block)
         aim = (plan, *(getattr(loaded.controls, name) for name in FIXED))
         if aim not in kept.warmed_ms:
-            kept.warmed_ms[aim] = warm(kept.voice, plan, loaded.controls)
-        load_ms = 1000 * (time.perf_counter() - begin)
-        return replace(loaded, load_ms=load_ms, compute_ms=kept.warmed_ms[aim])
+            compute_ms = warm(kept.voice, plan, loaded.controls, self.threads(), self._is_void)
+            if compute_ms is None:
+                return None
+            kept.warmed_ms[aim] = compute_ms
+        return replace(loaded, compute_ms=kept.warmed_ms[aim])
+
+    def _is_void(self) -> bool:
+        """What is being done is not wanted any more."""
+        wanted, doing = self._wanted, self._doing
+        return wanted is not None and doing is not None and wanted.rank <= doing.rank
 
     def _voice(self, wanted: str) -> Kept:
         info = self._shelf.find(wanted)
         kept = self._kept.find(info)
         if kept is None:
             before_mb = used_mb()
-            voice = self._shelf.load(wanted, self._device)
+            with heavy.uncollected():
+                if info.kind != "builtin":
+                    heavy.open_libraries()
+                voice = self._shelf.load(wanted, self._device)
             kept = Kept(info, voice, max(used_mb() - before_mb, info.size / 2**20))
             self._kept.add(kept)
+            self._untidy = True
         return kept
+
+
+def steps_of(voice: Voice, asked: Controls) -> tuple[Step, ...]:
+    """Of its ladder; one that is not adjustable has one step."""
+    return ladder(asked, voice.info.f0) if isinstance(voice, Adjustable) else (Step(asked.quality, asked.f0_method),)

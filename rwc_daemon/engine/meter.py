@@ -21,9 +21,9 @@ class Turn:
     at_s: float
     # monotonic
     compute_s: float
-    cpu_s: float
-    # the thread's own
     audio_s: float
+    spoken: bool
+    # False: there was nothing to convert, so the times say nothing of the voice
 
 
 class Meter:
@@ -34,23 +34,18 @@ class Meter:
         self.skipped = 0
         # samples, ever
 
-    def count(self, compute_s: float, cpu_s: float, audio_s: float) -> None:
-        self._turns.append(Turn(time.monotonic(), compute_s, cpu_s, audio_s))
+    def count(self, compute_s: float, audio_s: float, spoken: bool = True) -> None:
+        self._turns.append(Turn(time.monotonic(), compute_s, audio_s, spoken))
 
     def skip(self, samples: int) -> None:
         """Samples dropped because the engine was behind."""
         self.skipped += samples
 
     @property
-    def fullness(self) -> float:
-        """The slowest twentieth of the blocks: compute time over length."""
-        return float(np.percentile([turn.compute_s / turn.audio_s for turn in self._turns] or [0.0], 95))
-
-    @property
-    def cost(self) -> float:
-        """Processor time over audio time: what other programs do does not show in it."""
-        audio_s = sum(turn.audio_s for turn in self._turns)
-        return sum(turn.cpu_s for turn in self._turns) / audio_s if audio_s else 0.0
+    def fullness(self) -> float | None:
+        """The slowest twentieth of the blocks: compute time over length. None where nobody spoke."""
+        shares = [turn.compute_s / turn.audio_s for turn in self._turns if turn.spoken]
+        return float(np.percentile(shares, 95)) if shares else None
 
     def beat(self, pitch_in_hz: float = 0.0, pitch_out_hz: float = 0.0) -> Beat:
         now = time.monotonic()

@@ -31,6 +31,7 @@ class Stream:
         adjustable = isinstance(voice, Adjustable)
         self._fixed = {name: getattr(controls, name) for name in FIXED} if adjustable else {}
         self.spoiled = 0  # blocks in which the voice gave NaN or infinity, and silence was played
+        self.spoken = False  # the newest block held something to convert
         self._session = voice.open(plan, controls, seed)
         self._input_gain, self._output_gain = Gain(plan.rate), Gain(plan.rate)
         self._gate, self._limiter = Gate(plan.rate), Limiter(plan.rate)
@@ -64,6 +65,7 @@ class Stream:
         """Exactly one block in, one out."""
         assert x.shape == (self.plan.block,), (x.shape, self.plan.block)
         heard, silent = self._hear(x)
+        self.spoken = not silent
         y = self._session.convert(heard, self.controls, silent)
         if not np.isfinite(y).all():
             self.spoiled += 1
@@ -76,14 +78,14 @@ class Stream:
         return self.plan.block - len(self._pending)
 
     @property
-    def cold(self) -> int:
-        """Samples of silence that a fresh stream answers first, even if it was primed."""
-        return self._session.delay + self._limiter.delay
+    def costly(self) -> bool:
+        """Two of such a voice cannot be rendered at once, but it takes in past input without rendering it."""
+        return isinstance(self._session, Primed)
 
     @property
-    def primes(self) -> bool:
-        """Can take in past input at little cost."""
-        return isinstance(self._session, Primed)
+    def cold(self) -> int:
+        """Samples of silence that it answers first after `prime`."""
+        return self._limiter.delay if self.costly else 0
 
     def prime(self, x: Samples) -> None:
         """Whole blocks of past input: context for what follows. Their conversion is not wanted."""
@@ -94,6 +96,14 @@ class Stream:
                 self._session.prime(self._hear(x[n : n + size])[0])
             else:
                 self.convert(x[n : n + size])
+
+    def ending(self) -> Samples:
+        """What follows the last block as far as it is known, `delay` samples at most. The stream is then used up."""
+        if not isinstance(self._session, Primed):
+            return self.flush()
+        known = np.nan_to_num(self._session.ending(), posinf=0.0, neginf=0.0)
+        held = np.concatenate([known, np.zeros(self._limiter.delay, np.float32)])
+        return self._limiter.feed(self._output_gain.feed(held, self.controls.output_gain_db))
 
     def _hear(self, x: Samples) -> tuple[Samples, bool]:
         """What the voice gets to hear of a block, and whether the gate found nothing in it."""

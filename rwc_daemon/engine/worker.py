@@ -19,6 +19,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rwc_daemon.controls import Controls, changed
+from rwc_daemon.engine.crew import Crew
 from rwc_daemon.engine.inference import Inference, Order
 from rwc_daemon.engine.loader import Loader, Setup, Wish
 from rwc_daemon.link.channel import Channel
@@ -63,7 +64,8 @@ class Engine:
         self._loader = Loader(
             Shelf(options.data_dir), options.device, lambda: self._setup, options.memory_mb, options.without_gpu
         )
-        self._inference = Inference(link, options.generation, self._setup.controls, self._loader, self._send)
+        crew = Crew.of_this_machine()
+        self._inference = Inference(link, options.generation, self._setup.controls, self._loader, self._send, crew)
 
     def run(self) -> None:
         """Until Quit, or until the daemon is gone."""

@@ -57,7 +57,10 @@ class Primed(Protocol):
     """A session that can take in past input without rendering it: wanted of costly voices, for switching."""
 
     def prime(self, x: Samples) -> None:
-        """One block of input that came before the first `convert`."""
+        """One block of input that came before the first `convert`, which then begins at full level."""
+
+    def ending(self) -> Samples:
+        """f32[n] @host: what it has rendered beyond what it gave, any n. The session is used up."""
 
 
 class Voice(Protocol):

@@ -11,10 +11,12 @@ from rwc_daemon.engine.deadline import LONGEST_CALM_S, Deadline, Step, ladder
 class Machine:
     """Computes a block in `costs[level] * slowness` of its length; moves at once when told."""
 
-    def __init__(self, *costs):
+    def __init__(self, *costs, known=False):
         self.costs, self.slowness = costs, 1.0
         self.deadline = Deadline(len(costs))
         self.seen = []
+        for level, cost in enumerate(costs if known else ()):
+            self.deadline.note(level, cost)
 
     @property
     def fullness(self):
@@ -22,7 +24,7 @@ class Machine:
 
     def run(self, seconds):
         for _ in range(seconds):
-            wanted = self.deadline.look(1.0, self.fullness, self.costs[self.deadline.level], self.fullness > 1.2)
+            wanted = self.deadline.look(1.0, self.fullness, self.fullness > 1.2)
             if wanted != self.deadline.level:
                 self.deadline.at(wanted)
                 self.seen.append(wanted)
@@ -66,13 +68,48 @@ def test_one_slow_second_is_a_hiccup():
 
 
 def test_overload_leads_down_until_it_fits_and_back_when_it_ends():
-    machine = Machine(0.6, 0.5, 0.35, 0.3)
+    machine = Machine(0.6, 0.5, 0.35, 0.3, known=True)
     machine.run(10)
+    machine.slowness = 1.5
+    assert machine.run(30) == 1
     machine.slowness = 2.2
     assert machine.run(30) == 2
     machine.slowness = 1
     assert machine.run(60) == 0
-    assert machine.seen == [1, 2, 1, 0]
+    assert machine.seen == [1, 2, 0]
+
+
+def test_what_is_known_to_be_too_much_is_not_tried_on_the_way_down():
+    machine = Machine(0.6, 0.59, 0.5, 0.3, known=True)
+    machine.run(10)
+    machine.slowness = 2.5
+    machine.run(30)
+    assert machine.seen == [3]
+
+
+def test_a_step_that_is_not_cheaper_is_none():
+    machine = Machine(0.6, 0.7, 0.4, known=True)
+    machine.run(10)
+    machine.slowness = 1.6
+    machine.run(30)
+    assert machine.seen == [2]
+
+
+def test_a_step_that_cannot_be_had_is_passed_over():
+    machine = Machine(0.6, 0.5, 0.4, known=True)
+    machine.deadline.close(1)
+    machine.slowness = 1.6
+    machine.run(30)
+    machine.slowness = 1
+    machine.run(60)
+    assert machine.seen == [2, 0]
+
+
+def test_what_is_heard_already_is_answered_sooner():
+    machine = Machine(0.6, 0.2)
+    machine.run(10)
+    machine.slowness = 3
+    assert machine.run(2) == 1
 
 
 def test_too_much_for_every_step_stays_at_the_last():
@@ -93,7 +130,7 @@ def test_steps_up_that_fail_become_rare():
     deadline, ups, clock = Deadline(2), [], 0
     while clock < 3600:
         clock += 1
-        wanted = deadline.look(1.0, 0.3 if deadline.level else 2.0, 0.3, False)
+        wanted = deadline.look(1.0, 0.3 if deadline.level else 2.0, False)
         if wanted < deadline.level:
             ups.append(clock)
         if wanted != deadline.level:

@@ -3,7 +3,8 @@ import pytest
 from plain_voices import DelayVoice
 
 from rwc_daemon.controls import Controls
-from rwc_daemon.engine.deck import Deck
+from rwc_daemon.dsp.fade import equal_power
+from rwc_daemon.engine.deck import CROSSFADE_S, SETTLE_S, Deck
 from rwc_daemon.engine.stream import Stream
 from rwc_daemon.plan import Block, Plan
 
@@ -17,12 +18,11 @@ def stream(block_ms=5, quantum=128, **voice):
 
 
 def feed(deck, x, position, out):
-    """As the inference thread does: `missing` samples at a time, from `position` on."""
-    while position + deck.missing <= len(x):
-        piece = x[position : position + deck.missing]
+    """As the inference thread does: a block at a time, from `position` on."""
+    while position + deck.block <= len(x):
+        piece = x[position : position + deck.block]
         position += len(piece)
         out.append(deck.feed(piece))
-        deck.settle()
     return position
 
 
@@ -52,7 +52,6 @@ def test_a_voice_that_can_be_primed_takes_over_between_two_blocks(next_ms):
     coming = stream(next_ms, primes=True)
     voice = coming._session._voice
     deck.switch(coming)
-    deck.settle()
     assert deck.stream is coming
     assert not voice.heard
     feed(deck, x, position, out)
@@ -99,7 +98,7 @@ def test_input_that_came_too_late_keeps_the_place():
     x = np.arange(RATE, dtype=np.float32) / RATE * 0.5
     deck, out = Deck(stream()), []
     position = feed(deck, x[:10240], 0, out)
-    late = x[position : position + deck.missing]
+    late = x[position : position + deck.block]
     deck.skip(late)
     out.append(np.zeros_like(late))
     position = feed(deck, x, position + len(late), out)
@@ -107,3 +106,34 @@ def test_input_that_came_too_late_keeps_the_place():
     delay = deck.stream.delay
     assert len(y) == position
     assert np.array_equal(y[15000:], x[15000 - delay : len(y) - delay])
+
+
+def test_what_the_old_voice_still_holds_fades_under_the_new_one():
+    """Both are the identity, the old one 10 ms late: it goes on with its own sound, not with a mirrored one."""
+    x = (0.3 * np.sin(2 * np.pi * 200 * np.arange(RATE) / RATE)).astype(np.float32)
+    deck, out = Deck(stream(20, primes=True, delay=480)), []
+    position = feed(deck, x[:30000], 0, out)
+    old = deck.stream.delay
+    deck.switch(stream(47, primes=True, gain=0))
+    feed(deck, x, position, out)
+    seam = np.concatenate(out)[position : position + 480]
+    falling = equal_power(480)[1]
+    late = position - old + np.arange(480) - deck.stream.cold
+    assert np.abs(seam[: deck.stream.cold] - x[position - old :][: deck.stream.cold]).max() < 1e-3
+    rest = slice(deck.stream.cold, 480)
+    assert np.abs(seam[rest] - x[late + deck.stream.cold][rest] * falling[: 480 - deck.stream.cold]).max() < 1e-3
+
+
+def test_a_switch_goes_on_while_blocks_come_too_late():
+    """A busy machine drops blocks; what comes hears them all the same, and takes over after as many."""
+    x = np.random.default_rng(6).normal(0, 0.1, RATE).astype(np.float32)
+    deck, out = Deck(stream()), []
+    position = feed(deck, x[:20000], 0, out)
+    coming = stream()
+    deck.switch(coming)
+    for _ in range(int(SETTLE_S * RATE) // deck.block + 1):
+        deck.skip(x[position : position + deck.block])
+        position += deck.block
+    feed(deck, x[: position + int(CROSSFADE_S * RATE) + deck.block], position, out)
+    assert deck.stream is coming
+    assert np.array_equal(coming._session._voice.heard[-1], deck.stream._session._voice.heard[-1])

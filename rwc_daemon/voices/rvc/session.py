@@ -68,6 +68,12 @@ class RvcSession:
         self._hear(x)
         self._step.rest()
         self._step.forget_pitch()
+        self.splice.tail = None
+
+    def ending(self) -> Samples:
+        """f32[fade] @host: what the newest rendering says of the next moment."""
+        tail = self.splice.tail
+        return np.zeros(0, np.float32) if tail is None else tail
 
     def convert(self, x: Samples, controls: Controls, silent: bool = False) -> Samples:
         """f32[block] → f32[block] @host."""

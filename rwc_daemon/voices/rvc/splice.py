@@ -103,15 +103,18 @@ class Splice:
     def __init__(self, geometry: Geometry) -> None:
         self._g = geometry
         self._rise = fade_in(geometry.fade)
-        self.tail = np.zeros(geometry.fade, np.float32)
+        self.tail: np.ndarray | None = np.zeros(geometry.fade, np.float32)  # None: nothing to take over from
         self.offset = 0  # of the newest rendering
 
     def feed(self, y: np.ndarray) -> np.ndarray:
         """f32[rendered] → f32[block]."""
         g, n = self._g, self._g.fade
-        self.offset = best_offset(y, self.tail, g.search)
-        y = y[self.offset :].copy()
-        y[:n] = y[:n] * self._rise + self.tail * (1 - self._rise)
+        if self.tail is None:
+            y = y.copy()
+        else:
+            self.offset = best_offset(y, self.tail, g.search)
+            y = y[self.offset :].copy()
+            y[:n] = y[:n] * self._rise + self.tail * (1 - self._rise)
         self.tail = y[g.block : g.block + n].copy()
         return y[: g.block]
 

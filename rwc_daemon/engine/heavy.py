@@ -1,0 +1,74 @@
+"""What is large comes in beside a voice that plays, so Python's lock must never be held for long.
+
+A thread that ticked every millisecond while a voice was loaded for the first time found it held for 519 ms by the
+dynamic loader over torch's libraries, and several times for 120 to 206 ms by collections of garbage that walk through
+all that was imported. Without both the longest was 50 ms (torch 2, two busy cores).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+# torch's own order and scope; the last of them is most of it. What is missing here is torch's to complain about
+LIBRARIES = (
+    ("libtorch_global_deps.so", os.RTLD_GLOBAL),
+    ("libtorch_cpu.so", os.RTLD_LOCAL),
+    ("libtorch_cuda.so", os.RTLD_LOCAL),
+)
+# torch and what it and the nets import when they are first used
+MODULES = ("rwc_daemon.voices.rvc.voice", "torch._dynamo", "faiss")
+
+
+def bring_in() -> None:
+    """All that imported voices need, before it is needed."""
+    with uncollected():
+        open_libraries()
+        for name in MODULES:
+            with suppress(ImportError):
+                importlib.import_module(name)
+
+
+def open_libraries() -> None:
+    """Maps torch's libraries, which importing it then finds; ctypes lets go of Python's lock for a call like this."""
+    found = importlib.util.find_spec("torch")
+    if found is None or found.origin is None or "torch" in sys.modules:
+        return
+    dlopen = ctypes.CDLL(None).dlopen
+    dlopen.argtypes, dlopen.restype = [ctypes.c_char_p, ctypes.c_int], ctypes.c_void_p
+    for name, scope in LIBRARIES:
+        path = Path(found.origin).parent / "lib" / name
+        if path.exists():
+            dlopen(os.fsencode(path), os.RTLD_NOW | scope)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No collection of garbage meanwhile; afterwards what came in is left out of every later one."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+def collect() -> None:
+    """Everything, once; for a moment in which nobody listens."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
+def use_threads(count: int) -> None:
+    """Nets that the calling thread runs from now on work on so many threads; nothing where there is no torch yet."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(count)

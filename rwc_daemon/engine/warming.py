@@ -1,0 +1,38 @@
+"""A voice is warmed on a throwaway stream of the very plan that it will run by, so that its first real block is not its
+first; that run also tells how long a block takes, and so how much slack it needs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from rwc_daemon.controls import Controls
+from rwc_daemon.engine.heavy import use_threads
+from rwc_daemon.engine.stream import Stream
+from rwc_daemon.plan import Plan
+from rwc_daemon.voices.base import Voice
+
+MEASURED_BLOCKS = 2
+
+
+def warm(
+    voice: Voice, plan: Plan, controls: Controls, threads: int = 1, stop: Callable[[], bool] = lambda: False
+) -> float | None:
+    """Milliseconds of processor time that one thread needs for a block; None where `stop` says so between two blocks.
+
+    The nets keep what they prepare by the number of threads, so a block is converted on `threads` first.
+    """
+    stream = Stream(voice, plan, controls)
+    noise = np.random.default_rng(0).normal(0, 0.1, plan.block).astype(np.float32)
+    times_ms = []
+    for count in ([threads] if threads > 1 else []) + [1] * (1 + MEASURED_BLOCKS):
+        if stop():
+            return None
+        if stream.costly:
+            use_threads(count)
+        begin = time.thread_time()
+        stream.convert(noise)
+        times_ms.append(1000 * (time.thread_time() - begin))
+    return min(times_ms[-MEASURED_BLOCKS:])  # the least: what other programs did to it is no property of the voice
