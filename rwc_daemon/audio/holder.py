@@ -3,7 +3,8 @@
     python -m rwc_daemon.audio.holder [FILE]      writes the configuration to FILE, or prints it
 
 The node lives in its own process so that it outlasts daemon and engine: when a source vanishes during a call, the
-session manager moves the recorder to the bare hardware microphone.
+session manager moves the recorder to the bare hardware microphone. Where no systemd ties that process to its server,
+it is `pw-loopback` instead: the same node, but it ends when the server does, so that none stays behind.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ STANDBY = (
     "node.passive=true state.restore-props=false object.linger=true }"
 )
 
-# For the server's own start, since programs come back faster than the holder does.
+# For the server's own start, since programs come back faster than the holder does; below the user's configurations.
+STANDBY_FILE = "pipewire/pipewire.conf.d/60-rwc-standby.conf"
 STANDBY_CONFIGURATION = f"""\
 # RWC: a silent node that programs on {DESCRIPTION} wait in while it is away, instead of hearing the bare microphone
 context.objects = [ {{ factory = adapter  args = {STANDBY} }} ]
@@ -35,7 +37,39 @@ context.objects = [ {{ factory = adapter  args = {STANDBY} }} ]
 #   source    class Audio/Source: some programs list nothing else (…/Virtual would have no ports at all here);
 #             MONO, never FL: an FL source is heard in one ear; priority 0: never the default uninvited;
 #             restore-props off and volumes locked: browsers pull a source's volume down, and it would stay there
-CONFIGURATION = f"""\
+FEED_PROPERTIES = f"""{{
+        node.name           = {FEED}
+        node.description    = "{DESCRIPTION} feed"
+        media.class         = Stream/Input/Audio/Internal
+        node.autoconnect    = false
+        node.dont-reconnect = true
+        state.restore-props = false
+      }}"""
+SOURCE_PROPERTIES = f"""{{
+        node.name           = {NODE}
+        node.description    = "{DESCRIPTION}"
+        media.class         = Audio/Source
+        node.virtual        = false
+        priority.session    = 0
+        device.icon-name    = audio-input-microphone
+        state.restore-props = false
+        channelmix.lock-volumes = true
+      }}"""
+LOOPBACK = f"""\
+  {{ name = libpipewire-module-loopback
+    args = {{
+      audio.channels = 1
+      audio.position = [ MONO ]
+      capture.props = {FEED_PROPERTIES}
+      playback.props = {SOURCE_PROPERTIES}
+    }}
+  }}
+"""
+
+
+def configuration(modules: str = "") -> str:
+    """Of a client of the server whose audio thread runs in realtime, with more `modules`."""
+    return f"""\
 context.properties = {{ log.level = 2 }}
 context.spa-libs = {{
   audio.convert.* = audioconvert/libspa-audioconvert
@@ -46,37 +80,21 @@ context.modules = [
   {{ name = libpipewire-module-protocol-native }}
   {{ name = libpipewire-module-client-node }}
   {{ name = libpipewire-module-adapter }}
-  {{ name = libpipewire-module-loopback
-    args = {{
-      audio.channels = 1
-      audio.position = [ MONO ]
-      capture.props = {{
-        node.name           = {FEED}
-        node.description    = "{DESCRIPTION} feed"
-        media.class         = Stream/Input/Audio/Internal
-        node.autoconnect    = false
-        node.dont-reconnect = true
-        state.restore-props = false
-      }}
-      playback.props = {{
-        node.name           = {NODE}
-        node.description    = "{DESCRIPTION}"
-        media.class         = Audio/Source
-        node.virtual        = false
-        priority.session    = 0
-        device.icon-name    = audio-input-microphone
-        state.restore-props = false
-        channelmix.lock-volumes = true
-      }}
-    }}
-  }}
-]
+{modules}]
 """
 
 
-def write(path: Path) -> None:
+CONFIGURATION = configuration(LOOPBACK)
+# reads `configuration()` from the file that PIPEWIRE_CONFIG_NAME names
+PW_LOOPBACK = (
+    *("pw-loopback", "-c", "1", "-m", "[ MONO ]"),
+    *("--capture-props", FEED_PROPERTIES, "--playback-props", SOURCE_PROPERTIES),
+)
+
+
+def write(path: Path, text: str = CONFIGURATION) -> None:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    path.write_text(CONFIGURATION)
+    path.write_text(text)
 
 
 def main(arguments: list[str]) -> int:

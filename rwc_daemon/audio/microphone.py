@@ -26,6 +26,7 @@ WAIT_S = 2.0
 GRACE_S = 0.5
 POLL_S = 0.02
 COMMAND_TIMEOUT_S = 5.0
+CONFIG_NAME = "PIPEWIRE_CONFIG_NAME"  # read by libpipewire
 
 
 class Microphone:
@@ -70,8 +71,6 @@ class Microphone:
         return graph.node(holder.FEED) is None
 
     def _start_holder(self) -> bool:
-        if not shutil.which("pipewire"):
-            return False
         return restart_unit() if unit_is_installed() else start_own_holder()
 
     def _appears(self, timeout_s: float = WAIT_S) -> bool:
@@ -130,23 +129,26 @@ def _noted_holder() -> int:
 def _is_holder(pid: int) -> bool:
     """Still that process: another one may have its number by now."""
     try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return False
-    return str(own_folder() / "mic.conf").encode() in command
+    return f"{CONFIG_NAME}={own_folder() / 'mic.conf'}".encode() in environment
 
 
 def start_own_holder() -> bool:
-    """Where no unit does it (containers, private sessions). It outlives us, as the unit would."""
+    """Where no unit does it (containers, private sessions). It outlives us, as the unit would, but not its server."""
     end_own_holder()
+    if not shutil.which(holder.PW_LOOPBACK[0]):
+        return False
     configuration = own_folder() / "mic.conf"
-    holder.write(configuration)
+    holder.write(configuration, holder.configuration())
     process = subprocess.Popen(
-        ["pipewire", "-c", str(configuration)],
+        holder.PW_LOOPBACK,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        env=os.environ | {CONFIG_NAME: str(configuration)},
     )
     (own_folder() / "mic.pid").write_text(str(process.pid))
     return True

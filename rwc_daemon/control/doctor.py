@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rwc_daemon.control import doctor_audio, doctor_host, doctor_voices
+from rwc_daemon.control import doctor_audio, doctor_disk, doctor_host, doctor_services, doctor_voices
 from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding
 from rwc_daemon.host import paths
+from rwc_daemon.voices.builtin.voice import BUILTIN
 
 
 @dataclass(frozen=True)
@@ -30,22 +31,34 @@ class Asked:
         """A property (`State`) or a figure (`rate_hz`)."""
         return (self.properties or {}).get(key, (self.statistics or {}).get(key, otherwise))
 
+    @property
+    def device_of_nets(self) -> str:
+        """ "cpu" or "cuda", where an imported voice runs; empty: none does."""
+        return "" if self.get("Voice", "") in ("", *BUILTIN) else self.get("Device", "")
+
 
 def examine(asked: Asked) -> list[Finding]:
     """The whole report, from the ground up."""
-    scheduling = asked.get("scheduling", "")
+    config = paths.config_file()
     checks: tuple[Callable[[], list[Finding]], ...] = (
         doctor_host.machine,
         doctor_host.packages,
-        doctor_host.gpu,
-        lambda: doctor_host.realtime(scheduling),
-        lambda: doctor_host.settings(paths.config_file(), os.environ),
+        lambda: doctor_host.gpu(doctor_host.wanted_device(config, os.environ), asked.device_of_nets),
+        lambda: doctor_host.realtime(asked.get("scheduling", ""), asked.get("daemon_pid", 0)),
+        doctor_host.rttime,
+        doctor_disk.room,
+        lambda: doctor_host.settings(config, os.environ),
+        lambda: doctor_disk.damaged(paths.state_dir()),
         doctor_audio.servers,
         doctor_audio.libjack,
+        doctor_services.services,
+        lambda: doctor_services.standby(config.parent.parent),
+        doctor_services.leftovers,
         doctor_audio.microphone,
         doctor_audio.sources,
         doctor_voices.voices,
-        doctor_voices.assets,
+        lambda: doctor_voices.assets(asked.get("F0Method", "")),
+        doctor_disk.confinement,
         lambda: daemon(asked),
         lambda: timings(asked),
     )
@@ -72,6 +85,9 @@ def daemon(asked: Asked) -> list[Finding]:
         found.append(Finding("input", BAD, "no microphone feeds the daemon", "plug one in, or `rwcctl inputs`"))
     if asked.get("fault_message"):
         found.append(Finding("fault", BAD, asked.get("fault_message"), "`rwcctl logs` has the whole story"))
+    if asked.get("last_fault_message"):
+        text = f"{asked.get('last_fault_message')} ({asked.get('last_fault_age_s'):.0f} s ago, over)"
+        found.append(Finding("trouble", NOTE, text, "`rwcctl logs` has the whole story"))
     return found
 
 

@@ -38,6 +38,10 @@ OPTIONAL = {
 MATRIX_UNITS = ("amx_bf16", "avx512_bf16", "bf16")  # what makes nets fast on a CPU, best first
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 IMPORT_TORCH_S = 60.0
+REALTIME = (
+    "install rtkit and log in again; or as root give a group of yours 'rtprio 88' in /etc/security/limits.d "
+    "(the groups pipewire, audio or realtime often have it), join it and log in again"
+)
 
 
 def machine() -> list[Finding]:
@@ -69,14 +73,26 @@ def packages() -> list[Finding]:
     return found
 
 
-def gpu() -> list[Finding]:
-    """Whether nets can run on a GPU, and if not, why."""
+def wanted_device(path: Path, environment: Mapping[str, str]) -> str:
+    """The setting engine.device; its default where the settings cannot be read, which `settings` says."""
+    try:
+        return words.read(path, environment).engine.device
+    except BadSettings:
+        return words.Settings().engine.device
+
+
+def gpu(wanted: str, used: str) -> list[Finding]:
+    """Whether nets can run on a GPU, and if not, why. `wanted`: the setting engine.device; `used`: where the daemon's
+    imported voice runs, or empty."""
     build = _version("torch")
     if not NVIDIA_DRIVER.exists():
-        other = any(Path("/sys/class/drm").glob("renderD*")) if Path("/sys/class/drm").exists() else False
+        other = any(Path("/sys/class/drm").glob("renderD*"))
         seen = "a GPU, but no NVIDIA driver: nets run on the CPU" if other else "none: nets run on the CPU"
-        return [Finding("gpu", NOTE if other else GOOD, seen)]
+        mend = "for an NVIDIA card install its driver; others are not used" if other else ""
+        return [Finding("gpu", NOTE if other else GOOD, seen, mend)]
     card = answer("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader") or "NVIDIA"
+    if wanted == "cpu":
+        return [Finding("gpu", NOTE, f"{card}, not used: engine.device is 'cpu'", "set it to 'auto' in config.toml")]
     if not build:
         return [Finding("gpu", NOTE, f"{card}, not used: torch is not installed", "pip install torch")]
     if "+cpu" in build:
@@ -87,31 +103,49 @@ def gpu() -> list[Finding]:
     if cuda is None:
         mend = "update the driver, then `nvidia-smi` must list the card"
         return [Finding("gpu", BAD, f"{card}, not used: torch {build} cannot reach it", mend)]
+    if used == "cpu":
+        text = f"{card}, CUDA {cuda}, but the voice runs on the CPU: the engine lost the GPU or found no room on it"
+        return [Finding("gpu", NOTE, text, "systemctl --user restart rwc-daemon; `rwcctl logs` says why it left")]
     return [Finding("gpu", GOOD, f"{card}, CUDA {cuda}")]
 
 
-def realtime(scheduling: str) -> list[Finding]:
-    """Whether the audio thread may run before everything else. `scheduling`: as the daemon measured it, or empty."""
-    hard = resource.getrlimit(resource.RLIMIT_RTPRIO)[1]
-    hard = 99 if hard == resource.RLIM_INFINITY else hard
-    rtkit = answer("busctl", "--system", "status", "org.freedesktop.RealtimeKit1") is not None
-    found = []
+def realtime(scheduling: str, daemon: int) -> list[Finding]:
+    """Whether the audio thread may run before everything else. `scheduling`: as the daemon measured it, or empty;
+    `daemon`: its process, or 0."""
     if scheduling.startswith(("fifo", "rr")):
-        found.append(Finding("realtime", GOOD, f"the audio callback runs as {scheduling}"))
-    elif hard > 0 or rtkit or os.geteuid() == 0:
-        way = f"RLIMIT_RTPRIO {hard}" if hard > 0 else "rtkit" if rtkit else "being root"
-        text = f"allowed by {way}" + (f", but the callback runs as '{scheduling}'" if scheduling else "")
-        found.append(Finding("realtime", NOTE if scheduling else GOOD, text))
-    else:
-        mend = "install rtkit, or join the group 'pipewire', 'audio' or 'realtime' and log in again"
-        found.append(Finding("realtime", NOTE, "not permitted: audio may crackle while the machine is busy", mend))
-    rttime = resource.getrlimit(resource.RLIMIT_RTTIME)[1]
-    if rttime != resource.RLIM_INFINITY:
-        text = (
-            f"RLIMIT_RTTIME {rttime / 1000:.0f} ms: a realtime thread that computes longer is killed; ours only copies"
-        )
-        found.append(Finding("rttime", GOOD, text))
-    return found
+        return [Finding("realtime", GOOD, f"the audio callback runs as {scheduling}")]
+    way = _way_to_realtime(daemon)
+    if not way:
+        return [Finding("realtime", NOTE, "not permitted: audio may crackle while the machine is busy", REALTIME)]
+    if scheduling:
+        mend = "systemctl --user restart pipewire wireplumber pipewire-pulse rwc-daemon; `journalctl -u rtkit-daemon`"
+        return [Finding("realtime", NOTE, f"allowed by {way}, but the callback runs as '{scheduling}'", mend)]
+    return [Finding("realtime", GOOD, f"allowed by {way}")]
+
+
+def rttime() -> list[Finding]:
+    limit = resource.getrlimit(resource.RLIMIT_RTTIME)[1]
+    if limit == resource.RLIM_INFINITY:
+        return []
+    text = f"RLIMIT_RTTIME {limit / 1000:.0f} ms: a realtime thread that computes longer is killed; ours only copies"
+    return [Finding("rttime", GOOD, text)]
+
+
+def _way_to_realtime(daemon: int) -> str:
+    """The limits are those of the daemon where it runs: systemd's may differ from a terminal's."""
+    limit = resource.prlimit(daemon if _is_ours(daemon) else 0, resource.RLIMIT_RTPRIO)[1]
+    if limit:
+        return f"RLIMIT_RTPRIO {99 if limit == resource.RLIM_INFINITY else limit}"
+    if "org.freedesktop.RealtimeKit1" in (answer("busctl", "--system", "--no-legend", "list") or ""):
+        return "rtkit"
+    return "being root" if os.geteuid() == 0 else ""
+
+
+def _is_ours(pid: int) -> bool:
+    try:
+        return pid > 0 and Path(f"/proc/{pid}").stat().st_uid == os.getuid()
+    except OSError:
+        return False
 
 
 def settings(path: Path, environment: Mapping[str, str]) -> list[Finding]:

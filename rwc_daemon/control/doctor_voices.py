@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rwc_daemon.control.finding import BAD, GOOD, Finding
+from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding
 from rwc_daemon.errors import RwcError
 from rwc_daemon.host import paths
 from rwc_daemon.voices.f0.registry import available
@@ -21,19 +21,30 @@ def voices() -> list[Finding]:
     return [Finding("voices", GOOD, f"{len(found) - len(imported)} built in, {len(imported)} imported")]
 
 
-def assets() -> list[Finding]:
-    """What imported voices need beside their own weights."""
+def assets(tracker: str) -> list[Finding]:
+    """What imported voices need beside their own weights. `tracker`: the one that the user chose, or empty."""
     shelf = Shelf(paths.data_dir())
     try:
         imported = [voice for voice in shelf.list() if voice.kind == "rvc"]
         has_content, trackers = shelf.assets.has(CONTENT), available(shelf.assets)
     except (RwcError, OSError) as no:
         return [Finding("assets", BAD, f"{paths.assets_dir()} cannot be read: {no}", "mend its permissions")]
-    usable = [name for name, why_not in trackers.items() if not why_not]
-    tracks = Finding("trackers", GOOD, "usable: " + ", ".join(usable))
+    found = _tracker(tracker, trackers, bool(imported))
     if has_content:
-        return [Finding("assets", GOOD, f"{CONTENT} is here"), tracks]
+        return [Finding("assets", GOOD, f"{CONTENT} is here"), found]
     if not imported:
-        return [Finding("assets", GOOD, "none are needed: no imported voices yet"), tracks]
+        return [Finding("assets", GOOD, "none are needed: no imported voices yet"), found]
     mend = f"rwcctl assets fetch {CONTENT}"
-    return [Finding("assets", BAD, f"{CONTENT} is missing: no imported voice can convert", mend), tracks]
+    return [Finding("assets", BAD, f"{CONTENT} is missing: no imported voice can convert", mend), found]
+
+
+def _tracker(wanted: str, trackers: dict[str, str], needed: bool) -> Finding:
+    """`trackers`: each with why it cannot be had, or nothing."""
+    usable = [name for name, why_not in trackers.items() if not why_not]
+    if needed and trackers.get(wanted):
+        why_not, _, mend = trackers[wanted].partition(": ")
+        return Finding("trackers", NOTE, f"f0_method is {wanted}, and another one takes its place: {why_not}", mend)
+    text = "usable: " + ", ".join(usable)
+    if needed and not set(usable) & set(NEURAL):
+        return Finding("trackers", NOTE, f"no neural one, {text}", f"rwcctl assets fetch {NEURAL[0]}")
+    return Finding("trackers", GOOD, text)

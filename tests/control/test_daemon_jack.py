@@ -45,19 +45,21 @@ def connected(address: str) -> SyncDaemon:
     return found[0]
 
 
-def test_ports_are_served_while_somebody_is_connected(tmp_path: Path) -> None:
+def test_a_server_that_starts_later_is_served_while_somebody_is_connected(tmp_path: Path) -> None:
     server = f"rwc-test-{os.getpid()}"
     places = {f"XDG_{name}": str(tmp_path / name) for name in ("RUNTIME_DIR", "STATE_HOME", "DATA_HOME", "CONFIG_HOME")}
     (tmp_path / "RUNTIME_DIR").mkdir()
+    jackd = ["jackd", "-n", server, "-r", "-d", "dummy", "-r", "48000", "-p", "256"]
     with session_bus() as bus:
         env = {**os.environ, **places, "JACK_DEFAULT_SERVER": server, "DBUS_SESSION_BUS_ADDRESS": bus.address}
 
         def links() -> str:
             return subprocess.run(["jack_lsp", "-c"], env=env, capture_output=True, text=True, check=False).stdout
 
-        with child(["jackd", "-n", server, "-r", "-d", "dummy", "-r", "48000", "-p", "256"], env):
-            until(lambda: "system:capture_1" in links())
-            with child([sys.executable, "-m", "rwc_daemon"], env), connected(bus.address) as daemon:
+        with child([sys.executable, "-m", "rwc_daemon"], env), connected(bus.address) as daemon:
+            until_state(daemon, "degraded")
+            assert daemon.call("GetStatistics")["fault_code"] == "NoAudioServer"
+            with child(jackd, env):
                 until_state(daemon, "idle")
                 assert daemon.get("Microphone") == "ports"
                 until(lambda: "rwc:output" in links())

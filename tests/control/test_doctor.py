@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from rwc_daemon.control import doctor, doctor_audio, doctor_host
+from rwc_daemon.audio.holder import STANDBY_CONFIGURATION, STANDBY_FILE
+from rwc_daemon.control import doctor, doctor_audio, doctor_disk, doctor_host, doctor_services, doctor_voices
 from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding
 
 WELL = {
@@ -118,16 +119,140 @@ def test_settings_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("torch", "reachable", "word", "state"),
-    [("", None, "not installed", NOTE), ("2.13.0+cpu", None, "without CUDA", NOTE),
-     ("2.13.0", None, "cannot reach", BAD), ("2.13.0", "13.0", "CUDA 13.0", GOOD)],
+    ("torch", "reachable", "wanted", "used", "word", "state"),
+    [("", None, "auto", "", "not installed", NOTE), ("2.13.0+cpu", None, "auto", "", "without CUDA", NOTE),
+     ("2.13.0", None, "auto", "", "cannot reach", BAD), ("2.13.0", "13.0", "auto", "cuda", "CUDA 13.0", GOOD),
+     ("2.13.0", "13.0", "cpu", "cpu", "engine.device", NOTE), ("2.13.0", "13.0", "auto", "cpu", "on the CPU", NOTE)],
 )  # fmt: skip
-def test_gpu(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, torch: str, reachable: str | None, word: str, state: str):
+def test_gpu(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, torch: str, reachable: str | None, wanted: str, used: str,
+    word: str, state: str,
+) -> None:  # fmt: skip
     driver = tmp_path / "version"
     driver.touch()
     monkeypatch.setattr(doctor_host, "NVIDIA_DRIVER", driver)
     monkeypatch.setattr(doctor_host, "_version", lambda package: torch)
     monkeypatch.setattr(doctor_host, "answer", lambda *words, **_: "A card" if words[0] == "nvidia-smi" else reachable)
-    found = only(doctor_host.gpu())
+    found = only(doctor_host.gpu(wanted, used))
     assert word in found.text
     assert found.state == state
+    assert found.mend or state == GOOD
+
+
+def test_realtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_host, "_way_to_realtime", lambda daemon: "")
+    assert only(doctor_host.realtime("fifo 83", 0)).state == GOOD
+    assert "rtkit" in only(doctor_host.realtime("", 0)).mend
+    monkeypatch.setattr(doctor_host, "_way_to_realtime", lambda daemon: "rtkit")
+    assert only(doctor_host.realtime("", 0)).state == GOOD
+    found = only(doctor_host.realtime("other", 0))
+    assert found.state == NOTE
+    assert "restart" in found.mend
+
+
+UNIT = "ActiveState={}\nResult={}\nUnitFileState={}"
+
+
+def manager(monkeypatch: pytest.MonkeyPatch, installed: tuple[str, ...], facts: str) -> None:
+    """A user manager that answers so."""
+
+    def answer(*words: str) -> str | None:
+        if "cat" in words:
+            return "" if words[-1] in installed else None
+        return facts if "show" in words else ""
+
+    monkeypatch.setattr(doctor_services, "answer", answer)
+    monkeypatch.setattr(doctor_services.libjack, "plain_jack", lambda: False)
+
+
+BOTH = ("rwc-daemon.service", "rwc-mic.service")
+
+
+@pytest.mark.parametrize(
+    ("installed", "facts", "word", "state"),
+    [
+        (BOTH, UNIT.format("active", "success", "enabled"), "started at login", GOOD),
+        ((), "", "not installed", NOTE),
+        (BOTH[:1], UNIT.format("active", "success", "enabled"), "rwc-mic.service is not installed", BAD),
+        (BOTH, UNIT.format("failed", "signal", "enabled"), "failed (last result: signal)", BAD),
+        (BOTH, UNIT.format("active", "success", "disabled"), "does not start at login", NOTE),
+    ],
+)
+def test_services(monkeypatch: pytest.MonkeyPatch, installed: tuple[str, ...], facts: str, word: str, state: str):
+    manager(monkeypatch, installed, facts)
+    found = doctor_services.services()
+    assert word in found[-1].text
+    assert found[-1].state == state
+    assert found[-1].mend or state == GOOD
+
+
+def test_services_where_nobody_manages_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor_services, "answer", lambda *words: None)
+    assert doctor_services.services() == []
+    assert doctor_services.standby(Path("/nowhere")) == []
+
+
+def test_the_standby_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    manager(monkeypatch, BOTH, "")
+    assert only(doctor_services.standby(tmp_path)).mend == "rwcctl install"
+    file = tmp_path / STANDBY_FILE
+    file.parent.mkdir(parents=True)
+    file.write_text(STANDBY_CONFIGURATION)
+    assert doctor_services.standby(tmp_path) == []
+    file.write_text("changed")
+    assert only(doctor_services.standby(tmp_path)).state == BAD
+
+
+def test_a_holder_of_a_session_that_is_gone(tmp_path: Path) -> None:
+    there, gone = tmp_path / "there/rwc/mic.conf", tmp_path / "gone/rwc/mic.conf"
+    there.parent.mkdir(parents=True)
+    there.touch()
+    for pid, config in ((7, there), (8, gone), (9, "/etc/other.conf")):
+        process = tmp_path / "proc" / str(pid)
+        process.mkdir(parents=True)
+        (process / "cmdline").write_bytes(b"pw-loopback\0-c\0001\0")
+        (process / "environ").write_bytes(f"HOME=/\0PIPEWIRE_CONFIG_NAME={config}\0".encode())
+    assert only(doctor_services.leftovers(tmp_path / "proc")).mend == "kill 8"
+
+
+@pytest.mark.parametrize(("free_mb", "states"), [(50_000, [GOOD]), (300, [NOTE]), (1, [BAD, BAD])])
+def test_room_on_disk(monkeypatch: pytest.MonkeyPatch, free_mb: float, states: list[str]) -> None:
+    monkeypatch.setattr(doctor_disk, "_free_mb", lambda folder: free_mb)
+    assert [finding.state for finding in doctor_disk.room()] == states
+
+
+def test_damaged_states_that_lie_about(tmp_path: Path) -> None:
+    assert doctor_disk.damaged(tmp_path) == []
+    for number in (1, 2):
+        (tmp_path / f"state.json.damaged-{number}").touch()
+    found = only(doctor_disk.damaged(tmp_path))
+    assert "2 damaged saved states" in found.text
+    assert "rm " in found.mend
+
+
+@pytest.mark.parametrize(
+    ("missing", "word", "state"),
+    [([], "without network", GOOD), (["landlock"], "5.13", NOTE), (["namespaces", "new"], "no new", NOTE),
+     (None, "could not be tried", BAD)],
+)  # fmt: skip
+def test_confinement(monkeypatch: pytest.MonkeyPatch, missing: list[str] | None, word: str, state: str) -> None:
+    monkeypatch.setattr(doctor_disk, "missing_layers", lambda: missing)
+    found = only(doctor_disk.confinement())
+    assert word in found.text
+    assert found.state == state
+
+
+def test_a_tracker_that_cannot_be_had() -> None:
+    trackers = {"rmvpe": "the weights of rmvpe are not here: `rwcctl assets fetch rmvpe`, or choose yin", "yin": ""}
+    assert doctor_voices._tracker("rmvpe", trackers, needed=False).state == GOOD
+    found = doctor_voices._tracker("rmvpe", trackers, needed=True)
+    assert (found.state, found.mend) == (NOTE, "`rwcctl assets fetch rmvpe`, or choose yin")
+    assert "no neural one" in doctor_voices._tracker("auto", trackers, needed=True).text
+    assert doctor_voices._tracker("auto", {"fcpe": ""}, needed=True).state == GOOD
+
+
+def test_trouble_that_is_over_is_a_note() -> None:
+    past = {"last_fault_message": "the engine died", "last_fault_age_s": 12.3}
+    found = doctor.daemon(doctor.Asked(True, properties={**WELL, **past}, statistics={}))[-1]
+    assert (found.part, found.state) == ("trouble", NOTE)
+    assert "12 s ago, over" in found.text

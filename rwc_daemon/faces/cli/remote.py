@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from rwc_daemon import controls
-from rwc_daemon.errors import NotReady, by_code
+from rwc_daemon.errors import BadSettings, NoDaemon, NotReady, by_code
 from rwc_daemon.faces.dbus_client import SyncDaemon
+from rwc_daemon.host import paths
+from rwc_daemon.settings import read
 
 
 class Daemon:
@@ -69,5 +72,18 @@ class Daemon:
 @contextmanager
 def connected() -> Iterator[Daemon]:
     """A connection for the length of a `with`; raises NoSessionBus or NoDaemon."""
-    with SyncDaemon.connect() as bus:
+    try:
+        bus = SyncDaemon.connect()
+    except NoDaemon as none:
+        raise NoDaemon(_because_of_settings() or str(none)) from none
+    with bus:
         yield Daemon(bus)
+
+
+def _because_of_settings() -> str:
+    """A daemon refuses settings that it cannot read, and says so in a journal where nobody may have looked."""
+    try:
+        read(paths.config_file(), os.environ)
+    except BadSettings as bad:
+        return f"rwc-daemon does not run: {bad} (then: systemctl --user restart rwc-daemon)"
+    return ""

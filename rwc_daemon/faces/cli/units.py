@@ -13,7 +13,6 @@ from rwc_daemon.host import paths
 
 DAEMON, MICROPHONE, ACTIVATION = "rwc-daemon.service", "rwc-mic.service", "org.rwc.Daemon1.service"
 HOLDER_CONFIG = "rwc-mic.conf"
-STANDBY_CONFIG = "pipewire/pipewire.conf.d/60-rwc-standby.conf"  # read when PipeWire starts the next time
 SHARE = "share/rwc"  # below sys.prefix: where an installed wheel keeps what a checkout has at its top
 
 
@@ -42,7 +41,7 @@ def wanted_files(node: bool = True) -> list[Written]:
     config = paths.config_file().parent / HOLDER_CONFIG
     values = {"PIPEWIRE": quoted_program(Path(pipewire)), "HOLDER_CONFIG": quoted(config)}
     return [
-        Written(paths.config_file().parent.parent / STANDBY_CONFIG, holder.STANDBY_CONFIGURATION),
+        Written(paths.config_file().parent.parent / holder.STANDBY_FILE, holder.STANDBY_CONFIGURATION),
         Written(config, holder.CONFIGURATION, MICROPHONE),
         Written(units / MICROPHONE, filled("systemd", MICROPHONE, values), MICROPHONE),
         *files,
