@@ -7,8 +7,8 @@ from collections.abc import Callable
 from rwc_daemon.controls import Controls
 from rwc_daemon.engine.crew import Crew
 from rwc_daemon.engine.deadline import FULL, Deadline, Step
-from rwc_daemon.engine.loader import Loaded, Warmed, Wish
 from rwc_daemon.engine.meter import Meter
+from rwc_daemon.engine.wish import Loaded, Warmed, Wish
 from rwc_daemon.messages import Eased, Message
 
 

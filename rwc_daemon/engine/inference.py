@@ -19,11 +19,12 @@ from rwc_daemon.engine.crew import Crew
 from rwc_daemon.engine.deck import Deck
 from rwc_daemon.engine.easing import Easing
 from rwc_daemon.engine.heavy import use_threads
-from rwc_daemon.engine.loader import Failed, Loaded, Loader, Warmed, Wish
+from rwc_daemon.engine.loader import Loader
 from rwc_daemon.engine.lost import gpu_trouble
 from rwc_daemon.engine.meter import Meter
 from rwc_daemon.engine.stream import FIXED, Stream
 from rwc_daemon.engine.watch import PitchWatch
+from rwc_daemon.engine.wish import Failed, Loaded, Warmed, Wish
 from rwc_daemon.link.ring import Link
 from rwc_daemon.messages import Beat, Configure, EngineFault, Keep, Message, Planned, Rest, VoiceFailed, VoiceOn, Watch
 from rwc_daemon.plan import Plan

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,28 +26,32 @@ class Kept:
 
 
 class KeptVoices:
-    """Oldest out first; the newest always stays. Used by the loader's thread only."""
+    """Oldest out first; the newest always stays. Any thread may ask."""
 
     def __init__(self, budget_mb: float) -> None:
         self._budget_mb = budget_mb
+        self._lock = threading.Lock()
         self._voices: OrderedDict[str, Kept] = OrderedDict()
 
     def find(self, info: VoiceInfo) -> Kept | None:
         """Raises it to the newest."""
-        kept = self._voices.get(info.id)
-        if kept is None or kept.info != info:
-            return None
-        self._voices.move_to_end(info.id)
-        return kept
+        with self._lock:
+            kept = self._voices.get(info.id)
+            if kept is None or kept.info != info:
+                return None
+            self._voices.move_to_end(info.id)
+            return kept
 
     def add(self, kept: Kept) -> None:
-        self._voices[kept.info.id] = kept
-        self._voices.move_to_end(kept.info.id)
-        while len(self._voices) > 1 and sum(kept.size_mb for kept in self._voices.values()) > self._budget_mb:
-            self._voices.popitem(last=False)
+        with self._lock:
+            self._voices[kept.info.id] = kept
+            self._voices.move_to_end(kept.info.id)
+            while len(self._voices) > 1 and sum(kept.size_mb for kept in self._voices.values()) > self._budget_mb:
+                self._voices.popitem(last=False)
 
     def clear(self) -> None:
-        self._voices.clear()
+        with self._lock:
+            self._voices.clear()
 
 
 def used_mb() -> float:

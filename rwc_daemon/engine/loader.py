@@ -1,6 +1,6 @@
 """The loader thread: reads and warms the next voice beside the playing one, or the same one for another step.
 
-Only the newest wish counts, and it does not wait until an older one has been warmed.
+Only the newest wish counts, and a voice that is in memory and warm waits for nothing.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
 from rwc_daemon.controls import Controls
 from rwc_daemon.engine import heavy
-from rwc_daemon.engine.deadline import Step, ladder
+from rwc_daemon.engine.deadline import Step
 from rwc_daemon.engine.kept import Kept, KeptVoices, used_mb
 from rwc_daemon.engine.lost import gpu_trouble, release_gpu
-from rwc_daemon.engine.stream import FIXED
 from rwc_daemon.engine.warming import warm
+from rwc_daemon.engine.wish import Failed, Loaded, Setup, Warmed, Wish, fixed, steps_of
 from rwc_daemon.errors import RwcError
-from rwc_daemon.plan import Block, Plan
-from rwc_daemon.voices.base import Adjustable, Voice, block_of
+from rwc_daemon.plan import Plan
 from rwc_daemon.voices.shelf import Shelf
 
 NICE = 5  # gentle: a thread that waits for a processor may hold Python's lock meanwhile
@@ -30,84 +30,8 @@ GAIN = 0.5  # of a core, what each further thread is taken to bring
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Setup:
-    """What the next stream will meet."""
-
-    controls: Controls
-    rate: int = 48000
-    quantum: int = 128
-
-
-@dataclass(frozen=True)
-class Wish:
-    """A voice, as the user's controls ask for it or, with a level, as the deadline controller does."""
-
-    voice: str
-    # id or name
-    controls: Controls | None = None
-    # the user's; None: those of the setup
-    level: int | None = None
-    # of the ladder
-    only_warm: bool = False
-    # for a step that may be needed soon
-
-    @property
-    def again(self) -> bool:
-        """About the voice that plays."""
-        return self.level is not None or self.controls is not None
-
-    @property
-    def rank(self) -> int:
-        """The user's comes first, then what must be eased, then what may have to be."""
-        return (self.level is not None) + self.only_warm
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A voice that is ready to play."""
-
-    voice: Voice
-    steps: tuple[Step, ...]
-    # its ladder; one step for a voice that has none
-    level: int
-    compute_ms: float
-    # processor time of a warm block on one thread
-    controls: Controls
-    # quality, tracker and speaker as warmed
-    load_ms: float = 0.0
-    eased: bool = False
-    # True: the same voice as before, at another level
-
-    @property
-    def block(self) -> Block:
-        wanted = block_of(self.voice, self.controls)
-        return Block(wanted.ms * self.steps[self.level].stretch, wanted.on_hop)
-
-    @property
-    def cost(self) -> float:
-        """Processor time over audio time."""
-        return self.compute_ms / self.block.ms
-
-
-@dataclass(frozen=True)
-class Warmed:
-    """A step that can be taken at once; nobody is asked to play it."""
-
-    loaded: Loaded
-
-
-@dataclass(frozen=True)
-class Failed:
-    voice: str
-    code: str
-    message: str
-    level: int | None = None
-    # see Wish
-
-
 class Loader:
-    """One thread. `want` and `lose_gpu` are called from others, `done` is called on the loader's."""
+    """One thread. Its methods are called from others."""
 
     def __init__(
         self, shelf: Shelf, device: str, setup: Callable[[], Setup], budget_mb: float = 0.0, without_gpu: str = ""
@@ -117,17 +41,30 @@ class Loader:
         self._kept = KeptVoices(budget_mb)
         self._wanted: Wish | None = None
         self._doing: Wish | None = None
+        self._void = False  # what is being done is not wanted any more
         self._lost = False
         self._resting = self._prepared = self._untidy = False
         self._change = threading.Condition()
+        self._done: Callable[[Loaded | Warmed | Failed], None] = lambda _: None
         self.threads: Callable[[], int] = lambda: 1
         # that a playing voice's nets run on
 
+    def start(self, done: Callable[[Loaded | Warmed | Failed], None]) -> None:
+        """`done`: called on the loader's thread, or from within `want`."""
+        self._done = done
+        threading.Thread(target=self._run, name="loader", daemon=True).start()
+
     def want(self, wish: Wish) -> None:
+        ready = None if wish.again else self._at_once(wish)
         with self._change:
-            older = self._wanted or self._doing
+            older = self._wanted or (None if self._void else self._doing)
             if older is not None and wish.again and (older.voice != wish.voice or older.rank < wish.rank):
                 return  # another voice is on its way, or this one anew: that will know what to do
+            self._void = self._doing is not None and wish.rank <= self._doing.rank
+            if ready is not None:
+                self._wanted = None
+                self._done(ready)
+                return
             self._wanted = wish
             self._change.notify()
 
@@ -144,23 +81,23 @@ class Loader:
             self._wanted = self._wanted or Wish(self._without_gpu or voice)
             self._change.notify()
 
-    def run(self, done: Callable[[Loaded | Warmed | Failed], None]) -> None:
-        """Serves for ever; run it on a daemon thread."""
+    def _run(self) -> None:
         with suppress(PermissionError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         while True:
             with self._change:
                 self._change.wait_for(lambda: self._wanted is not None or self._resting)
-                self._doing, self._wanted = self._wanted, None
+                self._doing, self._wanted, self._void = self._wanted, None, False
                 if self._lost:
                     self._forget_gpu()
             if self._doing is None:
                 self._rest()
                 continue
             result = self._load(self._doing)
-            self._doing = None
-            if result is not None:
-                done(result)
+            with self._change:
+                self._doing = None
+                if result is not None and not self._void:
+                    self._done(result)
 
     def _rest(self) -> None:
         """What is slow, where there is any voice that needs it: torch, which takes seconds, and never before the first
@@ -207,6 +144,17 @@ class Loader:
             wish.level,
         )
 
+    def _at_once(self, wish: Wish) -> Loaded | None:
+        """A voice that is in memory and warm, as it stood last."""
+        with suppress(RwcError, OSError):  # the thread itself will meet it, and say it
+            kept = self._kept.find(self._shelf.find(wish.voice))
+            if kept is not None and not self._lost:
+                asked = self._setup().controls
+                steps = steps_of(kept.voice, asked)
+                if kept.stood[0] == steps:
+                    return self._known(kept, asked, steps, kept.stood[1])
+        return None
+
     def _ready(self, wish: Wish) -> Loaded | Warmed | None:
         begin = time.perf_counter()
         kept = self._voice(wish.voice)
@@ -220,7 +168,7 @@ class Loader:
             return None
         if wish.only_warm:
             return Warmed(found)
-        if not wish.again and steps_of(kept.voice, self._setup().controls) != steps:
+        if not wish.again and fixed(self._setup().controls) != fixed(asked):
             return self._ready(wish)  # the user has turned a knob meanwhile
         kept.stood = (steps, found.level)
         return replace(found, load_ms=1000 * (time.perf_counter() - begin), eased=wish.level is not None)
@@ -236,22 +184,29 @@ class Loader:
                 break  # what that step needs is not on this machine
         return found
 
-    def _warmed(self, kept: Kept, asked: Controls, steps: tuple[Step, ...], level: int) -> Loaded | None:
-        setup = self._setup()
+    def _known(self, kept: Kept, asked: Controls, steps: tuple[Step, ...], level: int) -> Loaded | None:
+        """A step that was warmed before."""
         loaded = Loaded(kept.voice, steps, level, 0.0, steps[level].of(asked))
-        plan = Plan.fit(setup.rate, setup.quantum, loaded.block)
-        aim = (plan, *(getattr(loaded.controls, name) for name in FIXED))
-        if aim not in kept.warmed_ms:
-            compute_ms = warm(kept.voice, plan, loaded.controls, self.threads(), self._is_void)
-            if compute_ms is None:
-                return None
-            kept.warmed_ms[aim] = compute_ms
-        return replace(loaded, compute_ms=kept.warmed_ms[aim])
+        compute_ms = kept.warmed_ms.get(self._aim(loaded))
+        return None if compute_ms is None else replace(loaded, compute_ms=compute_ms)
 
-    def _is_void(self) -> bool:
-        """What is being done is not wanted any more."""
-        wanted, doing = self._wanted, self._doing
-        return wanted is not None and doing is not None and wanted.rank <= doing.rank
+    def _warmed(self, kept: Kept, asked: Controls, steps: tuple[Step, ...], level: int) -> Loaded | None:
+        known = self._known(kept, asked, steps, level)
+        if known is not None:
+            return known
+        loaded = Loaded(kept.voice, steps, level, 0.0, steps[level].of(asked))
+        aim = self._aim(loaded)
+        compute_ms = warm(kept.voice, aim[0], loaded.controls, self.threads(), lambda: self._void)
+        if compute_ms is None:
+            return None
+        kept.warmed_ms[aim] = compute_ms
+        return replace(loaded, compute_ms=compute_ms)
+
+    def _aim(self, loaded: Loaded) -> tuple[Plan, *tuple[Any, ...]]:
+        """What a voice is warmed for."""
+        setup = self._setup()
+        plan = Plan.fit(setup.rate, setup.quantum, loaded.block)
+        return (plan, *fixed(loaded.controls))
 
     def _voice(self, wanted: str) -> Kept:
         info = self._shelf.find(wanted)
@@ -266,8 +221,3 @@ class Loader:
             self._kept.add(kept)
             self._untidy = True
         return kept
-
-
-def steps_of(voice: Voice, asked: Controls) -> tuple[Step, ...]:
-    """Of its ladder; one that is not adjustable has one step."""
-    return ladder(asked, voice.info.f0) if isinstance(voice, Adjustable) else (Step(asked.quality, asked.f0_method),)

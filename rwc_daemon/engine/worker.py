@@ -21,7 +21,8 @@ from pathlib import Path
 from rwc_daemon.controls import Controls, changed
 from rwc_daemon.engine.crew import Crew
 from rwc_daemon.engine.inference import Inference, Order
-from rwc_daemon.engine.loader import Loader, Setup, Wish
+from rwc_daemon.engine.loader import Loader
+from rwc_daemon.engine.wish import Setup, Wish
 from rwc_daemon.link.channel import Channel
 from rwc_daemon.link.ring import Link
 from rwc_daemon.messages import (
@@ -71,7 +72,7 @@ class Engine:
         """Until Quit, or until the daemon is gone."""
         inference = threading.Thread(target=self._infer, name="inference")
         inference.start()
-        threading.Thread(target=self._loader.run, args=(self._order,), name="loader", daemon=True).start()
+        self._loader.start(self._order)
         self._send(Ready(os.getpid()))
         for message in self._channel.receive():
             if isinstance(message, Quit):

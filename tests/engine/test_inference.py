@@ -17,8 +17,9 @@ from rwc_daemon.controls import Controls
 from rwc_daemon.engine import loader
 from rwc_daemon.engine.crew import Crew
 from rwc_daemon.engine.inference import Inference
-from rwc_daemon.engine.loader import Loader, Setup, Wish
+from rwc_daemon.engine.loader import Loader
 from rwc_daemon.engine.meter import Meter
+from rwc_daemon.engine.wish import Setup, Wish
 from rwc_daemon.errors import NoSuchVoice
 from rwc_daemon.link.ring import Link
 from rwc_daemon.messages import Configure, Eased, EngineFault, Keep, Planned, VoiceFailed, VoiceOn
@@ -69,7 +70,7 @@ class Engine:
         clock = lambda: self.seconds  # noqa: E731
         self.inference = Inference(self.link, generation, OPEN, self.loader, self.said.put, crew, clock)
         self.order(Configure(RATE, QUANTUM))
-        threading.Thread(target=self.loader.run, args=(self.order,), daemon=True).start()
+        self.loader.start(self.order)
         self.thread = threading.Thread(target=self.inference.run)
         self.thread.start()
 
