@@ -14,6 +14,7 @@ import pulsectl
 
 from rwc_daemon.audio import holder
 from rwc_daemon.audio.graph import Graph, GraphWatch, Node, run_quietly
+from rwc_daemon.audio.pulse import visit
 
 MUTE_AFTER_S = 1.0
 RECENT_S = 2.5  # more than two looks apart
@@ -120,7 +121,7 @@ def _send_to_us(nodes: list[Node]) -> None:
 def _on_recorder(serial: str, action: Callable[[pulsectl.Pulse, int], object]) -> None:
     """A recorder that has ended meanwhile, or forbids to be moved, stays as it is."""
     try:
-        with pulsectl.Pulse("rwc-listeners") as pulse:
+        with visit("rwc-listeners") as pulse:
             action(pulse, int(serial))
     except (pulsectl.PulseError, ValueError):
         return

@@ -19,13 +19,16 @@ import pulsectl
 
 from rwc_daemon.audio import holder, libjack
 from rwc_daemon.audio.graph import GraphWatch
+from rwc_daemon.audio.pulse import visit
 from rwc_daemon.audio.standby import Standby
+from rwc_daemon.errors import NoAudioServer
 
 UNIT = "rwc-mic.service"
 WAIT_S = 2.0
 GRACE_S = 0.5
 POLL_S = 0.02
 COMMAND_TIMEOUT_S = 5.0
+MEND = "restart all audio servers with 'systemctl --user restart pipewire wireplumber pipewire-pulse'"
 CONFIG_NAME = "PIPEWIRE_CONFIG_NAME"  # read by libpipewire
 
 
@@ -59,12 +62,20 @@ class Microphone:
         # end, since a recorder whose node vanishes is moved to the bare microphone
         if self.present() or (holder_lives() and self._appears(GRACE_S)):
             return "null-sink" if self._is_null_sink() else "loopback"
+        if self._watch.graph().node(holder.NODE):
+            return self._await_ports()
         if self._start_holder() and self._appears():
             return "loopback"
         end_own_holder()  # a holder without a node must not bring a second one later
         if _load_null_sink() and self._appears():
             return "null-sink"
         return "ports"
+
+    def _await_ports(self) -> str:
+        """The session manager gives nodes their ports; where it hangs, no other node would fare better."""
+        if self._appears():
+            return "null-sink" if self._is_null_sink() else "loopback"
+        raise NoAudioServer(f"RWC Mic is there, but the session manager does not serve it: {MEND}")
 
     def _is_null_sink(self) -> bool:
         graph = self._watch.graph()
@@ -179,7 +190,7 @@ def _reap(pid: int) -> None:
 def _with_pulse(action: Callable[[pulsectl.Pulse], bool]) -> bool:
     """False where no PulseAudio server answers or it refuses."""
     try:
-        with pulsectl.Pulse("rwc-microphone") as pulse:
+        with visit("rwc-microphone") as pulse:
             return action(pulse)
     except pulsectl.PulseError:
         return False

@@ -25,7 +25,10 @@ from rwc_daemon.settings import Settings
 
 log = logging.getLogger(__name__)
 
-SILENCE_S = 5.0  # an engine that was up and says nothing for this long hangs
+LATE_S = 3.0  # a check this late: this process stood still too, as in suspend, and the engine had no time either
+STOPPED_S = 1.0  # an engine that somebody has stopped does not go on by itself
+SILENCE_S = 3.0  # an engine that converts and says nothing for this long hangs; it speaks every second
+BUSY_S = 30.0  # one that loads a voice, or has nothing to do: large libraries hold Python's lock while they are read
 START_S = 60.0  # a cold disk, a large torch
 QUICK_S = 10.0  # a death sooner than this after the start is a quick one
 MANY = 5  # quick deaths in a row: give up loudly, retry slowly
@@ -129,14 +132,16 @@ class Supervisor:
         if self._writer.transport.get_write_buffer_size() > FULL_BYTES:
             self._end("stopped reading")
 
-    def check(self, elapsed_s: float) -> None:
-        """Called about once a second: ends an engine that hangs. Time in which this process did not run either
-        (suspend, SIGSTOP of everything) must not count, so the caller's ticks are clamped. Raises what has ended
-        the watch over the engine itself."""
+    def check(self, elapsed_s: float, converting: bool) -> None:
+        """Called once or twice in two seconds: ends an engine that hangs. `converting`: it has nothing to do but that.
+        Raises what has ended the watch over the engine itself."""
         if self._task is not None and self._task.done():
             self._task.result()
-        self._silent_s += min(elapsed_s, 2.0)
-        if self._process is not None and self._silent_s > (SILENCE_S if self.up else START_S):
+        self._silent_s = self._silent_s + elapsed_s if elapsed_s < LATE_S else 0.0
+        if self._process is None or self._silent_s < STOPPED_S:
+            return
+        patience_s = (SILENCE_S if converting else BUSY_S) if self.up else START_S
+        if self._silent_s > patience_s or _is_stopped(self._process.pid):
             self._end("hung")
 
     async def _keep_running(self) -> None:
@@ -266,8 +271,8 @@ def oom_kills() -> int:
 
 
 def _is_stopped(pid: int) -> bool:
-    """proc(5): state T after the command's closing bracket."""
+    """proc(5): state T after the command's closing bracket; t would be a debugger's doing."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in ("T", "t")
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
     except (OSError, IndexError):
         return False

@@ -118,7 +118,8 @@ class Voicing:
 
     async def tick(self, elapsed_s: float) -> None:
         """About once a second."""
-        self.supervisor.check(elapsed_s)
+        converting = self._configured is not None and self.converts and not self.choice.loading
+        self.supervisor.check(elapsed_s, converting)
         self._resting_s = 0.0 if self._configured else self._resting_s + elapsed_s
         heavy = self._converting not in BUILTIN
         if self._converting and heavy and self._resting_s > self._keep_warm_s > 0 and not self.choice.loading:

@@ -102,8 +102,7 @@ def test_a_stopped_engine_is_killed_before_the_next_one(tmp_path: Path) -> None:
         old = watched.supervisor.pid
         os.kill(old, signal.SIGSTOP)
         await watched.until(lambda: module._is_stopped(old))
-        for _ in range(4):
-            watched.supervisor.check(elapsed_s=2.0)
+        watched.supervisor.check(elapsed_s=module.STOPPED_S, converting=False)
         await watched.until(lambda: watched.ups == 2)
         assert not os.path.exists(f"/proc/{old}")
         assert watched.deaths == [Death("was stopped from outside", own_fault=False, quick=True)]
@@ -111,10 +110,23 @@ def test_a_stopped_engine_is_killed_before_the_next_one(tmp_path: Path) -> None:
     run(tmp_path, check)
 
 
+def test_patience_is_short_while_it_converts_and_long_while_it_loads(tmp_path: Path) -> None:
+    async def check(watched: Watched) -> None:
+        await watched.until_voice()
+        for _ in range(2):
+            watched.supervisor.check(elapsed_s=2.0, converting=False)
+        assert not watched.supervisor._hung
+        watched.supervisor.check(elapsed_s=2.0, converting=True)
+        await watched.until(lambda: watched.ups == 2)
+        assert watched.deaths == [Death("hung", own_fault=True, quick=True)]
+
+    run(tmp_path, check)
+
+
 def test_a_sleep_of_the_whole_machine_kills_nobody(tmp_path: Path) -> None:
     async def check(watched: Watched) -> None:
         await watched.until_voice()
-        watched.supervisor.check(elapsed_s=3600.0)
+        watched.supervisor.check(elapsed_s=3600.0, converting=True)
         await watched.until(lambda: isinstance(watched.messages[-1], Beat))
         assert not watched.deaths
 
