@@ -36,12 +36,22 @@ WAITS_S = (0.0, 0.25, 0.5, 1.0, 2.0)
 SLOW_S = 30.0
 FULL_BYTES = 1 << 20  # an engine that leaves so much unread hangs
 QUIT_S = 2.0
+MOST_THREADS = 4  # of nets this small; measured on two cores only
 
 
 def engine_environment(environ: Mapping[str, str], cores: int) -> dict[str, str]:
-    """One core is left to the graph and the desktop: with every core taken, the threads of a net wait for each other
-    (measured on two cores with other work: block p95 526 ms on two threads, 110 ms on one). What the user set stays."""
-    wanted = {"OMP_NUM_THREADS": str(max(1, cores - 1)), "OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
+    """What the engine must find when it starts; what the user set stays.
+
+    Nets may use all of two cores, and all but one of more: the engine itself takes fewer while other programs want them
+    (engine/crew.py). Their threads sleep while they wait for each other, because one that spins takes the processor
+    from the one it waits for. Large pages under the weights save a tenth of the work.
+    """
+    wanted = {
+        "OMP_NUM_THREADS": str(min(MOST_THREADS, max(cores - 1, min(cores, 2)))),
+        "OMP_WAIT_POLICY": "PASSIVE",
+        "OPENBLAS_NUM_THREADS": "1",
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+    }
     return wanted | dict(environ)
 
 
