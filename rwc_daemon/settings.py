@@ -8,6 +8,7 @@ raises BadSettings, which names the file and line (or the variable) and what to 
 from __future__ import annotations
 
 import difflib
+import json
 import math
 import re
 import tomllib
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from rwc_daemon.errors import BadSettings
+
+LONGEST_SHOWN = 80  # characters of a wrong value
 
 
 def _key(
@@ -220,7 +223,7 @@ def _checked(name: str, value: Any, known: Mapping[str, Key], where: str) -> Any
     if key is None:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean '{near[0]}'?" if near else "known: " + ", ".join(known)
-        raise BadSettings(f"{where}: unknown key '{name}': {hint}")
+        raise BadSettings(f"{where}: unknown key {_toml(name)}: {hint}")
     if isinstance(key.default, float) and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not _fits(value, key):
@@ -251,6 +254,9 @@ def _line_of(text: str, section: str, name: str) -> str:
 
 
 def _toml(value: Any) -> str:
+    """On one line, and no longer than a sentence can hold."""
     if isinstance(value, bool):
         return str(value).lower()
-    return f'"{value}"' if isinstance(value, str) else str(value)[:80]
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
+    text = text.encode(errors="backslashreplace").decode()
+    return text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…"

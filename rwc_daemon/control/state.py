@@ -22,6 +22,7 @@ MODES = ("convert", "mute", "bypass")
 DEFAULT_INPUT = "default"
 LARGEST_BYTES = 1 << 20
 DAMAGED_KEPT = 9
+LONGEST_WHY = 200  # characters: what is damaged may be long
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class StateFile:
         except OSError as failed:
             return Saved(), f"{self._path} cannot be read ({failed.strerror}): defaults are used; mend its permissions"
         except (ValueError, TypeError, RecursionError, NoSuchControl, OutOfRange) as bad:
-            return Saved(), f"{self._path} was damaged ({bad}): defaults are used; {self._set_aside()}"
+            why = " ".join(str(bad).split())[:LONGEST_WHY]
+            return Saved(), f"{self._path} was damaged ({why}): defaults are used; {self._set_aside()}"
         self._written = saved
         return saved, ""
 

@@ -153,6 +153,8 @@ class Daemon:
             raise NotReady(f"rwc-daemon gave no answer within {REPLY_S:g} s: see 'rwcctl logs'") from None
         except SignatureBodyMismatchError as bad:
             raise OutOfRange(f"{member} does not take that value: {bad}") from bad
+        except UnicodeEncodeError as bad:
+            raise OutOfRange("D-Bus takes UTF-8 text only, and this name is none: give the file another name") from bad
         except (OSError, EOFError, DBusError) as lost:
             raise NoSessionBus(NO_BUS) from lost
         if reply is None:  # the bus ended while we waited

@@ -56,6 +56,10 @@ class VoiceCard:
 STORED = tuple(one.name for one in fields(VoiceCard) if one.name not in ("id", "size", "folder", "weights", "index"))
 
 
+SHAPES = {"f0": bool, "rate": int, "speakers": int, "config": list, "notes": list}  # the others are text
+LARGEST = (1 << 32) - 1
+
+
 def card_bytes(facts: dict[str, Any]) -> bytes:
     """What goes into card.json; `facts` has the keys of STORED."""
     return json.dumps({key: facts[key] for key in STORED}, ensure_ascii=False, indent=1).encode()
@@ -65,11 +69,12 @@ def read_card(folder: Path) -> VoiceCard:
     """Raises BadState where the folder is no whole voice."""
     try:
         facts = json.loads((folder / CARD).read_bytes())
+        check_shapes(facts)
         weights = folder / WEIGHTS[facts["kind"]]
         index = folder / INDEX
         size = sum(path.stat().st_size for path in (weights, index) if path.is_file())
         kept = {key: facts[key] for key in STORED} | {"config": frozen(facts["config"]), "notes": tuple(facts["notes"])}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise BadState(
             f"the voice in {folder} is damaged: `rwcctl remove {folder.name}`, then import it again"
         ) from None
@@ -78,6 +83,18 @@ def read_card(folder: Path) -> VoiceCard:
     return VoiceCard(
         id=folder.name, folder=folder, weights=weights, index=index if index.is_file() else None, size=size, **kept
     )
+
+
+def check_shapes(facts: Any) -> None:
+    """Raises ValueError, KeyError or TypeError where a fact is not of its kind: a card's words go out over D-Bus."""
+    for key in STORED:
+        kind = SHAPES.get(key, str)
+        if type(facts[key]) is not kind:
+            raise ValueError(f"{key} is not of its kind")
+        if kind is str:
+            facts[key].encode()
+        if kind is int and not 0 <= facts[key] <= LARGEST:
+            raise ValueError(f"{key} is out of range")
 
 
 def frozen(value: Any) -> Any:

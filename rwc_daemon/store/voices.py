@@ -105,7 +105,7 @@ class VoiceStore:
         try:
             found = json.loads((self.get(wanted).folder / SETTINGS).read_bytes())
             return {known_name(key): value for key, value in found.items() if _valid(key, value)}
-        except (OSError, ValueError, AttributeError):
+        except (OSError, ValueError, AttributeError, RecursionError):
             return {}
 
     def remember(self, wanted: str, settings: Mapping[str, Any]) -> None:

@@ -71,7 +71,7 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON, for scripts")
 
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"rwcctl: {message} (see: {self.prog} --help)\n")
+        self.exit(USAGE, f"rwcctl: {' '.join(message.split())} (see: {self.prog} --help)\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -89,6 +89,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as bug:  # noqa: BLE001 - the top of this process: no traceback reaches a user unasked
+        if isinstance(bug, OSError) and bug.filename:
+            return complain(f"{bug.filename}: {bug.strerror}", 1)  # a path that the system refuses
         if os.environ.get("RWC_DEBUG"):
             traceback.print_exc()
         return complain(f"unexpected {type(bug).__name__}: {bug} (a bug in RWC; RWC_DEBUG=1 shows where)", 1)
