@@ -44,13 +44,14 @@ def engine_environment(environ: Mapping[str, str], cores: int) -> dict[str, str]
 
     Nets may use all of two cores, and all but one of more: the engine itself takes fewer while other programs want them
     (engine/crew.py). Their threads sleep while they wait for each other, because one that spins takes the processor
-    from the one it waits for. Large pages under the weights save a tenth of the work.
+    from the one it waits for. Large pages under the weights save a tenth of the work; only the main arena of malloc gets
+    them, and weights are read in a thread, so there is one arena for all.
     """
     wanted = {
         "OMP_NUM_THREADS": str(min(MOST_THREADS, max(cores - 1, min(cores, 2)))),
         "OMP_WAIT_POLICY": "PASSIVE",
         "OPENBLAS_NUM_THREADS": "1",
-        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1",
+        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1",
     }
     return wanted | dict(environ)
 
