@@ -7,7 +7,7 @@ doors. Both ends are of one version, so a message that cannot be read is a bug a
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 
@@ -172,6 +172,13 @@ Message = (
     | Eased
 )
 KINDS: dict[str, type] = {kind.__name__: kind for kind in Message.__args__}
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "int": int,
+    "float": (int, float),
+    "str": str,
+    "bool": bool,
+    "dict[str, Any]": dict,
+}
 
 
 def encode(message: Message) -> bytes:
@@ -180,9 +187,18 @@ def encode(message: Message) -> bytes:
 
 
 def decode(line: bytes) -> Message:
-    """The message in a line; raises BadMessage."""
+    """The message in a line, every field of its type; raises BadMessage."""
     try:
         parts = json.loads(line)
-        return KINDS[parts.pop("is")](**parts)
-    except (ValueError, KeyError, TypeError, AttributeError) as bad:
+        message: Message = KINDS[parts.pop("is")](**parts)
+        for one in fields(message):
+            _check(getattr(message, one.name), str(one.type))
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as bad:
         raise BadMessage(f"not a message: {line[:200]!r}") from bad
+    return message
+
+
+def _check(value: object, kind: str) -> None:
+    """`kind`: the annotation of a field. Raises TypeError."""
+    if not isinstance(value, TYPES[kind]) or (isinstance(value, bool) and kind != "bool"):
+        raise TypeError(f"{value!r} is no {kind}")

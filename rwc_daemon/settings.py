@@ -223,7 +223,7 @@ def _checked(name: str, value: Any, known: Mapping[str, Key], where: str) -> Any
     if key is None:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean '{near[0]}'?" if near else "known: " + ", ".join(known)
-        raise BadSettings(f"{where}: unknown key {_toml(name)}: {hint}")
+        raise BadSettings(f"{where}: unknown key '{_toml(name)[1:-1]}': {hint}")
     if isinstance(key.default, float) and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not _fits(value, key):

@@ -17,6 +17,7 @@ import threading
 import traceback
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 from rwc_daemon.controls import Controls, changed
 from rwc_daemon.engine.crew import Crew
@@ -74,14 +75,20 @@ class Engine:
         inference.start()
         self._loader.start(self._order)
         self._send(Ready(os.getpid()))
-        for message in self._channel.receive():
-            if isinstance(message, Quit):
-                break
-            self._obey(message)
+        try:
+            self._listen()
+        except Exception as failure:  # noqa: BLE001 - an engine that no longer hears must not live on
+            self._die(failure)
         self._order(None)
         inference.join(timeout=1.0)
         # a loader in the middle of gigabytes must not keep the process: there is nothing to tidy up
         os._exit(0)
+
+    def _listen(self) -> None:
+        for message in self._channel.receive():
+            if isinstance(message, Quit):
+                break
+            self._obey(message)
 
     def _obey(self, message: Message) -> None:
         match message:
@@ -107,10 +114,13 @@ class Engine:
         raise_priority()
         try:
             self._inference.run()
-        except BaseException as failure:  # noqa: BLE001 - the one top of this process: say it, then die
-            traceback.print_exc()
-            self._send(EngineFault("EngineFailed", f"the engine stopped: {type(failure).__name__}: {failure}"[:300]))
-            os._exit(1)
+        except BaseException as failure:  # noqa: BLE001 - the top of this thread: say it, then die
+            self._die(failure)
+
+    def _die(self, failure: BaseException) -> NoReturn:
+        traceback.print_exception(failure)
+        self._send(EngineFault("EngineFailed", f"the engine stopped: {type(failure).__name__}: {failure}"[:300]))
+        os._exit(1)
 
     def _send(self, message: Message) -> None:
         try:
