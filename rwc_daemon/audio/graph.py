@@ -83,7 +83,7 @@ class Graph:
     # id → role and identity of what RWC Mic depends on (`programs`)
 
     def identity(self, role: str) -> str:
-        """Of the oldest program in that role; another one after a restart, empty while there is none."""
+        """Of the program in that role; another one after a restart, empty while there is none."""
         return next((who for part, who in self.programs.values() if part == role), "")
 
     def node(self, name: str) -> Node | None:

@@ -1,22 +1,23 @@
-"""The programs that RWC Mic depends on, as PipeWire's registry shows them: so that a restart of one is noticed."""
+"""The programs that RWC Mic depends on, each with an identity that a restart changes."""
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
-SERVER, MANAGER, PULSE = "server", "manager", "pulse"
+from rwc_daemon.audio.libjack import runtime_dir
+
+SERVER, MANAGER = "server", "manager"
 
 
 def note_program(programs: dict[str, tuple[str, str]], key: str, kind: str, item: dict[str, Any]) -> None:
     """What one object of pw-dump says of them: the server by its core's cookie, the session manager by the table of
-    defaults that it keeps, the PulseAudio server by its configuration, which its clients carry too, beside the name of
-    their protocol."""
+    defaults that it keeps."""
     info, own = item.get("info") or {}, item.get("props") or {}
-    props = info.get("props") or {}
     found = {
         "Core": (SERVER, info.get("cookie")),
         "Metadata": (MANAGER, own.get("object.serial") if own.get("metadata.name") == "default" else None),
-        "Client": (PULSE, props.get("object.serial") if _is_pulse_server(props) else None),
     }
     role, identity = found.get(kind, ("", None))
     if identity is not None:
@@ -25,5 +26,10 @@ def note_program(programs: dict[str, tuple[str, str]], key: str, kind: str, item
         programs.pop(key, None)
 
 
-def _is_pulse_server(props: dict[str, Any]) -> bool:
-    return str(props.get("config.name", "")).endswith("pipewire-pulse.conf") and "client.api" not in props
+def pulse_server() -> str:
+    """The process of the PulseAudio server (pipewire-pulse, or the real one), as it notes it; empty: there is none."""
+    folder = Path(os.environ.get("PULSE_RUNTIME_PATH") or runtime_dir() / "pulse")
+    try:
+        return (folder / "pid").read_text().strip()
+    except (OSError, ValueError):
+        return ""

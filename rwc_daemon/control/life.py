@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
-from rwc_daemon.audio.programs import SERVER
+from rwc_daemon.audio.programs import SERVER, pulse_server
 from rwc_daemon.audio.routing import Input, find_input
 from rwc_daemon.control.faults import Faults
 from rwc_daemon.control.floor import Audio
@@ -205,7 +205,7 @@ class Life:
             self._outage.begin()
             await self._release()
         await self._keep_microphone()
-        self._neighbours.look(self._audio.watch.graph())
+        self._neighbours.look(self._audio.watch.graph(), pulse_server())
         if self._wanted or self.rehearsing:
             await self._engage()
         elif self._graph and asyncio.get_running_loop().time() - self._left_at >= LINGER_S:

@@ -11,11 +11,11 @@ from collections.abc import Callable
 
 from rwc_daemon.audio.graph import Graph
 from rwc_daemon.audio.holder import NODE
-from rwc_daemon.audio.programs import MANAGER, PULSE, SERVER
+from rwc_daemon.audio.programs import MANAGER, SERVER
 from rwc_daemon.control.faults import Faults
 
 SETTLED_S = 0.8
-HOLDER = "holder"
+HOLDER, PULSE = "holder", "pulse"
 AGAIN = "where one stays silent, choose RWC Mic there again"
 SENTENCES = {
     HOLDER: f"the process that holds RWC Mic was started again: programs heard silence meanwhile; {AGAIN}",
@@ -34,10 +34,11 @@ class Neighbours:
         self._changed_s = 0.0
         self.unsettled = False
 
-    def look(self, graph: Graph) -> None:
-        seen = {role: graph.identity(role) for role in (SERVER, MANAGER, PULSE)}
+    def look(self, graph: Graph, pulse: str) -> None:
+        """`pulse`: the PulseAudio server, as `programs.pulse_server` names it."""
         node = graph.node(NODE)
-        seen[HOLDER] = node.serial if node else ""
+        seen = {role: graph.identity(role) for role in (SERVER, MANAGER)}
+        seen |= {HOLDER: node.serial if node else "", PULSE: pulse}
         others = [role for role, who in self._known.items() if who and seen[role] != who]
         if not others:
             self._known, self.unsettled = seen, False

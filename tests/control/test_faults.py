@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
 
 import pytest
 
 from rwc_daemon.audio.graph import Graph, Node, changed
-from rwc_daemon.audio.programs import MANAGER, PULSE, SERVER
+from rwc_daemon.audio.programs import MANAGER, SERVER
 from rwc_daemon.control.faults import RECENT_S, Fault, Faults
 from rwc_daemon.control.heart import Pause
-from rwc_daemon.control.neighbours import HOLDER, SENTENCES, SETTLED_S, Neighbours
+from rwc_daemon.control.neighbours import HOLDER, PULSE, SENTENCES, SETTLED_S, Neighbours
 from rwc_daemon.control.outage import GONE, PATIENCE_S, Outage
 from rwc_daemon.errors import NoAudioServer
 
@@ -86,34 +85,32 @@ def test_a_restarted_server_is_not_said_to_be_missing(faults: Faults, clock: Clo
     assert outage.swept_away("C")
 
 
-def graph_of(node: str = "7", **programs: str) -> Graph:
+def seen(node: str = "7", server: str = "cookie", manager: str = "36", pulse: str = "53") -> tuple[Graph, str]:
+    """The graph and the PulseAudio server at one look."""
     mic = Node(node, node, "rwc_mic", "RWC Mic", "Audio/Source", False, False, 0)
-    known = {str(i): (role, who) for i, (role, who) in enumerate(programs.items()) if who}
-    return Graph(nodes={node: mic} if node else {}, programs=known)
-
-
-WHOLE = {SERVER: "cookie", MANAGER: "36", PULSE: "53"}
+    programs = {role: (role, who) for role, who in ((SERVER, server), (MANAGER, manager)) if who}
+    return Graph(nodes={node: mic} if node else {}, programs=programs), pulse
 
 
 @pytest.mark.parametrize(
     ("after", "roles"),
     [
-        (lambda: graph_of(**WHOLE), []),
-        (lambda: graph_of("9", **WHOLE), [HOLDER]),
-        (lambda: graph_of(**{**WHOLE, PULSE: "60"}), [PULSE]),
-        (lambda: graph_of(**{**WHOLE, PULSE: ""}), [PULSE]),
-        (lambda: graph_of(**{**WHOLE, MANAGER: "60"}), [MANAGER]),
-        (lambda: graph_of("9", **{SERVER: "other", MANAGER: "36", PULSE: ""}), []),
+        ({}, []),
+        ({"node": "9"}, [HOLDER]),
+        ({"pulse": "60"}, [PULSE]),
+        ({"pulse": ""}, [PULSE]),
+        ({"manager": "60"}, [MANAGER]),
+        ({"node": "9", "server": "other", "pulse": ""}, []),
     ],
 )
 def test_neighbours_that_were_started_anew(
-    faults: Faults, clock: Clock, told: list[str], after: Callable[[], Graph], roles: list[str]
+    faults: Faults, clock: Clock, told: list[str], after: dict[str, str], roles: list[str]
 ) -> None:
     neighbours = Neighbours(faults, clock)
-    neighbours.look(Graph())
-    neighbours.look(graph_of(**WHOLE))
+    neighbours.look(Graph(), "")
+    neighbours.look(*seen())
     for _ in range(4):
-        neighbours.look(after())
+        neighbours.look(*seen(**after))
         clock.now_s += SETTLED_S
     assert told == [SENTENCES[role] for role in roles]
     assert not neighbours.unsettled
@@ -121,28 +118,27 @@ def test_neighbours_that_were_started_anew(
 
 def test_a_server_restart_is_not_blamed_on_those_it_took_along(faults: Faults, clock: Clock, told: list[str]) -> None:
     neighbours = Neighbours(faults, clock)
-    neighbours.look(graph_of(**WHOLE))
-    for step in ({**WHOLE, PULSE: ""}, {SERVER: "", MANAGER: "", PULSE: ""}, {SERVER: "other", MANAGER: "40"}):
-        neighbours.look(graph_of("", **step))
+    neighbours.look(*seen())
+    for step in ({"pulse": ""}, {"server": "", "manager": "", "pulse": ""}, {"server": "other", "manager": "40"}):
+        neighbours.look(*seen(node="", **step))
         clock.now_s += SETTLED_S / 3
     clock.now_s += SETTLED_S
-    neighbours.look(graph_of("8", **{SERVER: "other", MANAGER: "40", PULSE: "50"}))
+    for _ in range(4):
+        neighbours.look(*seen(node="8", server="other", manager="40", pulse="50"))
+        clock.now_s += SETTLED_S
     assert told == []
 
 
 def test_programs_are_known_by_what_the_registry_says() -> None:
-    pulse = {"object.serial": 53, "config.name": "/usr/share/pipewire/pipewire-pulse.conf"}
     batch = [
         {"id": 0, "type": "PipeWire:Interface:Core", "info": {"cookie": 36136}},
         {"id": 34, "type": "PipeWire:Interface:Metadata", "props": {"metadata.name": "default", "object.serial": 36}},
         {"id": 35, "type": "PipeWire:Interface:Metadata", "props": {"metadata.name": "settings", "object.serial": 31}},
-        {"id": 38, "type": "PipeWire:Interface:Client", "info": {"props": pulse}},
-        {"id": 51, "type": "PipeWire:Interface:Client", "info": {"props": {**pulse, "client.api": "pipewire-pulse"}}},
     ]
     graph = changed(Graph(), batch)
-    assert [graph.identity(role) for role in (SERVER, MANAGER, PULSE)] == ["36136", "36", "53"]
+    assert [graph.identity(role) for role in (SERVER, MANAGER)] == ["36136", "36"]
     graph = changed(graph, [{"id": 34, "info": None}])
-    assert [graph.identity(role) for role in (SERVER, MANAGER, PULSE)] == ["36136", "", "53"]
+    assert [graph.identity(role) for role in (SERVER, MANAGER)] == ["36136", ""]
 
 
 @pytest.mark.parametrize(

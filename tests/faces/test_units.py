@@ -73,7 +73,7 @@ def test_wiring() -> None:
     assert "WantedBy=pipewire.service" in microphone
     daemon = (ROOT / "systemd" / units.DAEMON).read_text()
     assert "BindsTo=" not in daemon
-    assert "RestartPreventExitStatus=3" in daemon
+    assert "RestartPreventExitStatus=2 3" in daemon
     assert "Type=notify" in daemon
     assert "WatchdogSec=" in daemon
     activation = (ROOT / "dbus" / units.ACTIVATION).read_text()
