@@ -17,7 +17,7 @@ class Easing:
 
     def __init__(self, crew: Crew, want: Callable[[Wish], None], send: Callable[[Message], None]) -> None:
         self._crew, self._want, self._send = crew, want, send
-        self._voice = ""
+        self._voice = self._name = ""
         self._steps: tuple[Step, ...] = ()
         self._cost = 0.0  # of the step that runs, on one thread
         self._deadline = Deadline(1)
@@ -25,19 +25,24 @@ class Easing:
         self._waits = False  # for the loader
         self._said = ""
 
-    def plays(self, loaded: Loaded, controls: Controls, block_ms: float) -> None:
-        """This has taken over."""
+    def plays(self, loaded: Loaded, controls: Controls) -> None:
+        """This has taken over, or would if somebody listened."""
         self._waits = False
         if loaded.eased:
             self._deadline.at(loaded.level)
         else:
-            self._voice, self._steps = loaded.voice.info.id, loaded.steps
+            self._voice, self._name, self._steps = loaded.voice.info.id, loaded.voice.info.name, loaded.steps
             self._deadline = Deadline(len(self._steps), loaded.level)
         self._cost = loaded.cost
         self._deadline.note(loaded.level, loaded.cost)
-        self._say(loaded, block_ms)
         if loaded.level + 1 < len(self._steps):
             self._want(Wish(self._voice, controls, loaded.level + 1, only_warm=True))
+
+    def heard(self, block_ms: float) -> None:
+        """It is heard, in blocks of this length: where that is less than was asked, it is said."""
+        less = self._steps[self._deadline.level].less_than(self._steps[0], block_ms)
+        text = f"this machine is too slow for '{self._name}' at quality {self._steps[0].quality}: it runs with {less} "
+        self._say(text + "until there is room; close other programs or choose a lower quality" if less else "")
 
     def warmed(self, warmed: Warmed) -> None:
         """A step of this voice was tried out, beside the one that plays."""
@@ -65,16 +70,16 @@ class Easing:
             self._waits = True
             self._want(Wish(self._voice, controls, wanted))
 
-    def rests(self) -> None:
-        """Nothing plays, or what was awaited does not come."""
+    def fails(self) -> None:
+        """What was awaited from the loader does not come."""
         self._waits = False
 
-    def _say(self, loaded: Loaded, block_ms: float) -> None:
-        less = self._steps[loaded.level].less_than(self._steps[0], block_ms)
-        text = ""
-        if less:
-            text = f"this machine is too slow for '{loaded.voice.info.name}' at quality {self._steps[0].quality}: "
-            text += f"it runs with {less} until there is room; close other programs or choose a lower quality"
+    def rests(self) -> None:
+        """Nothing is heard."""
+        self._waits = False
+        self._say("")
+
+    def _say(self, text: str) -> None:
         if text != self._said:
             self._said = text
             self._send(Eased(text))

@@ -107,6 +107,7 @@ class Inference:
                 case Rest():
                     self._graph = self._deck = None
                     self._come()
+                    self._easing.rests()
                 case Watch() as wish:
                     self._watch = PitchWatch(wish.on)
                 case Loaded() as loaded:
@@ -133,6 +134,7 @@ class Inference:
         self._come()
         if self._loaded is not None:
             self._begin(self._loaded)
+            self._tell_ease()
 
     def _keep(self, keep: Keep) -> None:
         if self._graph is None or self._deck is None:
@@ -171,7 +173,7 @@ class Inference:
 
     def _fail(self, failed: Failed) -> None:
         newest = self._coming or self._loaded
-        self._easing.rests()
+        self._easing.fails()
         if failed.level is not None:
             self._easing.refused(failed.voice, failed.level)
         elif newest is not None and newest.voice.info.id == failed.voice:
@@ -182,9 +184,8 @@ class Inference:
     def _come(self) -> None:
         """What was about to play is what plays next: there is nothing to change over from."""
         if self._coming is not None:
-            before, self._loaded, self._coming = self._loaded, self._coming, None
-            self._announce(before)
-        self._easing.rests()
+            self._took_over()
+        self._easing.fails()
 
     def _begin(self, loaded: Loaded) -> None:
         self._deck = Deck(self._stream(loaded))
@@ -193,11 +194,16 @@ class Inference:
 
     def _announce(self, before: Loaded | None) -> None:
         assert self._loaded is not None
-        voice, rate = self._loaded.voice, self._graph.rate if self._graph else 48000
+        voice = self._loaded.voice
         if before is None or before.voice is not voice:
             self._send(VoiceOn(voice.info.id, getattr(voice, "device", "cpu"), self._loaded.load_ms))
-        block = self._deck.stream.plan.block if self._deck else 0
-        self._easing.plays(self._loaded, self._controls, 1000 * block / rate)
+        self._easing.plays(self._loaded, self._controls)
+        self._tell_ease()
+
+    def _tell_ease(self) -> None:
+        if self._deck is not None:
+            plan = self._deck.stream.plan
+            self._easing.heard(plan.ms(plan.block))
 
     def _stream(self, loaded: Loaded) -> Stream:
         assert self._graph is not None
