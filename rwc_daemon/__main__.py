@@ -31,6 +31,9 @@ STOPPED, FAILED, WRONG_SETTINGS = 0, 1, 2
 READY_S = 5.0  # systemd is told READY without RWC Mic after this: the status says what is missing
 CLOSE_S = 8.0  # then this process ends whatever still holds it (libjack's close can hang)
 LONGEST_WORDS = 300
+# systemd 252 that hears of our end before it has noticed that of the bus calls the dead bus, whose socket is its own, and
+# stands still for 90 s
+BUS_GRACE_S = 0.5
 BUS_LOST = "the session bus is gone: rwc-daemon ends, and runs again when there is a new one"
 
 
@@ -63,12 +66,13 @@ async def serve(settings: Settings, lifetime: Lifetime) -> int:
     log.info("rwc-daemon %s runs, process %d", core.status.version, os.getpid())
     status = await _until_told(core, face, notifier)
     if status == STOPPED:
+        notifier.stopping()
         lifetime.end()
     else:
         core.faults.happened("NoSessionBus", BUS_LOST)
         lifetime.last_words("ended with the session bus")
+        await asyncio.sleep(BUS_GRACE_S)
     log.info("rwc-daemon stops")
-    notifier.stopping()
     asyncio.get_running_loop().call_later(CLOSE_S, os._exit, FAILED)
     await core.stop()
     face.close()

@@ -96,8 +96,11 @@ class Microphone:
         """Removes what `ensure` made; a node that its systemd unit holds stays until logout."""
         self._standby.stop()
         end_own_holder()
-        _with_pulse(lambda pulse: _unload(pulse, "module-null-sink", f"sink_name={holder.NODE}"))
-        _with_pulse(lambda pulse: _unload(pulse, "module-jack-source", f"source_name={holder.NODE}"))
+        # asked only where there is something to remove: a PulseAudio server that lost the session bus answers nobody
+        if self.tier == "null-sink":
+            _with_pulse(lambda pulse: _unload(pulse, "module-null-sink", f"sink_name={holder.NODE}"))
+        elif self.tier == "jack-source":
+            _with_pulse(lambda pulse: _unload(pulse, "module-jack-source", f"source_name={holder.NODE}"))
 
 
 def unit_is_installed() -> bool:
