@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from rwc_daemon import controls
+from rwc_daemon.faces.cli import main
 from rwc_daemon.faces.cli.main import COMMANDS, MODULES
 
 USAGE, NO_DAEMON = 2, 3
@@ -154,6 +155,34 @@ def test_a_reader_that_leaves_early_is_no_failure(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("bug", "words"),
+    [(PermissionError(13, "Permission denied", "/place"), "rwcctl: /place: Permission denied"),
+     (ValueError("a\nb"), "rwcctl: unexpected ValueError: a b (a bug in RWC; RWC_DEBUG=1 shows where)")],
+)  # fmt: skip
+def test_what_nobody_foresaw_is_one_line(
+    bug: Exception, words: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(typed: list[str]) -> int:
+        raise bug
+
+    monkeypatch.delenv("RWC_DEBUG", raising=False)
+    monkeypatch.setattr(main, "act", fail)
+    assert main.main(["status"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(words)
+    assert said.count("\n") == 1
+
+
+def test_settings_that_keep_the_daemon_from_running_are_named(tmp_path: Path, empty_bus: str) -> None:
+    folder = tmp_path / ".config/rwc"
+    folder.mkdir(parents=True)
+    (folder / "config.toml").write_text("[voice]\nfrist = 'deep'\n")
+    done = rwcctl("status", tmp_path, DBUS_SESSION_BUS_ADDRESS=empty_bus)
+    assert done.returncode == NO_DAEMON
+    assert "did you mean 'voice.first'?" in says_one_line(done)
 
 
 def test_commands_are_grouped_once() -> None:
