@@ -27,6 +27,7 @@ from rwc_daemon.voices.rvc.synth import Synthesizer
 from rwc_daemon.voices.rvc.voice import RvcVoice
 from tools import voice_maker
 
+ROWS_PER_SECOND = 50  # of content
 RATE = 48000
 VECTORS = 20000
 NETS = ("contentvec", "rmvpe", "fcpe")
@@ -212,8 +213,8 @@ def log_spectral_db(a: np.ndarray, b: np.ndarray, size: int = 1024) -> float:
 # ---- seams ----
 
 
-def tone(seconds: float, hz: float = 200.0) -> np.ndarray:
-    """A sustained vowel-like tone @RATE, f32."""
+def tone(seconds: float, hz: float = 217.3) -> np.ndarray:
+    """A sustained vowel-like tone @RATE, f32; its period fits into no block, row or frame."""
     t = np.arange(round(seconds * RATE)) / RATE
     partials = [np.sin(2 * np.pi * hz * k * t) / k for k in range(1, 20)]
     return np.asarray(0.1 * np.sum(partials, axis=0), np.float32)
@@ -252,16 +253,20 @@ class Overlaps:
         return round(float(np.median(self.residual_db[5:])), 1)
 
 
-def block_line_db(y: np.ndarray, block: int, lines: int = 8) -> float:
-    """Energy of the block's rate and its harmonics in the envelope, over the mean level; what lies between the lines,
-    which no seam makes, taken off."""
+def block_lines_db(y: np.ndarray, block: int, lines: int = 8) -> tuple[float, float]:
+    """Energy of the block's rate, and of it with its harmonics, in the envelope, over the mean level; what lies between
+    the lines, which no seam makes, taken off. Harmonics that the nets' own rates have too (50 rows, 100 frames a
+    second) are left out."""
     step = RATE // 1000
     frames = y[: len(y) // (step * 10) * step * 10].reshape(-1, step)
     level = np.sqrt(np.mean(frames.astype(np.float64) ** 2, axis=1))
     blocks = len(level) * step // block
     level = level[-(blocks * block // step) :]
     spectrum = np.abs(np.fft.rfft(level * np.hanning(len(level)))) ** 2
-    at = blocks * np.arange(1, lines + 1)
-    line = sum(spectrum[n - 1 : n + 2].sum() for n in at)
-    between = sum(np.median(spectrum[n - blocks // 3 : n + blocks // 3]) * 3 for n in at)
-    return round(10 * float(np.log10((max(line - between, 1e-3 * line)) / spectrum[0])), 1)
+    energies = []
+    for n in range(1, lines + 1):
+        if n * RATE % (ROWS_PER_SECOND * block):
+            at = n * blocks
+            line, around = spectrum[at - 1 : at + 2].sum(), spectrum[at - blocks // 3 : at + blocks // 3]
+            energies.append(max(line - 3 * np.median(around), 1e-3 * line) / spectrum[0])
+    return round(10 * float(np.log10(energies[0])), 1), round(10 * float(np.log10(sum(energies))), 1)
