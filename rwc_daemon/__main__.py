@@ -31,8 +31,8 @@ STOPPED, FAILED, WRONG_SETTINGS = 0, 1, 2
 READY_S = 5.0  # systemd is told READY without RWC Mic after this: the status says what is missing
 CLOSE_S = 8.0  # then this process ends whatever still holds it (libjack's close can hang)
 LONGEST_WORDS = 300
-# systemd 252 that hears of our end before it has noticed that of the bus calls the dead bus, whose socket is its own, and
-# stands still for 90 s
+# systemd 252 that hears of our end before it has noticed that of the bus calls the dead bus, whose socket is its own,
+# and stands still for 90 s
 BUS_GRACE_S = 0.5
 BUS_LOST = "the session bus is gone: rwc-daemon ends, and runs again when there is a new one"
 
