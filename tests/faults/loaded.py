@@ -1,8 +1,8 @@
 """Quantum 128, a recorder, a built-in voice, and every core busy with other programs at normal priority.
 
-    python -m tests.faults.loaded [--minutes M] [--realtime]
+    python -m tests.faults.loaded [--minutes M] [--idle-minutes M] [--realtime]
 
-Prints what was counted. --realtime: the units may schedule in realtime (RWC_DESKTOP_REALTIME of the harness).
+Prints what was counted, first on cores that nothing here keeps busy. --realtime: the units may schedule in realtime (RWC_DESKTOP_REALTIME of the harness).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ def allow_realtime(home: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--idle-minutes", type=float, help="(default: as many)")
     parser.add_argument("--realtime", action="store_true")
     options = parser.parse_args()
     world = World(Path.home(), quantum=128)
@@ -44,13 +45,17 @@ def main() -> None:
         world.start()
         # of several wishes PipeWire takes the smallest, but a wish it takes before its own default
         run("pw-metadata", "-n", "settings", "0", "clock.force-quantum", "128")
-        for cores in (0, os.cpu_count() or 1):
+        idle_minutes = options.minutes if options.idle_minutes is None else options.idle_minutes
+        for cores, minutes in ((0, idle_minutes), (os.cpu_count() or 1, options.minutes)):
             busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(cores)]
             before = world.statistics()
-            time.sleep(60 * options.minutes)
+            time.sleep(60 * minutes)
             after = world.statistics()
             counted = {name: after[name] - before[name] for name in COUNTED}
-            print(json.dumps({"busy": cores, **counted, **{name: after[name] for name in SHOWN}}), flush=True)
+            print(
+                json.dumps({"busy": cores, "minutes": minutes, **counted, **{name: after[name] for name in SHOWN}}),
+                flush=True,
+            )
     finally:
         for process in busy:
             process.kill()
