@@ -2,7 +2,8 @@
 
     python -m tests.faults.loaded [--minutes M] [--idle-minutes M] [--realtime]
 
-Prints what was counted, first on cores that nothing here keeps busy. --realtime: the units may schedule in realtime (RWC_DESKTOP_REALTIME of the harness).
+Prints what was counted, first on cores that nothing here keeps busy.
+--realtime: the units may schedule in realtime (RWC_DESKTOP_REALTIME of the harness).
 """
 
 from __future__ import annotations
