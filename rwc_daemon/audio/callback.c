@@ -92,7 +92,7 @@ static uint32_t shape(rwc_state *state, float *out, uint32_t there, uint32_t lea
 /* Moves the phase by what the source has, and counts an underrun. Answers after how many samples an ending fades: where
    the source runs out, the fade ends with its last sample if there is still room for it. */
 static uint32_t turn(rwc_state *state, uint32_t there, uint32_t n) {
-  bool leaving = target_changed(state), short_of = there < n;
+  bool leaving = target_changed(state) || RWC_PEEK(state->leaving), short_of = there < n;
   if (state->phase == RWC_SILENT && !leaving && !short_of && (state->mode == RWC_BYPASS || enough_to_start(state)))
     state->phase = RWC_PLAYING;
   if (state->phase != RWC_PLAYING || !(leaving || short_of)) return 0;
@@ -153,6 +153,7 @@ void rwc_run_cycle(rwc_state *state, const float *input, float *out, uint32_t n)
   if (state->phase != RWC_ENDING) state->mirrored = 0;
   if (state->mode == RWC_CONVERT) COUNT(silence_samples, n - heard);
   note_peak(&link->peak_out, out, n);
+  RWC_PUT(state->silent, heard == 0);
 }
 
 /* Frame time that ran on without us is missed cycles; a jump of a second or more is another driver's clock. */

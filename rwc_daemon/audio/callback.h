@@ -28,6 +28,8 @@ typedef struct {
   _Atomic uint32_t delay;    /* samples between the ports, for latency ranges */
   _Atomic uint32_t events;   /* RWC_RATE …, for a thread that waits on notify_fd */
   _Atomic int32_t thread;    /* kernel id of the process thread; 0: not yet */
+  _Atomic uint32_t leaving;  /* 1: fade out and stay silent, the client is about to be closed */
+  _Atomic uint32_t silent;   /* 1: nothing of ours was in the last cycle */
   rwc_clock clock;
 
   int phase;        /* RWC_SILENT … */

@@ -87,6 +87,15 @@ class Callback:
         """Samples from our output port to a recorder, as the graph says."""
         return int(lib.rwc_port_latency(self._state, 1))
 
+    def leave(self) -> None:
+        """What plays fades out, and nothing follows: before the client is closed."""
+        lib.rwc_leave(self._state)
+
+    @property
+    def silent(self) -> bool:
+        """Nothing of ours was in the last cycle."""
+        return bool(lib.rwc_is_silent(self._state))
+
     def policy(self) -> str:
         """How the kernel schedules the callback: "fifo 83", "rr 20", "other"; "" before the first cycle."""
         thread = lib.rwc_thread(self._state)

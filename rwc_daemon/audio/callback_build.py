@@ -45,6 +45,8 @@ ffi.cdef(
     void rwc_set_input_gain(rwc_state *state, float gain);
     uint32_t rwc_take_events(rwc_state *state);
     int32_t rwc_thread(rwc_state *state);
+    void rwc_leave(rwc_state *state);
+    int rwc_is_silent(rwc_state *state);
     void rwc_test_cycle(rwc_state *state, const float *in, float *out, uint32_t n, uint32_t frames, uint64_t time_ns);
     """
 )
@@ -59,6 +61,8 @@ ffi.set_source(
     static void rwc_set_input_gain(rwc_state *state, float gain) { RWC_PUT(state->input_gain, gain); }
     static uint32_t rwc_take_events(rwc_state *state) { return atomic_exchange(&state->events, 0); }
     static int32_t rwc_thread(rwc_state *state) { return RWC_GET(state->thread); }
+    static void rwc_leave(rwc_state *state) { RWC_PUT(state->leaving, 1); }
+    static int rwc_is_silent(rwc_state *state) { return RWC_GET(state->silent); }
     static uint64_t rwc_probe_position(rwc_probe *probe) { return RWC_GET(probe->at); }
     static void rwc_test_cycle(rwc_state *state, const float *in, float *out, uint32_t n, uint32_t frames,
                                uint64_t time_ns) {

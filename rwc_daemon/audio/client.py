@@ -19,6 +19,7 @@ from rwc_daemon.errors import NoAudioServer
 from rwc_daemon.link.ring import Link
 
 CLOSE_TIMEOUT_S = 2.0
+FADE_TIMEOUT_S, FADE_POLL_S = 0.1, 0.005
 STALLED_S = 0.05  # no cycle for so long: the server may have died
 SHUTDOWN_S = 0.2  # then its libjack says so within this, if it ever does (that of PipeWire 0.3.65 does not)
 SILENCE_S = 1.0  # no cycle for so long, or for four periods: the server is gone
@@ -87,6 +88,7 @@ class AudioClient:
 
     def close(self) -> None:
         """Never hangs: after two seconds a libjack that does not come back is left behind in its thread."""
+        playing = self.alive()
         with self._lock:
             client, callback = self._client, self._callback
             self._client = self._callback = None
@@ -97,6 +99,8 @@ class AudioClient:
             self._left_behind.append((client, callback))
             os.eventfd_write(callback.notify_fd, 1)
             return
+        if playing:
+            _fade_out(callback)
         closed = threading.Event()
         arguments = (client, callback, self._watcher, closed)
         threading.Thread(target=_close, args=arguments, name="rwc-close", daemon=True).start()
@@ -190,6 +194,14 @@ class AudioClient:
     def _newest_s(self) -> float:
         """When there last was a cycle, or when it was opened; time.monotonic()."""
         return max(self._opened_s, self._link.counters().last_cycle_ns / 1e9)
+
+
+def _fade_out(callback: Callback) -> None:
+    """Who still listens hears an end without a click."""
+    callback.leave()
+    deadline = time.monotonic() + FADE_TIMEOUT_S
+    while not callback.silent and time.monotonic() < deadline:
+        time.sleep(FADE_POLL_S)
 
 
 def _close(client: Any, callback: Callback, watcher: threading.Thread | None, closed: threading.Event) -> None:

@@ -141,6 +141,21 @@ def test_voice_that_comes_late_does_not_break_into_the_fade():
     rig.assert_clean()
 
 
+@pytest.mark.parametrize("mode", ["convert", "bypass"])
+def test_leaving_is_one_fade_then_silence_for_good(mode):
+    rig = Rig(mode=mode)
+    rig.run(8192, 128)
+    before = len(rig.heard)
+    assert not rig.callback.silent
+    rig.callback.leave()
+    rig.run(8192, 128)
+    assert rig.callback.silent
+    assert rig.heard[before : before + rig.fade // 2].any()
+    assert not rig.heard[before + rig.fade :].any()
+    if mode == "convert":
+        rig.assert_clean()
+
+
 def test_changed_hold_fades_out_and_in_once():
     rig = Rig()
     rig.run(8192, 128)
