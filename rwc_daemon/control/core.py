@@ -89,7 +89,7 @@ class Core:
         )
         self.shelving = Shelving(self.shelf, self.jobs, choice)
         self._saver = Saver(self._picture, self.faults)
-        self._heart = Heart(self, notifier, self.faults)
+        self._heart, self._in_journal = Heart(self, notifier, self.faults), notifier.on
         self._rehearsed_s = 0.0
         self.microphone_there = asyncio.Event()
         self.ended = asyncio.Event()
@@ -102,8 +102,8 @@ class Core:
     async def start(self, before: str = "") -> None:
         """`before`: what became of the daemon before this one, where it ended unasked: "was killed (SIGKILL)"."""
         if before:
-            text = f"rwc-daemon {before}: RWC Mic was silent until it ran again; 'rwcctl logs' shows what came before"
-            self.faults.happened("Interrupted", text)
+            told = "; 'rwcctl logs' shows what came before" if self._in_journal else ""
+            self.faults.happened("Interrupted", f"rwc-daemon {before}: RWC Mic was silent until it ran again{told}")
         if self._damage:
             self.faults.happened("BadState", self._damage)
         self.voicing.supervisor.start()
