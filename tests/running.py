@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,13 +49,17 @@ class Running:
 
 
 @contextmanager
-def running_daemon(folder: Path, quantum: int = 256, microphone: str = "1") -> Iterator[Running]:
-    """Starts session and daemon, waits until it is ready, ends both. The log is `folder/daemon.log`."""
+def running_daemon(
+    folder: Path, quantum: int = 256, microphone: str = "1", prepare: Callable[[Running], None] = lambda running: None
+) -> Iterator[Running]:
+    """Starts session and daemon, waits until it is ready, ends both. The log is `folder/daemon.log`. `prepare` may put
+    settings and voices into the session's folders before the daemon starts."""
     # not pytest's own folder: a socket's path has at most 107 characters
     running = Running(Path(tempfile.mkdtemp(prefix="rwc-")) / "s")
     options = ["--dir", str(running.folder), "--private", "--quantum", str(quantum), "--mic", microphone]
     subprocess.run([SESSION, "start", *options], check=True, timeout=60)
     try:
+        prepare(running)
         with (folder / "daemon.log").open("w") as log, daemon_process(running, log) as process:
             wait_until_ready(running, process, folder / "daemon.log")
             yield running

@@ -19,6 +19,7 @@ ROOM = 0.8  # what a step up may be expected to reach
 PRESSED_S = 2.5  # so long in a row, or it was a hiccup
 LOST, LOST_S = 1.3, 1.5  # what takes longer than it lasts is heard already
 CALM_S = 10.0
+UNREST = 3.0  # seconds of calm that a second without room undoes; a hiccup does not bar the way up for ever
 LONGEST_CALM_S = 640.0
 TAKEN_BACK_S = 60.0  # a step up that lasted shorter was a mistake
 SETTLE_S = 1.0  # the change itself costs time, which says nothing
@@ -103,7 +104,8 @@ class Deadline:
         lost, pressed = late or fullness >= LOST, late or fullness >= FULL
         self._pressed_s = self._pressed_s + elapsed_s if pressed else 0.0
         above = self._level_above(fullness)
-        self._calm_s = self._calm_s + elapsed_s if above < self.level and not late else 0.0
+        step_s = elapsed_s if above < self.level else -UNREST * elapsed_s
+        self._calm_s = 0.0 if late else max(0.0, self._calm_s + step_s)
         if self._pressed_s >= (LOST_S if lost else PRESSED_S):
             return self._level_below(fullness)
         return above if self._calm_s >= self._patience_s else self.level
