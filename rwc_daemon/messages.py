@@ -155,6 +155,16 @@ class Eased:
     # what and why; empty: all is as asked again
 
 
+@dataclass(frozen=True)
+class Unmet:
+    """The voice plays as before, because what the user asked of it cannot be had (a tracker that is not there)."""
+
+    code: str = ""
+    # a class name of `errors`
+    message: str = ""
+    # empty: over
+
+
 Message = (
     Configure
     | Keep
@@ -170,6 +180,7 @@ Message = (
     | Beat
     | EngineFault
     | Eased
+    | Unmet
 )
 KINDS: dict[str, type] = {kind.__name__: kind for kind in Message.__args__}
 TYPES: dict[str, type | tuple[type, ...]] = {

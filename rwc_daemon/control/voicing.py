@@ -21,6 +21,7 @@ from rwc_daemon.messages import (
     Planned,
     Rest,
     SetControls,
+    Unmet,
     Use,
     VoiceFailed,
     VoiceOn,
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 PROOF_BEATS = 10  # so many seconds of converting clear a voice
 PLACE = "engine"
 EASED = "deadline"
+UNMET = "controls"
 
 
 class Owner(Protocol):
@@ -152,6 +154,10 @@ class Voicing:
                 self._beat(message)
             case Eased(text):
                 self._eased(text)
+            case Unmet("", ""):
+                self._faults.end(UNMET)
+            case Unmet():
+                self._faults.begin(UNMET, message.code, message.message)
             case EngineFault():
                 self._faults.happened(message.code, message.message)
         self._owner.changed()
@@ -161,6 +167,7 @@ class Voicing:
         self._owner.unplanned()
         self._owner.engine_gone()
         self._faults.end(EASED)
+        self._faults.end(UNMET)
         verdict = self.choice.died(death.own_fault)
         if verdict.blamed:
             self._give_up(verdict, f"it ended the engine twice ({death.reason})")

@@ -19,13 +19,14 @@ class Easing:
         self._crew, self._want, self._send = crew, want, send
         self._voice = self._name = ""
         self._steps: tuple[Step, ...] = ()
+        self._asked = Controls()
         self._cost = 0.0  # of the step that runs, on one thread
         self._deadline = Deadline(1)
         self._skipped = 0
         self._waits = False  # for the loader
         self._said = ""
 
-    def plays(self, loaded: Loaded, controls: Controls) -> None:
+    def plays(self, loaded: Loaded) -> None:
         """This has taken over, or would if somebody listened."""
         self._waits = False
         if loaded.eased:
@@ -33,10 +34,10 @@ class Easing:
         else:
             self._voice, self._name, self._steps = loaded.voice.info.id, loaded.voice.info.name, loaded.steps
             self._deadline = Deadline(len(self._steps), loaded.level)
-        self._cost = loaded.cost
+        self._asked, self._cost = loaded.asked, loaded.cost
         self._deadline.note(loaded.level, loaded.cost)
         if loaded.level + 1 < len(self._steps):
-            self._want(Wish(self._voice, controls, loaded.level + 1, only_warm=True))
+            self._want(Wish(self._voice, self._asked, loaded.level + 1, only_warm=True))
 
     def heard(self, block_ms: float) -> None:
         """It is heard, in blocks of this length: where that is less than was asked, it is said."""
@@ -55,7 +56,7 @@ class Easing:
             self._waits = False
             self._deadline.close(level)
 
-    def look(self, elapsed_s: float, meter: Meter, controls: Controls) -> None:
+    def look(self, elapsed_s: float, meter: Meter) -> None:
         """About once a second while it plays."""
         late, self._skipped = meter.skipped > self._skipped, meter.skipped
         fullness = meter.fullness
@@ -68,7 +69,7 @@ class Easing:
         wanted = self._deadline.look(elapsed_s, fullness, late)
         if wanted != self._deadline.level:
             self._waits = True
-            self._want(Wish(self._voice, controls, wanted))
+            self._want(Wish(self._voice, self._asked, wanted))
 
     def fails(self) -> None:
         """What was awaited from the loader does not come."""

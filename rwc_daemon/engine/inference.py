@@ -10,7 +10,7 @@ import logging
 import queue
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from rwc_daemon.engine.crew import Crew
 from rwc_daemon.engine.deck import Deck
 from rwc_daemon.engine.easing import Easing
 from rwc_daemon.engine.heavy import use_threads
+from rwc_daemon.engine.hold import Hold
 from rwc_daemon.engine.loader import Loader
 from rwc_daemon.engine.lost import gpu_trouble
 from rwc_daemon.engine.meter import Meter
@@ -26,7 +27,18 @@ from rwc_daemon.engine.stream import FIXED, Stream
 from rwc_daemon.engine.watch import PitchWatch
 from rwc_daemon.engine.wish import Failed, Loaded, Warmed, Wish
 from rwc_daemon.link.ring import Link
-from rwc_daemon.messages import Beat, Configure, EngineFault, Keep, Message, Planned, Rest, VoiceFailed, VoiceOn, Watch
+from rwc_daemon.messages import (
+    Beat,
+    Configure,
+    EngineFault,
+    Keep,
+    Message,
+    Rest,
+    Unmet,
+    VoiceFailed,
+    VoiceOn,
+    Watch,
+)
 from rwc_daemon.plan import Plan
 from rwc_daemon.voices.base import Adjustable
 
@@ -38,17 +50,6 @@ SLACK_SHARE = 1.5  # of a typical warm block; what takes longer than it lasts ca
 log = logging.getLogger(__name__)
 
 Order = Configure | Keep | Rest | Watch | Controls | Loaded | Warmed | Failed | None  # None: stop
-
-
-@dataclass
-class Graph:
-    """The graph as last told."""
-
-    rate: int
-    quantum: int
-    slack_ms: float
-    total: int
-    # see Configure
 
 
 class Inference:
@@ -67,17 +68,17 @@ class Inference:
         self.orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
         self._link, self._generation, self._loader, self._send = link, generation, loader, send
         self._controls, self._clock = controls, clock
-        self._graph: Graph | None = None
+        self._graph: Configure | None = None  # as last told
         self._loaded: Loaded | None = None  # the one that plays
         self._coming: Loaded | None = None  # the one that is about to
         self._deck: Deck | None = None
-        self._number = 0  # of the stream that plays
-        self._needed = 0  # samples of slack that it wants
+        self._hold = Hold(link, send)
         self._meter, self._watch = Meter(), PitchWatch()
         self._crew, self._threads = crew, 0  # as wanted, and as this thread's nets were told
         self._easing = Easing(crew, loader.want, send)
         loader.threads = lambda: crew.threads
         self._spoiled = 0
+        self._unmet = False  # something the user asked of the playing voice
         self._next_beat_s = self._next_look_s = 0.0
 
     def run(self) -> None:
@@ -129,7 +130,8 @@ class Inference:
 
     def _configure(self, wanted: Configure) -> None:
         """A new graph: everything of the old one is forgotten, the newest sample is the first."""
-        self._graph = Graph(wanted.rate, wanted.quantum, wanted.slack_ms, wanted.total)
+        self._graph = wanted
+        self._hold.configure(wanted)
         self._deck = None
         self._come()
         if self._loaded is not None:
@@ -137,12 +139,9 @@ class Inference:
             self._tell_ease()
 
     def _keep(self, keep: Keep) -> None:
-        if self._graph is None or self._deck is None:
+        if self._deck is None:
             return
-        self._graph.total = keep.total
-        if keep.number == self._number:
-            self._needed = keep.slack
-        self._publish(self._deck.stream)
+        self._hold.keep(keep, self._deck.stream)
 
     def _play(self, loaded: Loaded) -> None:
         """Take a voice: at once where nothing plays, else beside the one that does."""
@@ -164,11 +163,11 @@ class Inference:
         self._coming = loaded
         longer = coming.plan.hold > before.plan.hold
         if longer:
-            self._started(coming, before)
+            self._hold.begin(coming, before)
         deck.switch(coming)
         if deck.stream is coming:
             if not longer:
-                self._started(coming, before)
+                self._hold.begin(coming, before)
             self._took_over()
 
     def _fail(self, failed: Failed) -> None:
@@ -177,7 +176,8 @@ class Inference:
         if failed.level is not None:
             self._easing.refused(failed.voice, failed.level)
         elif newest is not None and newest.voice.info.id == failed.voice:
-            self._send(EngineFault(failed.code, failed.message))  # it plays on as it did
+            self._unmet = True
+            self._send(Unmet(failed.code, failed.message))
         else:
             self._send(VoiceFailed(failed.voice, failed.code, failed.message))
 
@@ -189,7 +189,7 @@ class Inference:
 
     def _begin(self, loaded: Loaded) -> None:
         self._deck = Deck(self._stream(loaded))
-        self._started(self._deck.stream)
+        self._hold.begin(self._deck.stream)
         self._link.join(self._generation)
 
     def _announce(self, before: Loaded | None) -> None:
@@ -197,7 +197,10 @@ class Inference:
         voice = self._loaded.voice
         if before is None or before.voice is not voice:
             self._send(VoiceOn(voice.info.id, getattr(voice, "device", "cpu"), self._loaded.load_ms))
-        self._easing.plays(self._loaded, self._controls)
+        if self._unmet and not self._loaded.eased:
+            self._unmet = False
+            self._send(Unmet())
+        self._easing.plays(self._loaded)
         self._tell_ease()
 
     def _tell_ease(self) -> None:
@@ -208,26 +211,10 @@ class Inference:
     def _stream(self, loaded: Loaded) -> Stream:
         assert self._graph is not None
         slow_ms = min(SLACK_SHARE * loaded.compute_ms, loaded.block.ms) if loaded.compute_ms > SLOW_MS else 0.0
-        plan = Plan.fit(self._graph.rate, self._graph.quantum, loaded.block, self._graph.slack_ms + slow_ms)
-        fixed = {name: getattr(loaded.controls, name) for name in FIXED}
-        return Stream(loaded.voice, plan, replace(self._controls, **fixed))
-
-    def _started(self, stream: Stream, before: Stream | None = None) -> None:
-        """Another stream plays. With blocks of the same size it has at least the slack that the one before was found
-        to need, so that nothing stops for a little less."""
-        self._number += 1
-        if before is None or before.plan.block != stream.plan.block or stream.plan.slack > self._needed:
-            self._needed = stream.plan.slack
-        self._publish(stream)
-
-    def _publish(self, stream: Stream) -> None:
-        """The sizes, to the callback first and then to the daemon. Nobody else sets them."""
-        assert self._graph is not None
-        plan, delay = stream.plan, stream.delay
-        most = self._link.capacity // 2 - plan.block
-        slack = min(max(self._needed, self._graph.total - plan.block - delay), most)
-        self._link.set_hold(plan.block + slack, slack)
-        self._send(Planned(plan.rate, plan.quantum, plan.block, slack, delay, self._number, min(self._needed, most)))
+        graph = self._graph
+        plan = Plan.fit(graph.rate, graph.quantum, loaded.block, graph.slack_ms + slow_ms)
+        kept = {name: getattr(loaded.controls, name) for name in FIXED}
+        return Stream(loaded.voice, plan, replace(self._controls, **kept))
 
     # ---- blocks ----
 
@@ -259,7 +246,7 @@ class Inference:
         self._watch.hear(x, y, plan.rate)
         self._check(deck.stream)
         if deck.stream is not before:
-            self._started(deck.stream, before)
+            self._hold.begin(deck.stream, before)
             self._took_over()
 
     def _call_crew(self, stream: Stream) -> None:
@@ -291,7 +278,7 @@ class Inference:
             elapsed_s = min(now - self._next_look_s + LOOK_S, 2 * LOOK_S)
             self._next_look_s = now + LOOK_S
             if self._coming is None:
-                self._easing.look(elapsed_s, self._meter, self._controls)
+                self._easing.look(elapsed_s, self._meter)
 
     def _check(self, stream: Stream) -> None:
         if stream.spoiled and not self._spoiled:

@@ -186,7 +186,7 @@ class Loader:
 
     def _known(self, kept: Kept, asked: Controls, steps: tuple[Step, ...], level: int) -> Loaded | None:
         """A step that was warmed before."""
-        loaded = Loaded(kept.voice, steps, level, 0.0, steps[level].of(asked))
+        loaded = Loaded(kept.voice, steps, level, 0.0, asked)
         compute_ms = kept.warmed_ms.get(self._aim(loaded))
         return None if compute_ms is None else replace(loaded, compute_ms=compute_ms)
 
@@ -194,7 +194,7 @@ class Loader:
         known = self._known(kept, asked, steps, level)
         if known is not None:
             return known
-        loaded = Loaded(kept.voice, steps, level, 0.0, steps[level].of(asked))
+        loaded = Loaded(kept.voice, steps, level, 0.0, asked)
         aim = self._aim(loaded)
         compute_ms = warm(kept.voice, aim[0], loaded.controls, self.threads(), lambda: self._void)
         if compute_ms is None:

@@ -55,11 +55,16 @@ class Loaded:
     level: int
     compute_ms: float
     # processor time of a warm block on one thread
-    controls: Controls
-    # quality, tracker and speaker as warmed
+    asked: Controls
+    # the user's, with which the ladder begins
     load_ms: float = 0.0
     eased: bool = False
     # True: the same voice as before, at another level
+
+    @property
+    def controls(self) -> Controls:
+        """As warmed: the user's, but for what the step takes away."""
+        return self.steps[self.level].of(self.asked)
 
     @property
     def block(self) -> Block:

@@ -22,7 +22,7 @@ from rwc_daemon.engine.meter import Meter
 from rwc_daemon.engine.wish import Setup, Wish
 from rwc_daemon.errors import NoSuchVoice
 from rwc_daemon.link.ring import Link
-from rwc_daemon.messages import Configure, Eased, EngineFault, Keep, Planned, VoiceFailed, VoiceOn
+from rwc_daemon.messages import Configure, Eased, EngineFault, Keep, Planned, Unmet, VoiceFailed, VoiceOn
 from rwc_daemon.plan import Block
 
 RATE, QUANTUM = 48000, 128
@@ -171,9 +171,12 @@ def test_a_tracker_that_cannot_be_had_is_said_and_the_voice_plays_on(engine_of):
     engine.use("net")
     engine.expect(VoiceOn)
     engine.set(f0_method="crepe")
-    assert engine.expect(EngineFault).code == "MissingAsset"
+    assert engine.expect(Unmet).code == "MissingAsset"
     engine.play(np.zeros(RATE // 2, np.float32))
     assert engine.session.seen.f0_method == "auto"
+    engine.set(f0_method="yin")
+    assert engine.expect(Unmet) == Unmet()
+    assert engine.session.seen.f0_method == "yin"
 
 
 class Machine:

@@ -1,0 +1,38 @@
+"""Bringing in what is large, in a process of its own: torch is imported once in a process."""
+
+import gc
+import subprocess
+import sys
+
+from rwc_daemon.engine.heavy import collect, uncollected
+
+
+def test_libraries_opened_before_are_the_ones_that_torch_uses():
+    code = """
+import sys
+from rwc_daemon.engine.heavy import bring_in, open_libraries, use_threads
+use_threads(2)  # nothing to be told yet
+open_libraries()
+before = open("/proc/self/maps").read()
+assert "libtorch_cpu" in before and "libtorch_python" not in before and "torch" not in sys.modules
+bring_in()
+import torch
+assert "faiss" in sys.modules and torch.ones(3).sum() == 3
+use_threads(1)
+assert torch.get_num_threads() == 1
+assert {line.split()[-1] for line in open("/proc/self/maps") if "libtorch_cpu" in line} == \\
+    {line.split()[-1] for line in before.splitlines() if "libtorch_cpu" in line}
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+
+
+def test_no_collection_while_something_comes_in_and_none_of_it_later():
+    kept = gc.get_freeze_count()
+    with uncollected():
+        assert not gc.isenabled()
+        brought = [[n] for n in range(10_000)]
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > kept + 9_000
+    del brought
+    collect()
+    gc.unfreeze()

@@ -1,0 +1,127 @@
+"""The loader's order of work: what is wanted last comes first, and what is ready waits for nothing."""
+
+import queue
+import threading
+
+import pytest
+from plain_voices import CostlyVoice, DelayVoice
+
+from rwc_daemon.controls import Controls
+from rwc_daemon.engine import loader as module
+from rwc_daemon.engine.loader import Loader
+from rwc_daemon.engine.warming import warm
+from rwc_daemon.engine.wish import Failed, Loaded, Setup, Warmed, Wish
+from rwc_daemon.plan import Block, Plan
+from tests.engine.test_inference import Shelf
+
+DEADLINE_S = 20.0
+
+
+class Warming:
+    """Warms when it is let, and tells what it was asked for."""
+
+    def __init__(self, monkeypatch):
+        self.begun, self.let = queue.Queue(), threading.Semaphore(0)
+        monkeypatch.setattr(module, "warm", self)
+
+    def __call__(self, voice, plan, controls, threads, stop):
+        self.begun.put((voice.info.id, controls.quality))
+        assert self.let.acquire(timeout=DEADLINE_S)
+        return None if stop() else 1.0
+
+
+@pytest.fixture
+def warming(monkeypatch):
+    return Warming(monkeypatch)
+
+
+@pytest.fixture
+def done(warming):
+    done = queue.Queue()
+    shelf = Shelf(CostlyVoice("a"), CostlyVoice("b", missing=("rmvpe",)), DelayVoice(name="plain"))
+    done.loader = Loader(shelf, "cpu", lambda: Setup(Controls(quality="high")), budget_mb=1000)
+    done.loader.start(done.put)
+    return done
+
+
+def loaded(done, warming, voice):
+    done.loader.want(Wish(voice))
+    assert warming.begun.get(timeout=DEADLINE_S) == (voice, "high")
+    warming.let.release()
+    found = done.get(timeout=DEADLINE_S)
+    assert isinstance(found, Loaded)
+    assert found.voice.info.id == voice
+    return found
+
+
+def test_a_newer_wish_makes_an_older_one_void(done, warming):
+    done.loader.want(Wish("a"))
+    warming.begun.get(timeout=DEADLINE_S)
+    done.loader.want(Wish("b"))
+    warming.let.release(2)
+    assert done.get(timeout=DEADLINE_S).voice.info.id == "b"
+    assert done.empty()
+
+
+def test_what_is_warm_comes_at_once_whatever_the_thread_does(done, warming):
+    loaded(done, warming, "a")
+    done.loader.want(Wish("b"))
+    warming.begun.get(timeout=DEADLINE_S)
+    done.loader.want(Wish("a"))
+    assert done.get_nowait().voice.info.id == "a"
+    warming.let.release()
+    loaded(done, warming, "b")
+
+
+def test_a_step_of_the_voice_that_is_left_does_not_hold_up_the_next_one(done, warming):
+    first = loaded(done, warming, "a")
+    done.loader.want(Wish("b"))
+    warming.begun.get(timeout=DEADLINE_S)
+    done.loader.want(Wish("a", first.asked, level=1))
+    warming.let.release()
+    assert done.get(timeout=DEADLINE_S).voice.info.id == "b"
+
+
+def test_warming_ahead_gives_way_to_everything_and_is_not_played(done, warming):
+    first = loaded(done, warming, "a")
+    done.loader.want(Wish("a", first.asked, level=1, only_warm=True))
+    assert warming.begun.get(timeout=DEADLINE_S) == ("a", "balanced")
+    done.loader.want(Wish("a", first.asked, level=2))
+    warming.let.release(2)
+    assert warming.begun.get(timeout=DEADLINE_S) == ("a", "low")
+    eased = done.get(timeout=DEADLINE_S)
+    assert (eased.level, eased.eased) == (2, True)
+    done.loader.want(Wish("a", first.asked, level=1, only_warm=True))
+    warming.let.release()
+    assert isinstance(done.get(timeout=DEADLINE_S), Warmed)
+
+
+def test_a_voice_left_at_a_lighter_step_comes_back_at_it(done, warming):
+    first = loaded(done, warming, "a")
+    done.loader.want(Wish("a", first.asked, level=2))
+    warming.let.release()
+    done.get(timeout=DEADLINE_S)
+    done.loader.want(Wish("plain"))
+    warming.let.release()
+    done.get(timeout=DEADLINE_S)
+    done.loader.want(Wish("a"))
+    again = done.get_nowait()
+    assert (again.level, again.eased, again.controls.quality) == (2, False, "low")
+
+
+def test_a_step_that_cannot_be_had_is_said_with_its_level(done, monkeypatch):
+    monkeypatch.setattr(module, "warm", warm)
+    controls = Controls(quality="high", f0_method="rmvpe")
+    done.loader.want(Wish("b", controls, level=1))
+    failed = done.get(timeout=DEADLINE_S)
+    assert isinstance(failed, Failed)
+    assert (failed.voice, failed.level, failed.code) == ("b", 1, "MissingAsset")
+
+
+def test_warming_stops_between_two_blocks():
+    voice = DelayVoice()
+    plan = Plan.fit(48000, 128, Block(5))
+    stops = iter([False, False, True])
+    assert warm(voice, plan, Controls(), stop=lambda: next(stops)) is None
+    assert len(voice.heard) == 2
+    assert warm(voice, plan, Controls()) > 0
