@@ -18,8 +18,14 @@ from tools.perfdoc import write_section
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "reliability.md"
 HEAD = (
-    "| fault | bare voice (samples) | silence (ms) | clicks | cause lasted (ms) | converted voice again after (ms) "
-    "| delay before / after (ms) | the user is told |\n|---|---|---|---|---|---|---|---|\n"
+    "| fault | bare voice (samples) | silence (ms) | clicks | lost cycles | cause lasted (ms) "
+    "| RWC Mic back after (ms) | converted voice again after (ms) | delay before / after (ms) "
+    "| the user is told |\n|" + "---|" * 10 + "\n"
+)
+COUNTED = ("cycles", "missed_cycles", "late_cycles", "underruns", "xruns")
+LOADED = (
+    "| scheduling | busy cores | quantum | minutes | cycles | missed | late | underruns | xruns | load "
+    "| a bare timer beside it: late of wake-ups, worst (ms) |\n|" + "---|" * 11 + "\n"
 )
 
 
@@ -37,6 +43,32 @@ def write_faults(section: str, rows: Iterable[dict[str, Any]]) -> bool:
     return not any(row["bare_samples"] or row["trouble"] for row in faults)
 
 
+def write_series(rows: Iterable[dict[str, Any]]) -> None:
+    """What existed before and after each series of the leak test."""
+    lines = ["| series | what | before | after |\n|---|---|---|---|\n"]
+    for row in rows:
+        name = f"{row['count']} {row['series']}, {row['took_s']:.0f} s"
+        lines += [f"| {name} | {what} | {n} | {row['after'][what]} |\n" for what, n in row["before"].items()]
+    write_section("series", _when() + "".join(lines), DOCUMENT)
+
+
+def write_loaded(rows: Iterable[dict[str, Any]]) -> None:
+    """What was counted at quantum 128 on idle and on busy cores."""
+    lines = []
+    for row in rows:
+        timer = row["machine"]
+        counted = " | ".join(str(row[name]) for name in COUNTED)
+        lines.append(
+            f"| {row['scheduling']} | {row['busy']} | {row['quantum_samples']} | {row['minutes']:g} | {counted} "
+            f"| {row['load']:.1f} | {timer['late']} of {timer['wakes']}, {timer['worst_ms']:.1f} |\n"
+        )
+    write_section("loaded", _when() + LOADED + "".join(lines), DOCUMENT)
+
+
+def _when() -> str:
+    return f"Measured {date.today()}, {os.cpu_count()} cores.\n\n"
+
+
 def _page(told: list[dict[str, Any]], faults: list[dict[str, Any]]) -> str:
     control = next(row["control_of_48000"] for row in told if "control_of_48000" in row)
     versions = next((row["versions"] for row in told if "versions" in row), {})
@@ -49,12 +81,13 @@ def _page(told: list[dict[str, Any]], faults: list[dict[str, Any]]) -> str:
 def _line(row: dict[str, Any]) -> str:
     back = row["trouble"] or f"{row['back_ms']:.0f}"
     delays = f"{_number(row['delay_before_ms'])} / {_number(row['delay_after_ms'])}"
-    figures = f"{row['bare_samples']} | {row['silence_ms']:.0f} | {row['clicks']} | {row['cause_ms']:.0f}"
+    figures = f"{row['bare_samples']} | {row['silence_ms']:.0f} | {row['clicks']} | {row['holes']}"
+    figures += f" | {row['cause_ms']:.0f} | {_number(row['node_back_ms'])}"
     return f"| {row['fault']} | {figures} | {back} | {delays} | {row['told'] or '–'} |\n"
 
 
 def _number(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.0f}"
+    return f"{value:.0f}" if math.isfinite(value) else "–" if math.isnan(value) else "never"
 
 
 if __name__ == "__main__":

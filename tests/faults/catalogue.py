@@ -74,6 +74,17 @@ def starve_engine(world: World) -> None:
     world.load("whisper")
 
 
+def raise_in_block(world: World) -> None:
+    """The nets find no memory in the middle of a block: torch raises there, and nobody may catch it but the top."""
+    world.load(voices.GOOD)
+    begun, pid = time.time(), world.statistics()["engine_pid"]
+    for limit in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
+        resource.prlimit(pid, limit, (1 << 20, resource.RLIM_INFINITY))
+    until(lambda: any("the engine stopped" in text for text in world.told_since(begun)), "the engine's last words")
+    until(lambda: world.statistics().get("engine_pid") not in (0, pid, None), "another engine")
+    world.load("whisper")
+
+
 def nan_voice(world: World) -> None:
     world.call("LoadVoice", voices.NAN)
     until(lambda: world.get("Voice") == voices.NAN or world.told_since(time.time() - 5), "an answer to the voice")
@@ -178,6 +189,15 @@ def suspend(world: World) -> None:
         time.sleep(rest_s)
 
 
+def jump_clock(world: World) -> None:
+    """The wall clock of daemon and engine: far ahead, far back, and right again."""
+    assert world.wall_clock
+    for years in (1, -10, 0):
+        world.wall_clock.set(years * 365 * 86400)
+        world.set("Pitch", 0.5 if years else 0.0)  # something to save under that date
+        time.sleep(2.0)
+
+
 def second_daemon(world: World) -> None:
     done = subprocess.run([BIN / "rwc-daemon"], capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 3, done
@@ -225,6 +245,7 @@ FAULTS = (
     Fault("engine crashed (SIGSEGV)", crash_engine, "SIGSEGV", short=False),
     Fault("engine stands still (SIGSTOP)", stop_engine, "was stopped", short=False),
     Fault("engine gets no more memory while it loads a voice", starve_engine, short=False),
+    Fault("engine raises in the middle of a block (no memory)", raise_in_block, "the engine stopped", short=False),
     Fault("voice with NaN weights", nan_voice, voices.NAN),
     Fault("speaker that the voice does not have", unknown_speaker, "", short=False),
     Fault("daemon killed, restarted by systemd", kill("rwc-daemon")),
@@ -244,6 +265,7 @@ FAULTS = (
     Fault("state file damaged, daemon killed", damage_state, "state", short=False),
     Fault("configuration damaged for 2 s, daemon killed", damage_config, short=False),
     Fault("suspend for 7 s (all processes)", suspend, short=False),
+    Fault("wall clock of daemon and engine jumps 1 year ahead, 10 back", jump_clock, short=False),
     Fault("second daemon started", second_daemon),
     Fault(f"{CALLS} D-Bus calls in a row", burst),
     Fault("recorder that stops reading", deaf_recorder, short=False),

@@ -24,7 +24,7 @@ from tests.faults.marked import RATE, delay_ms
 
 MARKED, RECORDER, WITNESS = "marked", "recorder", "witness"
 PLAYED, CONVERTED = f"{MARKED}:output", "rwc:output"
-WITNESSED_S = 1.6
+WITNESSED_S = 3.2
 DEADLINE_S = 10.0
 PATCH_S = 0.05  # between two looks of the patchbay
 

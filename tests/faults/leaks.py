@@ -14,7 +14,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def look(world: World) -> Left:
         clients=kinds["Client"],
         modules=len(run("pactl", "list", "short", "modules").splitlines()),
         processes=sum(1 for path in Path("/proc").iterdir() if path.name.isdigit() and ours(path)),
-        files=sum(1 for folder in folders() for path in folder.rglob("*") if ours(path)),
+        files=sum(1 for path in files() if ours(path)),
         daemon_fds=fds(daemon),
         daemon_threads=threads(daemon),
         daemon_mb=resident_mb(daemon),
@@ -72,8 +72,11 @@ def look(world: World) -> Left:
     )
 
 
-def folders() -> tuple[Path, ...]:
-    return Path("/dev/shm"), Path("/tmp"), Path(os.environ["XDG_RUNTIME_DIR"])
+def files() -> Iterator[Path]:
+    """Of all users: other programs' folders come and go meanwhile, which `os.walk` forgives and `rglob` does not."""
+    for top in ("/dev/shm", "/tmp", os.environ["XDG_RUNTIME_DIR"]):
+        for folder, folders, names in os.walk(top):
+            yield from (Path(folder, name) for name in folders + names)
 
 
 def ours(path: Path) -> bool:

@@ -22,6 +22,11 @@ SILENT = 1e-5
 SHORTEST_SILENCE = RATE // 200  # 5 ms
 EDGE = RATE // 2000  # 0.5 ms beside a silence: a 5 ms fade has come down to 2 % there
 CUT = 0.5  # of the RMS: an edge louder than that is a cut
+BESIDE = RATE // 100
+STANDS_OUT = 8.0  # times the RMS: of noise one sample in 10^15 does
+SHORTEST_HOLE, LONGEST_HOLE = 16, 2048
+LONGEST_DELAY_MS = 1000
+AGREES, CLEARLY, BESIDE_MS = 0.5, 0.1, 60
 
 
 def code() -> np.ndarray:
@@ -95,35 +100,67 @@ class Silence:
     # samples
 
 
-def silences(heard: np.ndarray) -> list[Silence]:
-    """Every run of at least 5 ms without sound."""
+def silences(heard: np.ndarray, shortest: int = SHORTEST_SILENCE) -> list[Silence]:
+    """Every run without sound that is at least so long."""
     quiet = np.concatenate(([False], np.abs(heard) < SILENT, [False]))
     edges = np.flatnonzero(np.diff(quiet.astype(np.int8)))
-    return [Silence(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= SHORTEST_SILENCE]
+    return [Silence(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= shortest]
+
+
+def holes(heard: np.ndarray, healthy: np.ndarray) -> list[Silence]:
+    """Runs of nothing, cut hard at both ends, as long as a cycle of the graph or a few: what the server puts in where a
+    process of the chain missed its cycle, or where the quantum changes. A fade of ours never looks like that."""
+    loud = CUT * rms(healthy)
+    found = []
+    for gap in silences(heard, SHORTEST_HOLE):
+        edges = heard[max(0, gap.begin - EDGE) : gap.begin], heard[gap.end : gap.end + EDGE]
+        cut = all(len(edge) and float(np.max(np.abs(edge))) > loud for edge in edges)
+        if cut and gap.end - gap.begin <= LONGEST_HOLE:
+            found.append(gap)
+    return found
+
+
+def rms(x: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(x)))) if len(x) else 0.1
 
 
 def clicks(heard: np.ndarray, healthy: np.ndarray) -> int:
-    """Jumps of more than twice the largest of the healthy sound, and sound cut off or on without a fade."""
-    loudness = float(np.sqrt(np.mean(np.square(healthy)))) if len(healthy) else 0.1
+    """Jumps, and sound cut off or on without a fade; without those at the ends of holes."""
+    ends = {end for hole in holes(heard, healthy) for end in (hole.begin, hole.end)}
+    jumps = {int(at) + 1 for at in np.flatnonzero(_is_jump(heard, healthy))}
+    cuts = set()
+    for gap in silences(heard):
+        for at, edge in ((gap.begin, heard[max(0, gap.begin - EDGE) : gap.begin]), (gap.end, heard[gap.end :][:EDGE])):
+            if len(edge) and float(np.max(np.abs(edge))) > CUT * rms(healthy):
+                cuts.add(at)
+    return len((jumps | cuts) - ends)
+
+
+def _is_jump(heard: np.ndarray, healthy: np.ndarray) -> np.ndarray:
+    """bool[n-1]: steps of more than twice the largest of the healthy sound that stand out from the 10 ms on both sides:
+    a louder or rougher voice has larger steps everywhere."""
+    steps = np.abs(np.diff(heard.astype(np.float64)))
     largest = float(np.max(np.abs(np.diff(healthy)))) if len(healthy) > 1 else 1.0
-    jumps = int((np.abs(np.diff(heard)) > 2 * largest).sum())
-    cuts = 0
-    for silence in silences(heard):
-        before, after = heard[max(0, silence.begin - EDGE) : silence.begin], heard[silence.end : silence.end + EDGE]
-        cuts += sum(bool(len(edge)) and float(np.max(np.abs(edge))) > CUT * loudness for edge in (before, after))
-    return jumps + cuts
+    ahead = np.cumsum(np.concatenate((np.zeros(BESIDE + 1), steps**2, np.zeros(BESIDE))))
+    around = ahead[2 * BESIDE + 1 :] - ahead[: -2 * BESIDE - 1] - steps**2
+    return (steps > 2 * largest) & (steps**2 > STANDS_OUT**2 * around / (2 * BESIDE))
 
 
 def delay_ms(source: np.ndarray, heard: np.ndarray) -> float:
-    """How far `heard` is behind `source`, both f32[n] of one clock: where their loudness agrees best."""
+    """How far `heard` is behind `source`, both f32[n] of one clock: where their loudness agrees best. Not a number
+    where it agrees badly, or as well elsewhere."""
+    a, b = _loudness(source), _loudness(heard)
+    n = len(a) - LONGEST_DELAY_MS
+    assert n > LONGEST_DELAY_MS, "too short to tell"
+    agreement = np.array([np.corrcoef(a[:n], b[lag : lag + n])[0, 1] for lag in range(LONGEST_DELAY_MS)])
+    best = int(np.argmax(np.nan_to_num(agreement, nan=-1.0)))
+    elsewhere = np.concatenate([agreement[: max(0, best - BESIDE_MS)], agreement[best + BESIDE_MS :]])
+    sure = agreement[best] > AGREES and np.nanmax(elsewhere) < agreement[best] - CLEARLY
+    return float(best) if sure else float("nan")
+
+
+def _loudness(x: np.ndarray) -> np.ndarray:
+    """A value per millisecond; pauses count like the softest voice, or they would outweigh all else."""
     step = RATE // 1000
-    low = signal.butter(2, 40, fs=1000, output="sos")
-
-    def loudness(x: np.ndarray) -> np.ndarray:
-        rms = np.sqrt(np.mean(np.square(x[: len(x) // step * step].reshape(-1, step)), axis=1) + 1e-12)
-        shape = signal.sosfiltfilt(low, np.log(rms + 1e-3))
-        return shape - shape.mean()
-
-    a, b = loudness(source.astype(np.float64)), loudness(heard.astype(np.float64))
-    agreement = signal.correlate(b, a, "full")[len(a) - 1 :]
-    return float(np.argmax(agreement[:1000]))
+    power = np.mean(np.square(x[: len(x) // step * step].astype(np.float64).reshape(-1, step)), axis=1)
+    return signal.sosfiltfilt(signal.butter(2, 40, fs=1000, output="sos"), np.log(np.sqrt(power) + 0.1 * rms(x) + 1e-6))

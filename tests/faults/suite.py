@@ -1,6 +1,6 @@
 """Runs the catalogue in the session and judges the recording of each fault.
 
-    python -m tests.faults.suite [--short] [--only WORD]
+    python -m tests.faults.suite [--short] [--only WORD] [--realtime] [--keep FOLDER]
 
 Prints a JSON object per line: the judge on trial, then a row per fault. tests/faults/enter.py runs and reads it.
 """
@@ -16,11 +16,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import soundfile
 
 from rwc_daemon.errors import RwcError
 from tests.faults import voices
 from tests.faults.catalogue import FAULTS, Fault, healthy
-from tests.faults.marked import RATE, bare_samples, clicks, silences
+from tests.faults.loaded import allow_realtime
+from tests.faults.marked import RATE, bare_samples, clicks, holes, silences
 from tests.faults.world import DEADLINE_S, World, until
 
 HEALTHY_S = 1.5
@@ -37,8 +39,13 @@ class Row:
     bare_samples: int
     silence_ms: float
     clicks: int
+    # jumps, and sound cut off or on
+    holes: int
+    # cycles that the graph lost: see `marked.holes`
     cause_ms: float
     # how long the cause itself lasted
+    node_back_ms: float
+    # from the fault until RWC Mic was there again, as programs see it; not a number: it never went
     back_ms: float
     # from the fault to the last silence's end
     delay_before_ms: float
@@ -52,7 +59,7 @@ class Row:
     # empty: all is well again
 
 
-def one(world: World, fault: Fault, delay_before_ms: float) -> Row:
+def one(world: World, fault: Fault, delay_before_ms: float, keep: Path | None = None) -> Row:
     recorder = world.recorder
     assert recorder
     recorder.forget()
@@ -70,12 +77,16 @@ def one(world: World, fault: Fault, delay_before_ms: float) -> Row:
     normal = recorder.since(begun - round(HEALTHY_S * RATE))[: round(HEALTHY_S * RATE) - EARLY]
     gaps = silences(heard)
     told = world.told_since(clock)
+    if keep:
+        soundfile.write(keep / f"{fault.name.replace('/', ' ')}.wav", heard, RATE, subtype="FLOAT")
     return Row(
         fault=fault.name,
         bare_samples=bare_samples(heard),
         silence_ms=round(1000 * sum(gap.end - gap.begin for gap in gaps) / RATE, 1),
         clicks=clicks(heard, normal),
+        holes=len(holes(heard, normal)),
         cause_ms=round(cause_ms),
+        node_back_ms=world.node_back_ms(start),
         back_ms=round(max(0, 1000 * ((gaps[-1].end if gaps else 0) - EARLY) / RATE)),
         delay_before_ms=delay_before_ms,
         delay_after_ms=world.delay_ms() if not trouble else float("nan"),
@@ -114,6 +125,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--only", default="", help="faults whose names contain this")
+    parser.add_argument("--realtime", action="store_true", help="audio may, as the harness was told")
+    parser.add_argument("--keep", type=Path, help="where to leave the recordings, for whoever looks at a click")
     parser.add_argument("--after", default="", help="faults behind this one in the catalogue")
     options = parser.parse_args()
     names = [fault.name for fault in FAULTS]
@@ -121,19 +134,21 @@ def main() -> None:
     chosen = [f for f in FAULTS[first:] if (f.short or not options.short) and options.only in f.name]
     world = World(Path.home())
     try:
+        if options.realtime:
+            allow_realtime(world.home)
         world.start()
         voices.bring(world)
-        judge(world, chosen)
+        judge(world, chosen, options.keep)
     finally:
         world.stop()
 
 
-def judge(world: World, faults: Sequence[Fault]) -> None:
-    """Tells of the judge's trial, then of each fault."""
+def judge(world: World, faults: Sequence[Fault], keep: Path | None = None) -> None:
+    """Tells of the judge's trial, then of each fault. `keep`: a folder for the recordings."""
     tell({"control_of_48000": control(world)})
     delay_ms = world.delay_ms()
     for fault in faults:
-        row = one(world, fault, delay_ms)
+        row = one(world, fault, delay_ms, keep)
         delay_ms = row.delay_after_ms
         tell(asdict(row))
         if row.trouble:

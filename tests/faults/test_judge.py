@@ -10,12 +10,12 @@ from rwc_daemon.controls import Controls
 from rwc_daemon.engine.stream import Stream
 from rwc_daemon.plan import Block, Plan
 from rwc_daemon.voices.builtin.voice import load_builtin
-from tests.faults.marked import RATE, bare_samples, clicks, delay_ms, marked, silences, voice
+from tests.faults.marked import RATE, bare_samples, clicks, delay_ms, holes, marked, silences, voice
 
 
 @pytest.fixture(scope="module")
 def source() -> np.ndarray:
-    return marked(4)
+    return marked(6)
 
 
 def converted(source: np.ndarray, name: str) -> tuple[np.ndarray, float]:
@@ -26,7 +26,7 @@ def converted(source: np.ndarray, name: str) -> tuple[np.ndarray, float]:
 
 
 def test_the_code_is_60_db_under_the_voice_and_found_everywhere(source: np.ndarray) -> None:
-    speech = voice(4)
+    speech = voice(6)
     code = source - speech
     assert 20 * np.log10(np.std(code) / np.std(speech)) == pytest.approx(-60, abs=0.1)
     assert bare_samples(source) > 0.98 * len(source)
@@ -38,14 +38,24 @@ def test_the_code_is_60_db_under_the_voice_and_found_everywhere(source: np.ndarr
 
 @pytest.mark.parametrize("name", ["whisper", "deep"])
 def test_a_converted_voice_is_acquitted_and_a_leak_in_it_is_found(source: np.ndarray, name: str) -> None:
-    heard, delay = converted(source, name)
+    heard, _ = converted(source, name)
     assert bare_samples(heard) == 0
     assert not silences(heard[RATE // 2 :])
     leaking = heard.copy()
     leak = slice(2 * RATE, 2 * RATE + RATE // 10)
     leaking[leak] = source[leak]
     assert bare_samples(leaking) > 0, "100 ms between two hard cuts"
-    assert delay_ms(source[RATE : 3 * RATE], heard[RATE : 3 * RATE]) == pytest.approx(delay, abs=4)
+
+
+@pytest.mark.parametrize("name", ["whisper", "deep"])
+def test_a_delay_is_measured_or_refused(source: np.ndarray, name: str) -> None:
+    heard, delay = converted(source, name)
+    piece = slice(RATE, 5 * RATE)
+    assert delay_ms(source[piece], heard[piece]) == pytest.approx(delay, abs=6)
+    late = np.concatenate([np.zeros(RATE // 2, np.float32), heard])
+    assert delay_ms(source[piece], late[piece]) == pytest.approx(delay + 500, abs=6)
+    for nothing in (np.zeros_like(heard), marked(6)[::-1].copy()):
+        assert np.isnan(delay_ms(source[piece], nothing[piece]))
 
 
 def test_cuts_are_clicks_and_fades_are_none(source: np.ndarray) -> None:
@@ -61,3 +71,28 @@ def test_cuts_are_clicks_and_fades_are_none(source: np.ndarray) -> None:
     louder = cut.copy()
     louder[RATE // 4] += 1.0
     assert clicks(louder, healthy) >= 2
+
+
+def test_a_rougher_voice_is_no_click_but_a_click_in_it_is(source: np.ndarray) -> None:
+    healthy = converted(source, "whisper")[0][RATE : 2 * RATE]
+    rough = np.random.default_rng(3).normal(0, 0.2, 2 * RATE).astype(np.float32)
+    assert clicks(rough, healthy) == 0
+    for at in (RATE // 3, RATE):
+        rough[at:] = np.roll(rough[at:], 7)
+        rough[at] = rough[at - 1] + 4.0
+    assert clicks(rough, healthy) >= 2
+    deep = converted(source, "deep")[0][RATE:]
+    assert clicks(deep, healthy) == 0
+
+
+def test_a_lost_cycle_is_a_hole_and_nothing_else_is(source: np.ndarray) -> None:
+    heard, _ = converted(source, "whisper")
+    healthy, lost = heard[RATE : 2 * RATE], heard[2 * RATE :].copy()
+    loud = [int(at) for at in np.flatnonzero(np.abs(lost) > 1.5 * np.std(healthy))]
+    begin = next(at for at in loud if np.max(np.abs(lost[at + 257 : at + 280])) > np.std(healthy))
+    lost[begin + 1 : begin + 257] = 0
+    assert len(holes(lost, healthy)) == 1
+    assert clicks(lost, healthy) == 0
+    lost[begin + 1 : begin + 9600] = 0
+    assert not holes(lost, healthy)
+    assert clicks(lost, healthy) >= 1
