@@ -14,11 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from daemon_parts import Whole, whole_core
+from makers import make_assets, make_voice
 from pretended_audio import RATE
 
 from rwc_daemon.control import audience, saving
 from rwc_daemon.errors import NoSuchControl, NoSuchInput, NoSuchVoice, OutOfRange, Unsupported
 from rwc_daemon.settings import Settings
+from rwc_daemon.store.voices import VoiceStore
 
 
 def run(folder: Path, check: Callable[[Whole], Awaitable[None]], settings: Settings | None = None) -> None:
@@ -274,6 +276,26 @@ def test_a_voice_that_ends_the_engine_twice_is_replaced(tmp_path: Path) -> None:
         )
         await core.voicing.load("deep")  # the user's word counts again
         await whole.until(lambda: core.status.voice == "deep")
+
+    run(tmp_path, check)
+
+
+def test_a_tracker_that_is_not_there_is_a_fault_until_another_is_chosen(tmp_path: Path) -> None:
+    """The voice plays on with the one it had."""
+    files = tmp_path / "files"
+    files.mkdir()
+    make_assets(tmp_path / "data/assets", names=("contentvec",))
+    voice = VoiceStore(tmp_path / "data/voices").bring_in([make_voice(files)])[0].id
+
+    async def check(whole: Whole) -> None:
+        await whole.core.voicing.load(voice)
+        await whole.until(lambda: whole.core.status.voice == voice)
+        whole.core.set_controls({"f0_method": "rmvpe"})
+        await whole.until(lambda: whole.core.statistics()["fault_code"] == "MissingAsset")
+        assert "rmvpe" in whole.core.statistics()["fault_message"]
+        assert whole.core.status.voice == voice
+        whole.core.set_controls({"f0_method": "yin"})
+        await whole.until(lambda: whole.core.statistics()["fault_code"] == "")
 
     run(tmp_path, check)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from makers import make_assets, make_voice
+from makers import make_voice
 
 from rwc_daemon.audio.callback import Callback
 from rwc_daemon.controls import Controls, to_dict
@@ -23,7 +23,6 @@ from rwc_daemon.messages import (
     Ready,
     Rest,
     SetControls,
-    Unmet,
     Use,
     VoiceFailed,
     VoiceOn,
@@ -174,19 +173,6 @@ def test_the_engine_ends_with_its_channel(engine):
     engine.expect(Ready)
     engine.socket.shutdown(socket.SHUT_RDWR)
     assert engine.process.wait(10) == 0
-
-
-def test_a_tracker_that_is_not_there_stands_as_unmet_until_another_is_chosen(engine, tmp_path):
-    folder = tmp_path / "files"
-    folder.mkdir()
-    make_assets(tmp_path / "assets", names=("contentvec",))
-    voice = VoiceStore(tmp_path / "voices").bring_in([make_voice(folder)])[0].id
-    start(engine, voice)
-    for tracker, code in (("rmvpe", "MissingAsset"), ("yin", "")):
-        engine.send(SetControls(to_dict(Controls(gate_db=-90, f0_method=tracker))))
-        unmet = engine.expect(Unmet)
-        assert unmet.code == code
-        assert ("rmvpe" in unmet.message) == bool(code)
 
 
 def test_slow_imports_wait_until_nobody_listens(engine, tmp_path):
