@@ -20,6 +20,7 @@ from rwc_daemon.link.ring import Link
 
 CLOSE_TIMEOUT_S = 2.0
 FADE_TIMEOUT_S, FADE_POLL_S = 0.1, 0.005
+MOST_LEFT = 20  # dead clients: each holds 28 descriptors and 0.8 MB; for more of them a new process is the better end
 STALLED_S = 0.05  # no cycle for so long: the server may have died
 SHUTDOWN_S = 0.2  # then its libjack says so within this, if it ever does (that of PipeWire 0.3.65 does not)
 SILENCE_S = 1.0  # no cycle for so long, or for four periods: the server is gone
@@ -94,7 +95,7 @@ class AudioClient:
             self._client = self._callback = None
         if client is None or callback is None:
             return
-        if self._server_died():
+        if self._server_died() and len(self._left_behind) < MOST_LEFT:
             # PipeWire 1.4's libjack frees the ports of such a client twice, and that would end this process
             self._left_behind.append((client, callback))
             os.eventfd_write(callback.notify_fd, 1)

@@ -140,11 +140,11 @@ def unplug(world: World) -> None:
 
 
 FAULTS = (
-    Fault("engine killed", catalogue.kill_engine, "the engine was killed"),
+    Fault("engine killed", catalogue.kill_engine, "the engine was killed", short=False),
     Fault("engine stands still (SIGSTOP)", catalogue.stop_engine, "was stopped", short=False),
     Fault("daemon killed, restarted by systemd", catalogue.kill("rwc-daemon"), short=False),
     Fault(f"daemon stands still for {STANDS_S:g} s", stands("rwc-daemon"), short=False),
-    Fault("jackd killed", catalogue.kill("jackd"), "neither PipeWire nor JACK answers"),
+    Fault("jackd killed", catalogue.kill("jackd")),
     Fault("jackd restarted", catalogue.restart("jackd"), short=False),
     Fault("jackd and daemon killed at once", jackd_and_daemon, short=False),
     Fault("daemon starts 2 s before jackd", daemon_before_jackd, short=False),

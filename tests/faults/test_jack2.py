@@ -1,4 +1,4 @@
-"""The essential faults on plain JACK2; the long form is tools/reliability_jack2."""
+"""The server's death on plain JACK2; the other faults are tried by tools/reliability_jack2."""
 
 from __future__ import annotations
 
@@ -15,11 +15,9 @@ pytestmark = [
 ]
 
 
-def test_engine_and_server_die_in_silence() -> None:
-    control, *rows = printed("jack2", "--short", timeout_s=280)
+def test_the_server_dies_in_silence_and_comes_back() -> None:
+    control, row = printed("jack2", "--short", timeout_s=280)
     assert control["control_of_48000"] > RATE // 4
-    assert len(rows) == 2
-    for row in rows:
-        assert row["bare_samples"] == 0, row
-        assert not row["trouble"], row
-        assert row["told"], row
+    assert row["bare_samples"] == 0, row
+    assert not row["trouble"], row
+    assert row["told"], row
