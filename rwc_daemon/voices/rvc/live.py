@@ -36,7 +36,7 @@ class Habits:
     carry_phase: bool = True
     # the sine goes on where it was; off: it starts anew with every block
     track_first: bool = True
-    # the first window is tracked as a whole; off: its context counts as unvoiced
+    # the first window is tracked as far as it is heard; off: its context counts as unvoiced
     fill_gaps: bool = False
     # unvoiced frames get their neighbours' pitch
     strict_search: bool = False
@@ -128,7 +128,7 @@ class LiveStep:
         self._move(0.0)
 
     def forget_pitch(self) -> None:
-        """The window was filled without a step: track it as a whole next time."""
+        """The window was filled without a step: track what is heard of it next time."""
         self._tracked = False
 
     def run(self, x_16k: np.ndarray, tracker: Tracker | None, controls: Controls) -> np.ndarray:
@@ -185,11 +185,18 @@ class LiveStep:
         return Window(skip, g.rendered, None, lead, trail, fast, shift)
 
     def _track(self, x_16k: np.ndarray, tracker: Tracker, controls: Controls) -> None:
-        length = tracked_16k(tracker.name, self._g.block_16k) if self._tracked else len(x_16k)
+        newest = self._g.block_16k if self._tracked else self._pitched() * HOP_16K
+        length = min(tracked_16k(tracker.name, newest), len(x_16k))
         self._tracked = True
         f0_hz = tracker.track(x_16k[-length:])
         fill = self._habits.fill_gaps or controls.f0_gaps == "fill"
         self.memory.advance(Pitch.of(f0_hz, controls.pitch - controls.formant, fill), self._g.block_frames)
+
+    def _pitched(self) -> int:
+        """Frames of the window whose pitch any net asks for."""
+        g, habits = self._g, self._habits
+        context = min(n for n in (g.skip, habits.content_frames, habits.text_frames) if n is not None)
+        return g.frames - g.skip + min(g.skip, context + FRAMES_PER_ROW)
 
     def _draws(self, first: int, window: Window, formant: float) -> Draws:
         draws = self._noise.draws(self._frame + first, self._g.frames - first, window)
