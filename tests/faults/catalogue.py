@@ -192,6 +192,8 @@ def suspend(world: World) -> None:
 def jump_clock(world: World) -> None:
     """The wall clock of daemon and engine: far ahead, far back, and right again."""
     assert world.wall_clock
+    for pid in (world.pid("rwc-daemon"), world.statistics()["engine_pid"]):
+        assert world.wall_clock.is_seen_by(pid)
     for years in (1, -10, 0):
         world.wall_clock.set(years * 365 * 86400)
         world.set("Pitch", 0.5 if years else 0.0)  # something to save under that date
@@ -257,7 +259,7 @@ FAULTS = (
     Fault("PipeWire restarted", restart("pipewire"), short=False),
     Fault("pipewire-pulse restarted", restart("pipewire-pulse"), short=False),
     Fault("microphones unplugged for 1.5 s", unplug, "microphone"),
-    Fault("default source changed, and back", change_default, short=False),
+    Fault("default source changed, and back", change_default),
     Fault("quantum 256, 1024, 64, 256 while running", change_clock("quantum", 1024, 64), short=False),
     Fault("rate 48, 44.1, 48 kHz while running", change_clock("rate", 44100), short=False),
     Fault("session bus killed", lose_bus, short=False),

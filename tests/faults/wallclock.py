@@ -14,12 +14,12 @@ class WallClock:
     """Takes effect when the units are read again."""
 
     def __init__(self, home: Path) -> None:
-        self._file, library = home / "wallclock", home / "wallclock.so"
+        self._file, self._library = home / "wallclock", home / "wallclock.so"
         self.set(0)
-        subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-o", library, SOURCE, "-ldl"], check=True)
+        subprocess.run(["gcc", "-shared", "-fPIC", "-O2", "-o", self._library, SOURCE, "-ldl"], check=True)
         folder = home / ".config/systemd/user/rwc-daemon.service.d"
         folder.mkdir(parents=True, exist_ok=True)
-        lines = (f"Environment=LD_PRELOAD={library}", f"Environment=RWC_TEST_WALLCLOCK={self._file}")
+        lines = (f"Environment=LD_PRELOAD={self._library}", f"Environment=RWC_TEST_WALLCLOCK={self._file}")
         (folder / "wallclock.conf").write_text("[Service]\n" + "\n".join(lines) + "\n")
 
     def set(self, ahead_s: int) -> None:
@@ -27,3 +27,8 @@ class WallClock:
         fd = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600)
         os.pwrite(fd, struct.pack("=q", ahead_s), 0)  # in place: the file is mapped
         os.close(fd)
+
+    def is_seen_by(self, pid: int) -> bool:
+        """A process of the same user."""
+        maps = Path(f"/proc/{pid}/maps").read_text()
+        return all(str(path) in maps for path in (self._file, self._library))
