@@ -28,6 +28,7 @@ from rwc_daemon.settings import Settings, read
 log = logging.getLogger("rwc_daemon")
 
 STOPPED, FAILED, WRONG_SETTINGS = 0, 1, 2
+PRIVATE = 0o077  # whatever this process and its children write is the user's alone
 READY_S = 5.0  # systemd is told READY without RWC Mic after this: the status says what is missing
 CLOSE_S = 8.0  # then this process ends whatever still holds it (libjack's close can hang)
 LONGEST_WORDS = 300
@@ -39,6 +40,7 @@ BUS_LOST = "the session bus is gone: rwc-daemon ends, and runs again when there 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
+    os.umask(PRIVATE)
     journal.set_up("info", plain=options.foreground)
     lifetime = Lifetime(paths.runtime_dir())
     try:

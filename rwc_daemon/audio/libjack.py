@@ -63,7 +63,7 @@ def pipewire_runs() -> bool:
 def jackd_runs() -> bool:
     """JACK2 keeps its server's socket where it was built to: in /dev/shm (Debian, Fedora) or /tmp."""
     name = f"jack_{os.environ.get('JACK_DEFAULT_SERVER', 'default')}_{os.getuid()}_0"
-    return answers(Path("/dev/shm") / name) or answers(Path("/tmp") / name)
+    return any(answers(Path(folder) / name) for folder in ("/dev/shm", "/tmp"))  # noqa: S108 - JACK's own places
 
 
 def plain_jack() -> bool:

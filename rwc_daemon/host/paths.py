@@ -29,8 +29,8 @@ def state_dir() -> Path:
 
 
 def runtime_dir() -> Path:
-    """Short-lived files of one session, e.g. the microphone holder's configuration."""
-    return _base("XDG_RUNTIME_DIR", f"/tmp/rwc-{os.getuid()}", home=False) / "rwc"
+    """Short-lived files of one session. Never below /tmp, where another user could have made the folder first."""
+    return _base("XDG_RUNTIME_DIR", f"/run/user/{os.getuid()}", home=False) / "rwc"
 
 
 def _base(variable: str, otherwise: str, home: bool = True) -> Path:

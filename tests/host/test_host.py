@@ -30,7 +30,7 @@ def test_a_relative_path_counts_as_unset(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setenv("XDG_STATE_HOME", "somewhere")
     monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
     assert paths.state_dir() == tmp_path / ".local/state/rwc"
-    assert paths.runtime_dir() == Path(f"/tmp/rwc-{os.getuid()}/rwc")
+    assert paths.runtime_dir() == Path(f"/run/user/{os.getuid()}/rwc")
 
 
 @pytest.mark.parametrize("abstract", [False, True])

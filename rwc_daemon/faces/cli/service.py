@@ -11,7 +11,8 @@ from typing import Any
 from rwc_daemon.audio import libjack
 from rwc_daemon.errors import MissingPackage, NotReady, RwcError
 from rwc_daemon.faces.cli import show
-from rwc_daemon.faces.cli.units import DAEMON, MICROPHONE, Written, stale, wanted_files
+from rwc_daemon.faces.cli.units import DAEMON, MICROPHONE, stale, wanted_files
+from rwc_daemon.store.files import write_atomic
 
 START_TIMEOUT_S = 90
 
@@ -42,7 +43,7 @@ def install(args: argparse.Namespace) -> int:
     files = wanted_files(node=not libjack.plain_jack())
     changed = [file for file in files if stale(file)]
     for file in changed:
-        write(file)
+        write_atomic(file.path, file.text.encode())
     if changed:
         systemctl("daemon-reload")
         reload_bus()
@@ -53,14 +54,6 @@ def install(args: argparse.Namespace) -> int:
         systemctl("restart" if any(file.service == service for file in changed) else "start", service)
     report(args, {"written": [str(file.path) for file in changed], "running": services})
     return 0
-
-
-def write(file: Written) -> None:
-    """Whole or not at all."""
-    file.path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = file.path.with_name(f".{file.path.name}.new")
-    fresh.write_text(file.text, encoding="utf-8")
-    os.replace(fresh, file.path)
 
 
 def uninstall(args: argparse.Namespace) -> int:
