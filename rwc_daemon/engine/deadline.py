@@ -35,7 +35,7 @@ LIGHTER = {
     "pm": ("yin",),
 }
 LIGHTEST_LAST = ("fcpe", "yin")
-STRETCHES = (1.5, 2.0)
+STRETCHES = (1.5, 2.0, 3.0)
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ def test_context_goes_first_then_the_tracker_then_the_block():
     assert steps[0] == Step("high", "rmvpe")
     assert [step.quality for step in steps[:3]] == ["high", "balanced", "low"]
     assert [(step.quality, step.f0_method) for step in steps[3:5]] == [("low", "fcpe"), ("low", "yin")]
-    assert [step.stretch for step in steps] == [1, 1, 1, 1, 1, 1.5, 2]
+    assert [step.stretch for step in steps] == [1, 1, 1, 1, 1, 1.5, 2, 3]
 
 
 def test_only_what_is_lighter_than_asked_is_on_the_ladder():

@@ -1,4 +1,4 @@
-"""What one live session spends: sizes and trackers, by device, precision and the quality that the user asked for.
+"""What one live session spends: sizes and trackers, by device and the quality that the user asked for.
 
 Longer blocks and contexts cost latency and work; what each is worth is measured by `tools/bench_live` and stands in
 docs/performance.md.
@@ -31,17 +31,13 @@ class Effort:
     # of it, the crossfade with the next rendering
 
 
-# by device, on a CPU by precision; what lacks a tracker's weights takes the next best
+# what lacks a tracker's weights takes the next best; a machine that is too slow for a step begins with a cheaper one, so
+# these are what a fast machine gets
 EFFORTS: dict[str, dict[str, Effort]] = {
-    "bfloat16": {
+    "cpu": {
         "low": Effort(120, 300, 480, "yin", 20),
         "balanced": Effort(80, 500, 480, "fcpe"),
         "high": Effort(160, 1000, 800, "rmvpe", 50),
-    },
-    "float32": {
-        "low": Effort(320, 300, 480, "yin", 20),
-        "balanced": Effort(400, 500, 480, "fcpe"),
-        "high": Effort(480, 1000, 800, "rmvpe", 50),
     },
     "cuda": {
         "low": Effort(40, 500, 480, "fcpe", 20),
@@ -51,9 +47,9 @@ EFFORTS: dict[str, dict[str, Effort]] = {
 }
 
 
-def effort(device: str, precision: str, quality: str) -> Effort:
+def effort(device: str, quality: str) -> Effort:
     """Raises OutOfRange for a quality that is none."""
-    table = EFFORTS["cuda" if device == "cuda" else "bfloat16" if precision == "bfloat16" else "float32"]
+    table = EFFORTS[device]
     if quality not in table:
         raise OutOfRange(f"quality is one of {', '.join(table)}; not '{quality}'")
     return table[quality]

@@ -83,7 +83,7 @@ class RvcVoice:
 
     def steps(self, quality: str) -> Effort:
         """What a session of this quality spends here. Raises OutOfRange."""
-        return effort(self.device, self.precision, quality)
+        return effort(self.device, quality)
 
     def tracker(self, name: str, best: str = BEST_TRACKERS[0]) -> Tracker:
         """Opened once, then kept; "auto" is `best` or what comes after it. Raises MissingAsset, MissingPackage,
