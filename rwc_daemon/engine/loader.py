@@ -25,7 +25,7 @@ from rwc_daemon.errors import RwcError
 from rwc_daemon.plan import Plan
 from rwc_daemon.voices.shelf import Shelf
 
-NICE = 5  # gentle: a thread that waits for a processor may hold Python's lock meanwhile
+NICE = 2  # a little gentle; more, and on a busy machine it waits for a processor with Python's lock in its hand
 GAIN = 0.5  # of a core, what each further thread is taken to bring
 log = logging.getLogger(__name__)
 
