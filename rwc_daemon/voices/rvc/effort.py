@@ -31,7 +31,7 @@ class Effort:
     # of it, the crossfade with the next rendering
 
 
-# what lacks a tracker's weights takes the next best; a machine that is too slow for a step begins with a cheaper one, so
+# what lacks a tracker's weights takes the next best; a machine too slow for a step begins with a cheaper one, so
 # these are what a fast machine gets
 EFFORTS: dict[str, dict[str, Effort]] = {
     "cpu": {
