@@ -16,7 +16,7 @@ from typing import Any
 
 from rwc_daemon.controls import Controls
 from rwc_daemon.engine import heavy
-from rwc_daemon.engine.deadline import Step
+from rwc_daemon.engine.deadline import FULL, Step
 from rwc_daemon.engine.kept import Kept, KeptVoices, used_mb
 from rwc_daemon.engine.lost import gpu_trouble, release_gpu
 from rwc_daemon.engine.warming import warm
@@ -27,6 +27,7 @@ from rwc_daemon.voices.shelf import Shelf
 
 NICE = 2  # a little gentle; more, and on a busy machine it waits for a processor with Python's lock in its hand
 GAIN = 0.5  # of a core, what each further thread is taken to bring
+FAR = 1.5  # a step that is so much too slow is not worth trying the next one for
 log = logging.getLogger(__name__)
 
 
@@ -175,11 +176,12 @@ class Loader:
 
     def _fitting(self, kept: Kept, asked: Controls, steps: tuple[Step, ...]) -> Loaded | None:
         """The first step that this machine keeps up with, from the one on at which the voice ran last."""
-        most = 1 + GAIN * (self.threads() - 1)
+        most = FULL * (1 + GAIN * (self.threads() - 1))
         found = self._warmed(kept, asked, steps, kept.stood[1] if kept.stood[0] == steps else 0)
         while found is not None and found.cost > most and found.level + 1 < len(steps):
+            further = 2 if found.cost > FAR * most else 1
             try:
-                found = self._warmed(kept, asked, steps, found.level + 1)
+                found = self._warmed(kept, asked, steps, min(found.level + further, len(steps) - 1))
             except RwcError:
                 break  # what that step needs is not on this machine
         return found
