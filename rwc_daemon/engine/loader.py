@@ -61,7 +61,7 @@ class Loader:
             older = self._wanted or (None if self._void else self._doing)
             if older is not None and wish.again and (older.voice != wish.voice or older.rank < wish.rank):
                 return  # another voice is on its way, or this one anew: that will know what to do
-            self._void = self._doing is not None and wish.rank <= self._doing.rank
+            self._void = self._void or (self._doing is not None and wish.rank <= self._doing.rank)
             if ready is not None:
                 self._wanted = None
                 self._done(ready)

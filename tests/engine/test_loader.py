@@ -64,13 +64,15 @@ def test_a_newer_wish_makes_an_older_one_void(done, warming):
 
 
 def test_what_is_warm_comes_at_once_whatever_the_thread_does(done, warming):
-    loaded(done, warming, "a")
+    first = loaded(done, warming, "a")
     done.loader.want(Wish("b"))
     warming.begun.get(timeout=DEADLINE_S)
     done.loader.want(Wish("a"))
     assert done.get_nowait().voice.info.id == "a"
-    warming.let.release()
-    loaded(done, warming, "b")
+    done.loader.want(Wish("a", first.asked, level=1, only_warm=True))
+    warming.let.release(2)
+    assert isinstance(done.get(timeout=DEADLINE_S), Warmed)  # and never b, which was given up
+    assert done.empty()
 
 
 def test_a_step_of_the_voice_that_is_left_does_not_hold_up_the_next_one(done, warming):
