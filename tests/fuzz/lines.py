@@ -117,10 +117,13 @@ class Engine:
         self._heard = ours.makefile("rb")
 
     def answers(self, voice: str) -> bool:
-        """Whether it says something of that voice within the deadline; False where the engine ended."""
+        """Whether it says something of that voice within the deadline; False where it ended or says nothing at all."""
         end = time.monotonic() + ENGINE_S
         while time.monotonic() < end:
-            line = self._heard.readline()
+            try:
+                line = self._heard.readline()
+            except TimeoutError:
+                return False
             message = decode(line) if line else None
             if not message or (isinstance(message, VoiceOn | VoiceFailed) and message.voice == voice):
                 return bool(message)
