@@ -112,7 +112,7 @@ def one_listener(daemon: SyncDaemon) -> None:
         assert process.stdout
         process.stdout.read(4096)
         until(lambda: daemon.get("Listeners") == 1, "the listener counted")
-        process.terminate()
+        process.kill()
     until(lambda: daemon.get("Listeners") == 0, "the listener gone")
 
 
@@ -135,7 +135,7 @@ def switches(world: World, count: int) -> None:
             voice = VOICES[number % len(VOICES)]
             daemon.call("LoadVoice", voice)
             until(lambda voice=voice: daemon.get("Voice") == voice, voice)
-        recorder.terminate()
+        recorder.kill()  # `parec` does not always end when it is asked to
 
 
 def kills(world: World, count: int) -> None:
