@@ -24,6 +24,9 @@ LONGEST_CALM_S = 640.0
 TAKEN_BACK_S = 60.0  # a step up that lasted shorter was a mistake
 SETTLE_S = 1.0  # the change itself costs time, which says nothing
 UNKNOWN_RATIO = 1.5  # how much more the step above costs, where it was never seen
+# how much more it is believed to cost at most: it was warmed beside a playing voice, and perhaps in a busy moment; a step
+# up that was a mistake is taken back
+DEAREST_RATIO = 1.4
 # by the tracker that the user named; "auto" is as light as the quality makes it
 LIGHTER = {
     "auto": (),
@@ -140,6 +143,8 @@ class Deadline:
     def _ratio(self, level: int) -> float:
         """What a level costs over what this one does."""
         now, then = self._cost.get(self.level), self._cost.get(level)
-        if then == math.inf or (now and then):
-            return then / (now or 1.0)
-        return UNKNOWN_RATIO ** (self.level - level)
+        if then == math.inf:
+            return then
+        if not (now and then):
+            return UNKNOWN_RATIO ** (self.level - level)
+        return min(then / now, max(1.0, DEAREST_RATIO ** (self.level - level)))

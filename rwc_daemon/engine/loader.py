@@ -162,6 +162,8 @@ class Loader:
         asked = wish.controls or self._setup().controls
         steps = steps_of(kept.voice, asked)
         if wish.level is not None:
+            if kept.stood[0] == steps and wish.level < kept.stood[1]:
+                kept.warmed_ms.clear()  # what the nets prepared for a step above may have made room for the ones below
             found = self._warmed(kept, asked, steps, wish.level)
         else:
             found = self._fitting(kept, asked, steps)

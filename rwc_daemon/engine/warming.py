@@ -22,12 +22,13 @@ def warm(
 ) -> float | None:
     """Milliseconds of processor time that one thread needs for a block; None where `stop` says so between two blocks.
 
-    The nets keep what they prepare by the number of threads, so a block is converted on `threads` first.
+    The nets keep what they prepare by the number of threads, and for the first block apart from the others; so two are
+    converted on `threads` before.
     """
     stream = Stream(voice, plan, controls)
     noise = np.random.default_rng(0).normal(0, 0.1, plan.block).astype(np.float32)
     times_ms = []
-    for count in ([threads] if threads > 1 else []) + [1] * (1 + MEASURED_BLOCKS):
+    for count in ([threads, threads] if threads > 1 else [1]) + [1] * (1 + MEASURED_BLOCKS):
         if stop():
             return None
         if stream.costly:

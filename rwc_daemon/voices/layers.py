@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 PACKABLE = (torch.float32, torch.bfloat16)
-KEPT = 4  # orders of its weights that a convolution keeps: two lengths, each on one thread and on all
+KEPT = 6  # orders of weights that a convolution keeps: for two steps of a ladder, in each a first block and the others,
+# on all threads and on one; together some 50 MB a voice for each
 NEEDED = (
     "_convolution_pointwise",
     "_reorder_convolution_weight",
@@ -43,7 +44,8 @@ class Packed:
         weight = self._kept.get(wanted)
         if weight is None:
             weight = self._reorder(list(x.shape))
-            self._kept = {**(self._kept if len(self._kept) < KEPT else {}), wanted: weight}
+            newest = list(self._kept.items())[1 - KEPT :]
+            self._kept = dict([*newest, (wanted, weight)])
         return weight
 
 
