@@ -14,7 +14,13 @@ from pathlib import Path
 from tests.faults import catalogue, suite
 from tests.faults.world import World, run
 
-NEED_WEIGHTS = (catalogue.starve_engine, catalogue.nan_voice, catalogue.unknown_speaker, catalogue.fill_disk)
+NEED_WEIGHTS = (
+    catalogue.starve_engine,
+    catalogue.raise_in_block,
+    catalogue.nan_voice,
+    catalogue.unknown_speaker,
+    catalogue.fill_disk,
+)
 
 
 def versions() -> dict[str, str]:
