@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -130,12 +131,14 @@ def switches(world: World, count: int) -> None:
         SyncDaemon.connect() as daemon,
         subprocess.Popen(["parec", "-d", "rwc_mic", "--latency-msec=20"], stdout=subprocess.DEVNULL) as recorder,
     ):
-        until(lambda: daemon.get("State") == "live", "a listener")
-        for number in range(count):
-            voice = VOICES[number % len(VOICES)]
-            daemon.call("LoadVoice", voice)
-            until(lambda voice=voice: daemon.get("Voice") == voice, voice)
-        recorder.kill()  # `parec` does not always end when it is asked to
+        try:
+            until(lambda: daemon.get("State") == "live", "a listener")
+            for number in range(count):
+                voice = VOICES[number % len(VOICES)]
+                daemon.call("LoadVoice", voice)
+                until(lambda voice=voice: daemon.get("Voice") == voice, f"voice {voice}, the {number + 1}th")
+        finally:
+            recorder.kill()
 
 
 def kills(world: World, count: int) -> None:
@@ -169,6 +172,9 @@ def main() -> None:
             took_s = round(time.monotonic() - begun, 1)
             row = {"series": name, "count": count, "took_s": took_s}
             print(json.dumps(row | {"before": asdict(before), "after": asdict(rest(world))}), flush=True)
+    except AssertionError:
+        print(world.log(), file=sys.stderr)
+        raise
     finally:
         world.stop()
 
