@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 PACKABLE = (torch.float32, torch.bfloat16)
 KEPT = 6  # orders of weights that a convolution keeps: for two steps of a ladder, in each a first block and the others,
-# on all threads and on one; together some 50 MB a voice for each
+# on all threads and on one. Half of them turn out to be the same
 NEEDED = (
     "_convolution_pointwise",
     "_reorder_convolution_weight",
@@ -43,10 +43,18 @@ class Packed:
         wanted = x.shape[-1], torch.get_num_threads()
         weight = self._kept.get(wanted)
         if weight is None:
-            weight = self._reorder(list(x.shape))
+            weight = self._shared(self._reorder(list(x.shape)))
             newest = list(self._kept.items())[1 - KEPT :]
             self._kept = dict([*newest, (wanted, weight)])
         return weight
+
+    def _shared(self, weight: Tensor) -> Tensor:
+        """One that is kept already in the same order, where torch can tell, or this one."""
+        order_of = getattr(torch.ops.mkldnn, "_get_mkldnn_serialized_md", None)
+        if order_of is None:
+            return weight
+        order = order_of(weight)
+        return next((kept for kept in self._kept.values() if torch.equal(order_of(kept), order)), weight)
 
 
 class Conv(nn.Conv2d):

@@ -120,7 +120,7 @@ def test_too_much_for_every_step_stays_at_the_last():
 
 
 def test_a_step_that_was_seen_not_to_fit_is_not_tried_again():
-    machine = Machine(1.5, 0.6)
+    machine = Machine(1.5, 0.6, known=True)
     machine.run(1000)
     assert machine.seen == [1]
 
