@@ -122,7 +122,7 @@ class Engine:
         while time.monotonic() < end:
             try:
                 line = self._heard.readline()
-            except TimeoutError:
+            except OSError:  # no word for so long, or it ended before it had read everything
                 return False
             message = decode(line) if line else None
             if not message or (isinstance(message, VoiceOn | VoiceFailed) and message.voice == voice):
