@@ -24,8 +24,8 @@ LONGEST_CALM_S = 640.0
 TAKEN_BACK_S = 60.0  # a step up that lasted shorter was a mistake
 SETTLE_S = 1.0  # the change itself costs time, which says nothing
 UNKNOWN_RATIO = 1.3  # how much more the step above costs, where it was never seen
-# how much more it is believed to cost at most: it was warmed beside a playing voice, and perhaps in a busy moment; a step
-# up that was a mistake is taken back
+# how much more it is believed to cost at most: it was warmed beside a playing voice, perhaps in a busy moment, and a
+# step up that was a mistake is taken back
 DEAREST_RATIO = 1.4
 # by the tracker that the user named; "auto" is as light as the quality makes it
 LIGHTER = {
