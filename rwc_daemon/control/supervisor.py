@@ -43,13 +43,15 @@ def engine_environment(environ: Mapping[str, str], cores: int) -> dict[str, str]
     """What the engine must find when it starts; what the user set stays.
 
     Nets may use all of two cores, and all but one of more: the engine itself takes fewer while other programs want them
-    (engine/crew.py). Their threads sleep while they wait for each other, because one that spins takes the processor
-    from the one it waits for. Large pages save three quarters of the page faults while weights are read and a little
-    work later; malloc gives them to its main arena only, and a thread reads the weights, so there is one arena for all.
+    (engine/crew.py). Their threads wait for each other some hundred times a block, mostly for a moment: asleep at once
+    two were slower than one (95 and 75 ms a block), spinning for long they take the processor from the one they wait
+    for, so they spin briefly (62 ms). Large pages save three quarters of the page faults while weights are read and a
+    little work later; malloc gives them to its main arena only, and a thread reads the weights, so there is one arena
+    for all.
     """
     wanted = {
         "OMP_NUM_THREADS": str(min(MOST_THREADS, max(cores - 1, min(cores, 2)))),
-        "OMP_WAIT_POLICY": "PASSIVE",
+        "GOMP_SPINCOUNT": "10000",
         "OPENBLAS_NUM_THREADS": "1",
         "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1",
     }

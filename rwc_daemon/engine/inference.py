@@ -46,7 +46,7 @@ BEAT_S = 1.0
 WATCHED_BEAT_S = 0.1
 LOOK_S = 0.5  # how often the deadline controller looks
 SLOW_MS = 4.0  # a voice faster than this needs no slack of its own
-SLACK_SHARE = 1.5  # of a typical warm block; what takes longer than it lasts cannot be helped by slack
+SLACK_SHARE = 1.1  # of a typical warm block; what takes longer than it lasts cannot be helped by slack
 log = logging.getLogger(__name__)
 
 Order = Configure | Keep | Rest | Watch | Controls | Loaded | Warmed | Failed | None  # None: stop

@@ -35,8 +35,8 @@ class Effort:
 # these are what a fast machine gets
 EFFORTS: dict[str, dict[str, Effort]] = {
     "cpu": {
-        "low": Effort(120, 300, 480, "yin", 20),
-        "balanced": Effort(80, 500, 480, "fcpe"),
+        "low": Effort(100, 300, 480, "yin", 20),
+        "balanced": Effort(90, 500, 480, "fcpe"),
         "high": Effort(160, 1000, 800, "rmvpe", 50),
     },
     "cuda": {
