@@ -146,7 +146,9 @@ def test_wrong_usage(home, capsys):
 
 def started(*words: str) -> subprocess.Popen:
     command = [sys.executable, "-m", "rwc_daemon.faces.cli.main", "convert", *words]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+    # whoever runs the tests in the background may have made them deaf to SIGINT, which is inherited
+    hearing = {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True, **hearing)
 
 
 def wait_until(true, seconds: float = 60) -> None:
