@@ -14,6 +14,7 @@ from pathlib import Path
 ROOM = 0.8  # of a block's length; on one thread that is early enough
 CALM_S = 5.0
 SPARE = 0.5  # of a core that others may use without being in the way
+SEEN = 2  # looks in a row: what is over by then was no program that goes on
 IDLE = (3, 4)  # fields of /proc/stat: idle, and idle but for the disk
 
 
@@ -25,6 +26,7 @@ class Crew:
         self.most, self._cores, self._others = most, cores, others
         self.threads = most
         self._calm_s = 0.0
+        self._crowded = 0
 
     @classmethod
     def of_this_machine(cls) -> Crew:
@@ -37,7 +39,8 @@ class Crew:
         block's length that one thread would need."""
         free = self._cores - self._others() + SPARE
         room = max(1, min(self.most, int(free)))
-        if room < self.threads and (pressed or alone <= ROOM):
+        self._crowded = self._crowded + 1 if room < self.threads else 0
+        if self._crowded >= SEEN and (pressed or alone <= ROOM):
             self.threads, self._calm_s = room, 0.0
             return True
         self._calm_s = self._calm_s + elapsed_s if room > self.threads else 0.0

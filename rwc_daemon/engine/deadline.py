@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 
 from rwc_daemon.controls import QUALITIES, Controls
 
-FULL = 0.85  # of a block's length, its slowest twentieth: beyond it the next disturbance is heard
-ROOM = 0.8  # what a step up may be expected to reach
+FULL = 0.92  # of a block's length, in all but single blocks: beyond it nothing is caught up with any more
+ROOM = 0.85  # what a step up may be expected to reach
 PRESSED_S = 2.5  # so long in a row, or it was a hiccup
 LOST, LOST_S = 1.3, 1.5  # what takes longer than it lasts is heard already
 CALM_S = 10.0
@@ -26,7 +26,7 @@ SETTLE_S = 1.0  # the change itself costs time, which says nothing
 UNKNOWN_RATIO = 1.3  # how much more the step above costs, where it was never seen
 # how much more it is believed to cost at most: it was warmed beside a playing voice, perhaps in a busy moment, and a
 # step up that was a mistake is taken back
-DEAREST_RATIO = 1.4
+DEAREST_RATIO = 1.6
 # by the tracker that the user named; "auto" is as light as the quality makes it
 LIGHTER = {
     "auto": (),

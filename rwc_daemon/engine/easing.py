@@ -21,23 +21,28 @@ class Easing:
         self._steps: tuple[Step, ...] = ()
         self._asked = Controls()
         self._cost = 0.0  # of the step that runs, on one thread
+        self._warm: dict[int, int] = {}  # level → threads that it was warmed for
         self._deadline = Deadline(1)
         self._skipped = 0
-        self._waits = False  # for the loader
+        self._awaited: int | None = None  # the level that the loader was asked for
         self._said = ""
+
+    @property
+    def threads(self) -> int:
+        """That the voice's nets run on: as many as there is room for, but never on more than they were warmed for."""
+        return min(self._crew.threads, self._warm.get(self._deadline.level, 1))
 
     def plays(self, loaded: Loaded) -> None:
         """This has taken over, or would if somebody listened."""
-        self._waits = False
+        self._awaited = None
         if loaded.eased:
             self._deadline.at(loaded.level)
         else:
             self._voice, self._name, self._steps = loaded.voice.info.id, loaded.voice.info.name, loaded.steps
             self._deadline = Deadline(len(self._steps), loaded.level)
+            self._warm = {}
         self._asked, self._cost = loaded.asked, loaded.cost
-        self._deadline.note(loaded.level, loaded.cost)
-        if loaded.level + 1 < len(self._steps):
-            self._want(Wish(self._voice, self._asked, loaded.level + 1, only_warm=True))
+        self._note(loaded)
 
     def heard(self, block_ms: float) -> None:
         """It is heard, in blocks of this length: where that is less than was asked, it is said."""
@@ -48,12 +53,25 @@ class Easing:
     def warmed(self, warmed: Warmed) -> None:
         """A step of this voice was tried out, beside the one that plays."""
         if warmed.loaded.steps == self._steps and warmed.loaded.voice.info.id == self._voice:
-            self._deadline.note(warmed.loaded.level, warmed.loaded.cost)
+            self._note(warmed.loaded)
+
+    def _note(self, loaded: Loaded) -> None:
+        self._deadline.note(loaded.level, loaded.cost)
+        self._warm[loaded.level] = loaded.threads
+        self._warm_ahead()
+
+    def _warm_ahead(self) -> None:
+        """What may be needed at once: this step on all threads that there is room for, and the one below."""
+        level = self._deadline.level
+        for one in (level, level + 1):
+            if one < len(self._steps) and self._warm.get(one, 0) < self._crew.threads:
+                self._want(Wish(self._voice, self._asked, one, only_warm=True))
+                return
 
     def refused(self, voice: str, level: int) -> None:
         """The loader cannot bring that step (a tracker that is not on this machine)."""
         if voice == self._voice:
-            self._waits = False
+            self._awaited = None
             self._deadline.close(level)
 
     def look(self, elapsed_s: float, meter: Meter) -> None:
@@ -64,20 +82,23 @@ class Easing:
             return  # nobody speaks: that says nothing
         if self._crew.look(elapsed_s, late or fullness >= FULL, self._cost):
             self._deadline.settle()
-        if self._waits:
+            self._warm_ahead()
+        level = self._deadline.level
+        if self._awaited is not None and self._awaited > level:
             return
         wanted = self._deadline.look(elapsed_s, fullness, late)
-        if wanted != self._deadline.level:
-            self._waits = True
+        # a step up is prepared in what time the voice leaves; until it is there, a step down may be needed
+        if wanted > level or (wanted < level and self._awaited is None):
+            self._awaited = wanted
             self._want(Wish(self._voice, self._asked, wanted))
 
     def fails(self) -> None:
         """What was awaited from the loader does not come."""
-        self._waits = False
+        self._awaited = None
 
     def rests(self) -> None:
         """Nothing is heard."""
-        self._waits = False
+        self._awaited = None
         self._say("")
 
     def _say(self, text: str) -> None:

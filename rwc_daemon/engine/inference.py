@@ -18,6 +18,7 @@ from rwc_daemon.controls import Controls
 from rwc_daemon.engine.crew import Crew
 from rwc_daemon.engine.deck import Deck
 from rwc_daemon.engine.easing import Easing
+from rwc_daemon.engine.errands import Errands
 from rwc_daemon.engine.heavy import use_threads
 from rwc_daemon.engine.hold import Hold
 from rwc_daemon.engine.loader import Loader
@@ -46,7 +47,8 @@ BEAT_S = 1.0
 WATCHED_BEAT_S = 0.1
 LOOK_S = 0.5  # how often the deadline controller looks
 SLOW_MS = 4.0  # a voice faster than this needs no slack of its own
-SLACK_SHARE = 1.1  # of a typical warm block; what takes longer than it lasts cannot be helped by slack
+SLACK_SHARE = 1.1  # of a typical warm block on one thread; what takes longer than it lasts cannot be helped by slack
+TEAM_SHARE = 1.04  # two threads need four fifths of the time that one does
 log = logging.getLogger(__name__)
 
 Order = Configure | Keep | Rest | Watch | Controls | Loaded | Warmed | Failed | None  # None: stop
@@ -76,7 +78,8 @@ class Inference:
         self._meter, self._watch = Meter(), PitchWatch()
         self._crew, self._threads = crew, 0  # as wanted, and as this thread's nets were told
         self._easing = Easing(crew, loader.want, send)
-        loader.threads = lambda: crew.threads
+        self._errands = Errands(link.wake, lambda: self._deck is None or self._deck.stream.costly)
+        loader.threads, loader.errands = (lambda: crew.threads), self._errands
         self._spoiled = 0
         self._unmet = False  # something the user asked of the playing voice
         self._next_beat_s = self._next_look_s = 0.0
@@ -91,6 +94,10 @@ class Inference:
                 self._link.set_wake(self._deck.block)
             self._link.wait(WATCHED_BEAT_S if self._watch.on else BEAT_S)
             self._convert_ready()
+            self._threads = self._errands.serve(self._idle) or self._threads
+
+    def _idle(self) -> bool:
+        return self.orders.empty() and (self._deck is None or self._link.available() < self._deck.block)
 
     # ---- orders ----
 
@@ -189,6 +196,7 @@ class Inference:
 
     def _begin(self, loaded: Loaded) -> None:
         self._deck = Deck(self._stream(loaded))
+        self._meter.start_over()
         self._hold.begin(self._deck.stream)
         self._link.join(self._generation)
 
@@ -210,7 +218,8 @@ class Inference:
 
     def _stream(self, loaded: Loaded) -> Stream:
         assert self._graph is not None
-        slow_ms = min(SLACK_SHARE * loaded.compute_ms, loaded.block.ms) if loaded.compute_ms > SLOW_MS else 0.0
+        share = TEAM_SHARE if min(loaded.threads, self._crew.threads) > 1 else SLACK_SHARE
+        slow_ms = min(share * loaded.compute_ms, loaded.block.ms) if loaded.compute_ms > SLOW_MS else 0.0
         graph = self._graph
         plan = Plan.fit(graph.rate, graph.quantum, loaded.block, graph.slack_ms + slow_ms)
         kept = {name: getattr(loaded.controls, name) for name in FIXED}
@@ -250,12 +259,13 @@ class Inference:
             self._took_over()
 
     def _call_crew(self, stream: Stream) -> None:
-        if stream.costly and self._threads != self._crew.threads:
-            self._threads = self._crew.threads
+        if stream.costly and self._threads != self._easing.threads:
+            self._threads = self._easing.threads
             use_threads(self._threads)
 
     def _took_over(self) -> None:
         assert self._coming is not None
+        self._meter.start_over()
         last, self._loaded, self._coming = self._loaded, self._coming, None
         self._announce(last)
 

@@ -12,6 +12,8 @@ from rwc_daemon.engine.deadline import Step
 from rwc_daemon.engine.meter import resident_mb
 from rwc_daemon.voices.base import Voice, VoiceInfo
 
+WARM_STEPS = 3  # nets keep what they prepared for so many of the newest (voices/layers.py)
+
 
 @dataclass
 class Kept:
@@ -19,10 +21,17 @@ class Kept:
     # as the shelf knew it when it was loaded: another one under the same id is another voice
     voice: Voice
     size_mb: float
-    warmed_ms: dict[Any, float] = field(default_factory=dict)
-    # what it was warmed for → a typical block: it need not be warmed for that again
+    warmed_ms: dict[Any, tuple[float, int]] = field(default_factory=dict)
+    # what it was warmed for → a typical block, and threads: it need not be warmed for that again
     stood: tuple[tuple[Step, ...], int] = ((), 0)
     # at which step of which ladder it ran last
+
+    def warmed(self, aim: Any, block_ms: float, threads: int) -> None:
+        """For this too; what was warmed long ago is no longer."""
+        self.warmed_ms.pop(aim, None)
+        self.warmed_ms[aim] = block_ms, threads
+        while len(self.warmed_ms) > WARM_STEPS:
+            del self.warmed_ms[next(iter(self.warmed_ms))]
 
 
 class KeptVoices:

@@ -17,6 +17,7 @@ from typing import Any
 from rwc_daemon.controls import Controls
 from rwc_daemon.engine import heavy
 from rwc_daemon.engine.deadline import FULL, Step
+from rwc_daemon.engine.errands import Errands
 from rwc_daemon.engine.kept import Kept, KeptVoices, used_mb
 from rwc_daemon.engine.lost import gpu_trouble, release_gpu
 from rwc_daemon.engine.warming import warm
@@ -49,6 +50,8 @@ class Loader:
         self._done: Callable[[Loaded | Warmed | Failed], None] = lambda _: None
         self.threads: Callable[[], int] = lambda: 1
         # that a playing voice's nets run on
+        self.errands: Errands | None = None
+        # where nets run beside a playing voice
 
     def start(self, done: Callable[[Loaded | Warmed | Failed], None]) -> None:
         """`done`: called on the loader's thread, or from within `want`."""
@@ -162,8 +165,6 @@ class Loader:
         asked = wish.controls or self._setup().controls
         steps = steps_of(kept.voice, asked)
         if wish.level is not None:
-            if kept.stood[0] == steps and wish.level < kept.stood[1]:
-                kept.warmed_ms.clear()  # what the nets prepared for a step above may have made room for the ones below
             found = self._warmed(kept, asked, steps, wish.level)
         else:
             found = self._fitting(kept, asked, steps)
@@ -191,19 +192,19 @@ class Loader:
     def _known(self, kept: Kept, asked: Controls, steps: tuple[Step, ...], level: int) -> Loaded | None:
         """A step that was warmed before."""
         loaded = Loaded(kept.voice, steps, level, 0.0, asked)
-        compute_ms = kept.warmed_ms.get(self._aim(loaded))
-        return None if compute_ms is None else replace(loaded, compute_ms=compute_ms)
+        compute_ms, threads = kept.warmed_ms.get(self._aim(loaded), (0.0, 0))
+        return replace(loaded, compute_ms=compute_ms, threads=threads) if threads >= self.threads() else None
 
     def _warmed(self, kept: Kept, asked: Controls, steps: tuple[Step, ...], level: int) -> Loaded | None:
         known = self._known(kept, asked, steps, level)
         if known is not None:
             return known
-        loaded = Loaded(kept.voice, steps, level, 0.0, asked)
+        loaded = Loaded(kept.voice, steps, level, 0.0, asked, threads=self.threads())
         aim = self._aim(loaded)
-        compute_ms = warm(kept.voice, aim[0], loaded.controls, self.threads(), lambda: self._void)
+        compute_ms = warm(kept.voice, aim[0], loaded.controls, loaded.threads, lambda: self._void, self.errands)
         if compute_ms is None:
             return None
-        kept.warmed_ms[aim] = compute_ms
+        kept.warmed(aim, compute_ms, loaded.threads)
         return replace(loaded, compute_ms=compute_ms)
 
     def _aim(self, loaded: Loaded) -> tuple[Plan, *tuple[Any, ...]]:
@@ -219,7 +220,7 @@ class Loader:
             before_mb = used_mb()
             with heavy.uncollected():
                 if info.kind != "builtin":
-                    heavy.open_libraries()
+                    heavy.bring_in_torch()
                 voice = self._shelf.load(wanted, self._device)
             kept = Kept(info, voice, max(used_mb() - before_mb, info.size / 2**20))
             self._kept.add(kept)

@@ -12,6 +12,8 @@ import numpy as np
 from rwc_daemon.messages import Beat
 
 WINDOW_S = 1.0
+JUDGED_S = 2.0
+SLOW_SHARE = 75  # percent: one block in four may take longer than what counts as typical
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Meter:
 
     def __init__(self) -> None:
         self._turns: deque[Turn] = deque()
+        self._judged_from_s = 0.0
         self.skipped = 0
         # samples, ever
 
@@ -41,20 +44,27 @@ class Meter:
         """Samples dropped because the engine was behind."""
         self.skipped += samples
 
+    def start_over(self) -> None:
+        """Another step plays: what was seen until now says nothing of it."""
+        self._judged_from_s = time.monotonic()
+
     @property
     def fullness(self) -> float | None:
-        """The slowest twentieth of the blocks: compute time over length. None where nobody spoke."""
-        shares = [turn.compute_s / turn.audio_s for turn in self._turns if turn.spoken]
-        return float(np.percentile(shares, 95)) if shares else None
+        """Compute time over length of all but the slowest quarter of the last two seconds' blocks; single slow ones are
+        what slack is for. None where nobody spoke."""
+        since_s = max(self._judged_from_s, time.monotonic() - JUDGED_S)
+        shares = [turn.compute_s / turn.audio_s for turn in self._turns if turn.spoken and turn.at_s > since_s]
+        return float(np.percentile(shares, SLOW_SHARE)) if shares else None
 
     def beat(self, pitch_in_hz: float = 0.0, pitch_out_hz: float = 0.0) -> Beat:
         now = time.monotonic()
-        while self._turns and self._turns[0].at_s < now - WINDOW_S:
+        while self._turns and self._turns[0].at_s < now - JUDGED_S:
             self._turns.popleft()
-        compute_ms = 1000 * np.array([turn.compute_s for turn in self._turns] or [0.0])
-        audio_s = sum(turn.audio_s for turn in self._turns)
+        turns = [turn for turn in self._turns if turn.at_s >= now - WINDOW_S]
+        compute_ms = 1000 * np.array([turn.compute_s for turn in turns] or [0.0])
+        audio_s = sum(turn.audio_s for turn in turns)
         return Beat(
-            blocks=len(self._turns),
+            blocks=len(turns),
             load=float(compute_ms.sum()) / 1000 / audio_s if audio_s else 0.0,
             compute_p50_ms=float(np.percentile(compute_ms, 50)),
             compute_p95_ms=float(np.percentile(compute_ms, 95)),

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import numpy as np
 
 from rwc_daemon.controls import Controls
-from rwc_daemon.engine.heavy import use_threads
+from rwc_daemon.engine.errands import Errands
+from rwc_daemon.engine.heavy import as_team, use_threads
 from rwc_daemon.engine.stream import Stream
 from rwc_daemon.plan import Plan
 from rwc_daemon.voices.base import Voice
@@ -18,7 +19,12 @@ MEASURED_BLOCKS = 2
 
 
 def warm(
-    voice: Voice, plan: Plan, controls: Controls, threads: int = 1, stop: Callable[[], bool] = lambda: False
+    voice: Voice,
+    plan: Plan,
+    controls: Controls,
+    threads: int = 1,
+    stop: Callable[[], bool] = lambda: False,
+    errands: Errands | None = None,
 ) -> float | None:
     """Milliseconds of processor time that one thread needs for a block; None where `stop` says so between two blocks.
 
@@ -27,13 +33,26 @@ def warm(
     """
     stream = Stream(voice, plan, controls)
     noise = np.random.default_rng(0).normal(0, 0.1, plan.block).astype(np.float32)
+
+    def convert() -> float:
+        """Milliseconds of processor time."""
+        if errands is None or not stream.costly:
+            begin = time.thread_time()
+            stream.convert(noise)
+            return 1000 * (time.thread_time() - begin)
+        with errands.sent():
+            begin, before = time.thread_time(), errands.spent_s
+            stream.convert(noise)
+            return 1000 * (time.thread_time() - begin + errands.spent_s - before)
+
+    if stream.costly:
+        use_threads(1)
     times_ms = []
-    for count in ([threads, threads] if threads > 1 else [1]) + [1] * (1 + MEASURED_BLOCKS):
+    for count in ([threads, threads] if threads > 1 and stream.costly else [1]) + [1] * (1 + MEASURED_BLOCKS):
         if stop():
             return None
-        if stream.costly:
-            use_threads(count)
-        begin = time.thread_time()
-        stream.convert(noise)
-        times_ms.append(1000 * (time.thread_time() - begin))
+        if count > 1:
+            as_team(count, convert)
+        else:
+            times_ms.append(convert())
     return min(times_ms[-MEASURED_BLOCKS:])  # the least: what other programs did to it is no property of the voice

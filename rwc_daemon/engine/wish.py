@@ -60,6 +60,8 @@ class Loaded:
     load_ms: float = 0.0
     eased: bool = False
     # True: the same voice as before, at another level
+    threads: int = 1
+    # that it was warmed for; one always
 
     @property
     def controls(self) -> Controls:

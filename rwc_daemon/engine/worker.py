@@ -108,7 +108,7 @@ class Engine:
 
     def _order(self, order: Order) -> None:
         self._inference.orders.put(order)
-        os.eventfd_write(self._link.wake_fd, 1)
+        self._link.wake()
 
     def _infer(self) -> None:
         raise_priority()

@@ -182,6 +182,10 @@ class Link:
         else woke us through `wake_fd` (an order)."""
         return int(lib.rwc_wait(self._link, self.wake_fd, max(0, round(1000 * timeout_s)))) > 0
 
+    def wake(self) -> None:
+        """Ends a `wait`, of whichever thread."""
+        os.eventfd_write(self.wake_fd, 1)
+
     def available(self) -> int:
         """Microphone samples that can be read."""
         return int(lib.rwc_available(self._link))

@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 PACKABLE = (torch.float32, torch.bfloat16)
-KEPT = 6  # orders of weights that a convolution keeps: for two steps of a ladder, in each a first block and the others,
-# on all threads and on one. Half of them turn out to be the same
+KEPT = 12  # orders of weights that a convolution keeps: for three steps of a ladder (engine/kept.py), in each a first
+# block and the others, on all threads and on one. Half of them turn out to be the same
 NEEDED = (
     "_convolution_pointwise",
     "_reorder_convolution_weight",

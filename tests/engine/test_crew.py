@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from rwc_daemon.engine.crew import CALM_S, Crew, Others
+from rwc_daemon.engine.crew import CALM_S, SEEN, Crew, Others
 
 
 class Programs:
@@ -29,13 +29,25 @@ def test_all_cores_while_nobody_else_wants_them():
 )
 def test_one_thread_for_each_core_that_is_free(cores, busy, threads):
     crew = Crew(cores, cores, Programs(busy))
-    crew.look(1.0, pressed=True, alone=2.0)
+    changed = [crew.look(1.0, pressed=True, alone=2.0) for _ in range(10)]
     assert crew.threads == threads
+    assert sum(changed) == (threads < cores)
+
+
+def test_what_is_over_at_once_takes_no_thread():
+    others = Programs(1.5)
+    crew = Crew(2, 2, others)
+    for _ in range(20):
+        others.cores = 1.5
+        assert not any(crew.look(1.0, pressed=True, alone=2.0) for _ in range(SEEN - 1))
+        others.cores = 0.2
+        assert not crew.look(1.0, pressed=True, alone=2.0)
+    assert crew.threads == 2
 
 
 def test_a_busy_machine_that_is_in_time_is_left_alone_unless_one_thread_is_enough():
     crew = Crew(2, 2, Programs(1.0))
-    assert not crew.look(1.0, pressed=False, alone=1.1)
+    assert not any(crew.look(1.0, pressed=False, alone=1.1) for _ in range(10))
     assert crew.look(1.0, pressed=False, alone=0.6)
     assert crew.threads == 1
 
@@ -43,7 +55,8 @@ def test_a_busy_machine_that_is_in_time_is_left_alone_unless_one_thread_is_enoug
 def test_it_goes_back_up_once_the_others_were_quiet_for_a_while():
     others = Programs(1.5)
     crew = Crew(2, 2, others)
-    crew.look(1.0, pressed=True, alone=1.0)
+    for _ in range(SEEN):
+        crew.look(1.0, pressed=True, alone=1.0)
     others.cores = 0.2
     quiet = [crew.look(1.0, pressed=False, alone=0.6) for _ in range(int(CALM_S))]
     assert quiet.index(True) == CALM_S - 1

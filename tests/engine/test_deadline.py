@@ -70,7 +70,7 @@ def test_one_slow_second_is_a_hiccup():
 def test_overload_leads_down_until_it_fits_and_back_when_it_ends():
     machine = Machine(0.6, 0.5, 0.35, 0.3, known=True)
     machine.run(10)
-    machine.slowness = 1.5
+    machine.slowness = 1.6
     assert machine.run(30) == 1
     machine.slowness = 2.2
     assert machine.run(30) == 2

@@ -36,3 +36,32 @@ def test_no_collection_while_something_comes_in_and_none_of_it_later():
     del brought
     collect()
     gc.unfreeze()
+
+
+def test_a_team_is_dismissed_when_its_work_is_done():
+    code = """
+import os, time
+import torch
+from rwc_daemon.engine.heavy import as_team, use_threads
+use_threads(1)
+before = len(os.listdir("/proc/self/task"))
+seen = []
+def work():
+    torch.randn(3000, 3000).relu().sum()
+    seen.append((len(os.listdir("/proc/self/task")), torch.get_num_threads()))
+for _ in range(3):
+    as_team(2, work)
+assert seen == [(before + 2, 2)] * 3, (before, seen)
+assert torch.get_num_threads() == 1
+end = time.monotonic() + 10
+while len(os.listdir("/proc/self/task")) > before and time.monotonic() < end:
+    time.sleep(0.01)
+assert len(os.listdir("/proc/self/task")) == before
+try:
+    as_team(2, lambda: 1 / 0)
+except ZeroDivisionError:
+    pass
+else:
+    raise AssertionError("swallowed")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)

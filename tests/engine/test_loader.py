@@ -24,7 +24,7 @@ class Warming:
         self.begun, self.let = queue.Queue(), threading.Semaphore(0)
         monkeypatch.setattr(module, "warm", self)
 
-    def __call__(self, voice, plan, controls, threads, stop):
+    def __call__(self, voice, plan, controls, threads, stop, errands):
         self.begun.put((voice.info.id, controls.quality))
         assert self.let.acquire(timeout=DEADLINE_S)
         return None if stop() else 1.0
