@@ -97,6 +97,8 @@ class Inference:
             self._threads = self._errands.serve(self._idle) or self._threads
 
     def _idle(self) -> bool:
+        """Between two blocks, for one more errand."""
+        self._beat()
         return self.orders.empty() and (self._deck is None or self._link.available() < self._deck.block)
 
     # ---- orders ----

@@ -13,6 +13,7 @@ from typing import Protocol
 from rwc_daemon.controls import F0_METHODS
 from rwc_daemon.errors import MissingAsset, MissingPackage, OutOfRange, RwcError, Unsupported
 from rwc_daemon.voices.f0.base import Tracker
+from rwc_daemon.voices.shared import shared
 
 NETS = ("rmvpe", "fcpe", "crepe", "crepe-tiny")
 TRACKERS = tuple(name for name in F0_METHODS if name != "auto")
@@ -35,7 +36,8 @@ def open_tracker(name: str, assets: Assets, device: str = "cpu", precision: str 
     """
     _require(name, assets)
     if name in NETS:
-        return _open_net(name, assets.path(name), device, precision)
+        path = assets.path(name)
+        return shared(path, (name, device, precision), lambda: _open_net(name, path, device, precision))
     if name in ("harvest", "dio"):
         from rwc_daemon.voices.f0 import world
 

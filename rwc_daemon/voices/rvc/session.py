@@ -8,13 +8,10 @@ delay is the crossfade alone. With `REFERENCE` habits and a search of one hop th
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from rwc_daemon.controls import Controls
 from rwc_daemon.dsp.resample import resample
-from rwc_daemon.errors import RwcError
 from rwc_daemon.plan import HOP_16K, RATE_16K
 from rwc_daemon.voices.base import Samples
 from rwc_daemon.voices.f0.base import Tracker
@@ -24,31 +21,12 @@ from rwc_daemon.voices.rvc.splice import Geometry, Splice, follow_envelope
 EDGE_HOPS = 2  # heard again with every block, so that the resampler's edges are overwritten
 
 
-class Trackers:
-    """The tracker that the controls ask for. One that cannot be had leaves the last one, and says why in `trouble`."""
-
-    def __init__(self, find: Callable[[str], Tracker], name: str) -> None:
-        """Raises what `find` raises: a session does not begin without its tracker."""
-        self._find, self._name = find, name
-        self._now = find(name)
-        self.trouble = ""
-
-    def get(self, name: str) -> Tracker:
-        if name != self._name:
-            self._name, self.trouble = name, ""
-            try:
-                self._now = self._find(name)
-            except RwcError as error:
-                self.trouble = str(error)
-        return self._now
-
-
 class RvcSession:
     """One stream's memory (see `voices.base.Session`)."""
 
-    def __init__(self, geometry: Geometry, voice_rate: int, step: LiveStep, trackers: Trackers | None) -> None:
-        """`trackers`: None for a voice without f0."""
-        self._g, self._voice_rate, self._step, self._trackers = geometry, voice_rate, step, trackers
+    def __init__(self, geometry: Geometry, voice_rate: int, step: LiveStep, tracker: Tracker | None) -> None:
+        """`tracker`: None for a voice without f0."""
+        self._g, self._voice_rate, self._step, self._tracker = geometry, voice_rate, step, tracker
         self._heard = np.zeros(geometry.window, np.float32)
         self._heard_16k = np.zeros(geometry.window_16k, np.float32)
         self.splice = Splice(geometry)
@@ -57,11 +35,6 @@ class RvcSession:
     @property
     def delay(self) -> int:
         return self._g.delay
-
-    @property
-    def trouble(self) -> str:
-        """Why the tracker asked for is not the one that works, or empty."""
-        return self._trackers.trouble if self._trackers else ""
 
     def prime(self, x: Samples) -> None:
         """One block of past input: heard, not rendered."""
@@ -83,8 +56,7 @@ class RvcSession:
         if self._quiet >= g.block + g.delay:  # all that this block could play is silence
             self._step.rest()
             return self.splice.feed(np.zeros(g.rendered * g.hop, np.float32))
-        tracker = self._trackers.get(controls.f0_method) if self._trackers else None
-        y = resample(self._step.run(self._heard_16k, tracker, controls), self._voice_rate, g.rate)
+        y = resample(self._step.run(self._heard_16k, self._tracker, controls), self._voice_rate, g.rate)
         y = follow_envelope(y, self._heard[g.context :], g.hop, controls.envelope)
         return self.splice.feed(y)
 

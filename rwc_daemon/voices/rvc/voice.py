@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 import torch
@@ -25,10 +24,11 @@ from rwc_daemon.voices.rvc.noise import FrameNoise
 from rwc_daemon.voices.rvc.onnx import OnnxSynthesizer, config_of
 from rwc_daemon.voices.rvc.render import Renderer
 from rwc_daemon.voices.rvc.retrieval import Index
-from rwc_daemon.voices.rvc.session import RvcSession, Trackers
+from rwc_daemon.voices.rvc.session import RvcSession
 from rwc_daemon.voices.rvc.splice import Geometry, whole_hops
 from rwc_daemon.voices.rvc.static import Static
 from rwc_daemon.voices.rvc.synth import Synthesizer
+from rwc_daemon.voices.shared import shared
 
 ENCODER = "contentvec"
 BEST_TRACKERS = ("rmvpe", "fcpe", "harvest", "yin")  # what "auto" takes: the first that can be had
@@ -63,7 +63,11 @@ class RvcVoice:
         dtype = getattr(torch, precision)
         index = Index.load(card.index, device) if card.index else None
         synth = _synthesizer(card, device, dtype, packed)
-        content = ContentEncoder.load(weights.read(encoder_path), device, dtype, packed=packed)
+        content = shared(
+            encoder_path,
+            (device, precision, packed),
+            lambda: ContentEncoder.load(weights.read(encoder_path), device, dtype, packed=packed),
+        )
         _check_widths(synth.config, content, index)
         graphs = device == "cuda" and isinstance(synth, Synthesizer) and os.environ.get(GRAPHS, "1") != "0"
         static = Static(device) if graphs else None
@@ -101,7 +105,8 @@ class RvcVoice:
     def open(self, plan: Plan, controls: Controls, seed: int = 0, spent: Effort | None = None) -> RvcSession:
         """A live session. The speaker is checked now; later wishes beyond the last speaker mean the last.
 
-        The quality is read here, unless `spent` says what the session may spend. All sessions share the weights.
+        Quality (unless `spent` says what the session may spend) and tracker are read here and stay. All sessions share
+        the weights. Raises what `tracker` raises.
         """
         self.renderer.check_speaker(controls.speaker)
         spent = spent or self.steps(controls.quality)
@@ -113,9 +118,8 @@ class RvcVoice:
             text_frames=round(spent.text_ms / HOP_MS),
         )
         step = LiveStep(self.renderer, geometry, self.noise(seed), habits)
-        find = partial(self.tracker, best=spent.tracker)
-        trackers = Trackers(find, controls.f0_method) if self.info.f0 else None
-        return RvcSession(geometry, self.info.rate, step, trackers)
+        tracker = self.tracker(controls.f0_method, spent.tracker) if self.info.f0 else None
+        return RvcSession(geometry, self.info.rate, step, tracker)
 
 
 def live_geometry(plan: Plan, spent: Effort) -> Geometry:

@@ -139,14 +139,10 @@ def test_controls_are_read_every_block(voice, change):
         assert len(b) == 4800
 
 
-def test_a_tracker_that_cannot_be_had_leaves_the_one_that_works(voice):
+def test_a_session_keeps_its_tracker_and_does_not_begin_without_it(voice):
     session = voice.open(plan(), CONTROLS)
-    y = session.convert(speech(0.1), replace(CONTROLS, f0_method="rmvpe"))
-    assert np.isfinite(y).all()
-    assert "rwcctl assets fetch rmvpe" in session.trouble
-    session.convert(speech(0.1), CONTROLS)
-    assert session.trouble == ""
-    with pytest.raises(MissingAsset):
+    assert np.isfinite(session.convert(speech(0.1), replace(CONTROLS, f0_method="rmvpe"))).all()
+    with pytest.raises(MissingAsset, match="rwcctl assets fetch fcpe"):
         voice.open(plan(), replace(CONTROLS, f0_method="fcpe"))
 
 
@@ -227,3 +223,9 @@ def test_loudness_follows_by_the_share(share):
     y, heard = np.sin(2 * np.pi * 500 * t).astype(np.float32), (0.1 * np.sin(2 * np.pi * 700 * t)).astype(np.float32)
     got = follow_envelope(y, heard, 480, share)
     assert np.sqrt(np.mean(got[5000:-5000] ** 2)) == pytest.approx(np.sqrt(0.5) * 0.1**share, rel=0.02)
+
+
+def test_voices_share_the_content_encoder(tmp_path):
+    assets = made_assets(tmp_path / "assets")
+    one, two = (RvcVoice.load(made_card(tmp_path / name), assets, "cpu") for name in ("one", "two"))
+    assert one.renderer.content is two.renderer.content
