@@ -119,7 +119,7 @@ class Engine:
 
     def _die(self, failure: BaseException) -> NoReturn:
         traceback.print_exception(failure)
-        self._send(EngineFault("EngineFailed", f"the engine stopped: {type(failure).__name__}: {failure}"[:300]))
+        self._send(EngineFault("EngineFailed", last_words(failure)))
         os._exit(1)
 
     def _send(self, message: Message) -> None:
@@ -127,6 +127,13 @@ class Engine:
             self._channel.send(message)
         except OSError:
             os._exit(0)  # the daemon is gone, and we with it
+
+
+def last_words(failure: BaseException) -> str:
+    """What the user is told of it."""
+    if isinstance(failure, MemoryError) or "can't allocate memory" in str(failure):  # the second is torch's
+        return "the engine had no memory left and starts again: close other programs, or choose a smaller voice"
+    return f"the engine stopped: {type(failure).__name__}: {failure}"[:300]
 
 
 def die_with_parent() -> None:

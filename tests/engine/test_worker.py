@@ -14,6 +14,7 @@ from makers import make_voice
 
 from rwc_daemon.audio.callback import Callback
 from rwc_daemon.controls import Controls, to_dict
+from rwc_daemon.engine.worker import last_words
 from rwc_daemon.link.ring import Link
 from rwc_daemon.messages import (
     Beat,
@@ -191,3 +192,15 @@ def test_slow_imports_wait_until_nobody_listens(engine, tmp_path):
     while not has_torch():
         assert time.monotonic() < deadline
         engine.expect(Beat)
+
+
+@pytest.mark.parametrize(
+    ("failure", "said"),
+    [
+        (MemoryError("Unable to allocate 562. KiB"), "no memory left"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"), "no memory left"),
+        (ValueError("what"), "the engine stopped: ValueError: what"),
+    ],
+)
+def test_last_words_are_plain(failure, said):
+    assert said in last_words(failure)

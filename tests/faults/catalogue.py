@@ -80,7 +80,10 @@ def raise_in_block(world: World) -> None:
     begun, pid = time.time(), world.statistics()["engine_pid"]
     for limit in (resource.RLIMIT_AS, resource.RLIMIT_DATA):
         resource.prlimit(pid, limit, (1 << 20, resource.RLIM_INFINITY))
-    until(lambda: any("the engine stopped" in text for text in world.told_since(begun)), "the engine's last words")
+    until(
+        lambda: any("the engine had no memory left" in text for text in world.told_since(begun)),
+        "the engine's last words",
+    )
     until(lambda: world.statistics().get("engine_pid") not in (0, pid, None), "another engine")
     world.load("whisper")
 
@@ -247,7 +250,12 @@ FAULTS = (
     Fault("engine crashed (SIGSEGV)", crash_engine, "SIGSEGV", short=False),
     Fault("engine stands still (SIGSTOP)", stop_engine, "was stopped", short=False),
     Fault("engine gets no more memory while it loads a voice", starve_engine, short=False),
-    Fault("engine raises in the middle of a block (no memory)", raise_in_block, "the engine stopped", short=False),
+    Fault(
+        "engine raises in the middle of a block (no memory)",
+        raise_in_block,
+        "the engine had no memory left",
+        short=False,
+    ),
     Fault("voice with NaN weights", nan_voice, voices.NAN),
     Fault("speaker that the voice does not have", unknown_speaker, "", short=False),
     Fault("daemon killed, restarted by systemd", kill("rwc-daemon")),
