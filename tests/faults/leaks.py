@@ -54,7 +54,8 @@ class Left:
 def look(world: World) -> Left:
     # where something changes meanwhile, a second array follows the first
     graph = json.JSONDecoder().raw_decode(run("pw-dump", "--no-colors"))[0]
-    kinds = Counter(item["type"].rpartition(":")[2] for item in graph)
+    # what goes while it is listed has a number alone
+    kinds = Counter(item["type"].rpartition(":")[2] for item in graph if "type" in item)
     figures = world.statistics()
     daemon, engine = Path(f"/proc/{world.pid('rwc-daemon')}"), Path(f"/proc/{figures['engine_pid']}")
     return Left(
