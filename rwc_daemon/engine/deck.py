@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from rwc_daemon.controls import Controls
-from rwc_daemon.dsp.fade import equal_power
+from rwc_daemon.dsp.fade import equal_gain, equal_power
 from rwc_daemon.engine.stream import Stream
 from rwc_daemon.voices.base import Samples
 
@@ -111,7 +111,8 @@ class Deck:
     def _take_over(self, coming: Stream) -> None:
         old, self.stream, self._next = self.stream, coming, None
         cold, fade = coming.cold, int(SEAM_S * coming.plan.rate)
-        rising, falling = equal_power(fade)
+        alike = old.voice is coming.voice and old.delay == coming.delay  # the same sound twice
+        rising, falling = (equal_gain if alike else equal_power)(fade)
         bridge = np.ones(cold, np.float32)
         follows = self._follows(old, cold + fade) * np.concatenate([bridge, falling])
         self._seam = np.array([follows, np.concatenate([0 * bridge, rising])])

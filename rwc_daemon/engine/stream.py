@@ -26,6 +26,7 @@ class Stream:
     """One voice, one plan, one run. Made fresh, used by one thread, thrown away whole."""
 
     def __init__(self, voice: Voice, plan: Plan, controls: Controls, seed: int = 0) -> None:
+        self.voice = voice
         self.plan = plan
         self.controls = controls
         adjustable = isinstance(voice, Adjustable)

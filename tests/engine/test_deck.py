@@ -80,6 +80,20 @@ def test_equal_power_for_voices_that_differ():
     assert max(levels) < 0.11
 
 
+def test_another_step_of_the_same_voice_takes_over_without_a_bump():
+    x = (0.3 * np.sin(2 * np.pi * 200 * np.arange(RATE) / RATE)).astype(np.float32)
+    voice = DelayVoice(block=Block(20), primes=True, delay=480)
+    deck, out = Deck(Stream(voice, Plan.fit(RATE, 128, Block(20)), OPEN)), []
+    position = feed(deck, x[:30000], 0, out)
+    coming = Stream(voice, Plan.fit(RATE, 128, Block(47)), OPEN)
+    delay, cold = coming.delay, coming.cold
+    deck.switch(coming)
+    feed(deck, x, position, out)
+    seam = np.concatenate(out)[position : position + 960]
+    wanted = x[position - delay :][:960]
+    assert np.abs(seam - wanted)[cold:].max() < 0.01  # with equal power: 0.12
+
+
 def test_a_newer_wish_replaces_an_older_one():
     x = np.random.default_rng(5).normal(0, 0.1, RATE * 2).astype(np.float32)
     deck, out = Deck(stream()), []
