@@ -41,7 +41,7 @@ class Errands:
     def __init__(self, wake: Callable[[], None], wanted: Callable[[], bool]) -> None:
         self._wake, self._wanted = wake, wanted
         self._queue: queue.SimpleQueue[Errand] = queue.SimpleQueue()
-        self._starved = False
+        self._starved = False  # until the inference thread has time again
         self.spent_s = 0.0
         # processor time of all errands until now, less what sending them took: for who wants to know what nets cost
 
@@ -64,7 +64,6 @@ class Errands:
                 errands.spent_s -= time.thread_time() - begin
                 return result
 
-        self._starved = False
         with Sending():
             yield
 
@@ -96,6 +95,7 @@ class Errands:
         """Does what there is for as long as `idle`; returns the threads that the last one ran on, 0 for none."""
         threads = 0
         while idle():
+            self._starved = False
             try:
                 errand = self._queue.get(timeout=NEXT_S) if threads else self._queue.get_nowait()
             except queue.Empty:
