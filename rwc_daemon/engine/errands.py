@@ -59,10 +59,7 @@ class Errands:
                 name = getattr(func, "__name__", "")
                 if name in AT_HOME or not errands.open:
                     return func(*args, **(kwargs or {}))
-                begin = time.thread_time()
-                result = errands._ask(lambda: func(*args, **(kwargs or {})))
-                errands.spent_s -= time.thread_time() - begin
-                return result
+                return errands._ask(lambda: func(*args, **(kwargs or {})))
 
         with Sending():
             yield
@@ -75,6 +72,7 @@ class Errands:
     def _ask(self, work: Callable[[], Any]) -> Any:
         import torch
 
+        begin = time.thread_time()
         errand = Errand(work, torch.get_num_threads(), torch.is_inference_mode_enabled(), Future())
         self._queue.put(errand)
         self._wake()
@@ -84,10 +82,9 @@ class Errands:
             if not errand.done.cancel():
                 return errand.done.result()
             self._starved = True
-            before_s = time.thread_time()
-            result = work()
-            self.spent_s += time.thread_time() - before_s
-            return result
+        finally:
+            self.spent_s -= time.thread_time() - begin
+        return work()
 
     # ---- who does them: the inference thread ----
 
@@ -109,15 +106,19 @@ class Errands:
         return threads
 
     def _do(self, errand: Errand) -> None:
+        try:
+            result = self._timed(errand)
+        except Exception as error:  # noqa: BLE001 - it belongs to who asked
+            errand.done.set_exception(error)
+        else:
+            errand.done.set_result(result)
+
+    def _timed(self, errand: Errand) -> Any:
         import torch
 
         begin = time.thread_time()
         try:
             with torch.inference_mode(errand.inference_mode):
-                result = errand.work()
-        except Exception as error:  # noqa: BLE001 - it belongs to who asked
-            errand.done.set_exception(error)
-            return
+                return errand.work()
         finally:
             self.spent_s += time.thread_time() - begin
-        errand.done.set_result(result)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import queue
 import threading
 import time
@@ -76,7 +75,7 @@ class Engine:
 
     def order(self, order):
         self.inference.orders.put(order)
-        os.eventfd_write(self.link.wake_fd, 1)
+        self.link.wake()
 
     def use(self, voice):
         self.loader.want(Wish(voice))

@@ -117,7 +117,7 @@ def test_a_sleeping_engine_is_woken_once(link):
     while sleeper.is_alive():
         put(link, count(0, 48)) if link.available() < 480 else None
         if _ring.lib.rwc_wake_due(link._link):
-            os.eventfd_write(link.wake_fd, 1)
+            link.wake()
             wakes += 1
         time.sleep(0.0001)
     assert woken == [True]
@@ -177,7 +177,7 @@ def test_two_processes_lose_and_mix_up_nothing():
         if n and put(link, count(sent, n)):
             sent += n
         if _ring.lib.rwc_wake_due(link._link):
-            os.eventfd_write(link.wake_fd, 1)
+            link.wake()
         ready_to = sent - max(0, link.lag())
         if ready_to > heard:
             at = np.arange(heard, ready_to) % CAPACITY
