@@ -5,7 +5,8 @@ channels-last, the order in which half precision runs. On a CPU `pack` also brin
 machine's vector or matrix units, once instead of at each call, and activations and sums are then done while the result
 is still in the cache.
 
-The packed operations are those that torch's own compiler emits (oneDNN); where a torch has them not, nothing is packed.
+The packed operations are our own where the CPU has a matrix unit and the layer suits it (`voices.amx`), else those that
+torch's own compiler emits (oneDNN); where a torch has them not, nothing is packed.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from rwc_daemon.voices.amx import Product, suits
 
 PACKABLE = (torch.float32, torch.bfloat16)
 KEPT = 12  # orders of weights that a convolution keeps: for three steps of a ladder (engine/kept.py), in each a first
@@ -60,7 +63,7 @@ class Packed:
 class Conv(nn.Conv2d):
     """x [B, I, N] → [B, O, M]; pictures [B, I, 1, N] stay pictures."""
 
-    packed: Packed | None = None
+    packed: Packed | Product | None = None
 
     def __init__(
         self, into: int, out: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1, bias: bool = True
@@ -76,24 +79,36 @@ class Conv(nn.Conv2d):
     def _run(self, x: Tensor, slope: float | None, act: str) -> Tensor:
         if self.packed is None:
             return activated(super().forward(x), slope, act)
-        x = x.contiguous(memory_format=torch.channels_last)
+        if isinstance(self.packed, Product):
+            return slid(self.packed, x, act, slope or 0.0)
+        x = last(x)
         detail, how = ([slope] if slope is not None else []), ("none" if act == "gelu" else "")
         run = torch.ops.mkldnn._convolution_pointwise
         return run(x, self.packed.of(x), self.bias, *self._sizes, act, detail, how)
 
-    def plus(self, x: Tensor, other: Tensor) -> Tensor:
-        """The convolution of the picture `x`, and `other` added."""
+    def plus(self, x: Tensor, other: Tensor, slope: float) -> tuple[Tensor, Tensor]:
+        """The convolution of the picture `x` and `other` added, and a leaky ReLU of that."""
+        if isinstance(self.packed, Product):
+            return slid_twice(self.packed, x, other, slope)
         if self.packed is None:
-            return other + super().forward(x)
-        run = torch.ops.mkldnn._convolution_pointwise.binary
-        return run(x, other, self.packed.of(x), self.bias, *self._sizes, "add", 1.0, None, [], None)
+            y = other + super().forward(x)
+        else:
+            run = torch.ops.mkldnn._convolution_pointwise.binary
+            y = run(x, other, self.packed.of(x), self.bias, *self._sizes, "add", 1.0, None, [], None)
+        return y, F.leaky_relu(y, slope)
 
     @property
     def _sizes(self) -> tuple[Any, ...]:
         return self.padding, self.stride, self.dilation, self.groups
 
     def pack(self) -> None:
-        weight = self.weight.contiguous(memory_format=torch.channels_last)
+        if self.groups == 1:
+            at = self.stride[1], self.dilation[1], int(self.padding[1])
+            self.packed = Product.of(self.weight.squeeze(2), self.bias, *at)
+        if self.packed is not None:
+            del self.weight
+            return
+        weight = last(self.weight)
         reorder = torch.ops.mkldnn._reorder_convolution_weight
         self.packed = Packed(lambda shape: reorder(weight, *self._sizes, shape))
 
@@ -101,7 +116,7 @@ class Conv(nn.Conv2d):
 class Up(nn.ConvTranspose2d):
     """Upsampling by a transposed convolution: picture [B, I, 1, N] → [B, O, 1, N * rate]."""
 
-    packed: Packed | None = None
+    packed: Packed | Product | None = None
 
     def __init__(self, into: int, out: int, kernel: int, rate: int) -> None:
         odd = rate % 2  # then the kernel is twice the rate, and one more sample makes the length exact
@@ -111,6 +126,11 @@ class Up(nn.ConvTranspose2d):
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         if self.packed is None:
             return super().forward(x)
+        if isinstance(self.packed, Product):
+            shape = len(x), self.out_channels, 1, x.shape[-1] * self.stride[1]
+            y = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
+            self.packed(last(x), y)
+            return y
         run = torch.ops.mkldnn._convolution_transpose_pointwise
         return run(x, self.packed.of(x), self.bias, *self._sizes, "none", [], "")
 
@@ -119,26 +139,75 @@ class Up(nn.ConvTranspose2d):
         return self.padding, self.output_padding, self.stride, self.dilation, self.groups
 
     def pack(self) -> None:
+        if suits(self.weight):
+            self.packed = Product.of(*self._unrolled())
+        if self.packed is not None:
+            del self.weight
+            return
         reorder = torch.ops.mkldnn._reorder_convolution_transpose_weight
         self.packed = Packed(lambda shape: reorder(self.weight, *self._sizes, shape))
+
+    def _unrolled(self) -> tuple[Tensor, Tensor | None, int, int, int]:
+        """As a convolution with `rate` times the channels, a result's column after the other: its arguments. The column
+        r of x's column n hears x's column n + q through the kernel at r + padding - q * rate, where there is one."""
+        I, O, _, K = self.weight.shape
+        rate, padding = self.stride[1], int(self.padding[1])
+        reach = max((K - 1 - padding) // rate, (rate - 1 + padding) // rate)
+        at = torch.arange(rate)[:, None] + padding - torch.arange(-reach, reach + 1) * rate
+        heard = (at >= 0) & (at < K)
+        kernel = self.weight[:, :, 0, at.clamp(0, K - 1)] * heard.to(self.weight.dtype)  # [I, O, rate, taps]
+        bias = None if self.bias is None else self.bias.repeat(rate)
+        return kernel.permute(2, 1, 0, 3).reshape(rate * O, I, -1), bias, 1, 1, reach
 
 
 class Dense(nn.Linear):
     """x [..., I] → [..., O]."""
 
-    packed: Tensor | None = None
+    packed: Tensor | Product | None = None
 
-    def forward(self, x: Tensor, act: str = "none") -> Tensor:
-        """`act`: "gelu" or "none"."""
+    def forward(self, x: Tensor, act: str = "none", add: Tensor | None = None) -> Tensor:
+        """`act`: "gelu" or "none"; `add` [..., O] is added behind it."""
         if self.packed is None:
-            return activated(super().forward(x), None, act)
+            y = activated(super().forward(x), None, act)
+            return y if add is None else y + add
+        if isinstance(self.packed, Product):
+            y = x.new_empty(*x.shape[:-1], self.packed.out)
+            self.packed(x.contiguous().view(1, -1), y.view(1, -1), act, 0.0, add)
+            return y
         how = "none" if act == "gelu" else ""
-        return torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, act, [], how)
+        y = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, act, [], how)
+        return y if add is None else y + add
 
     def pack(self) -> None:
         """The plain weights are let go: one order fits every number of rows."""
-        self.packed = torch.ops.mkldnn._reorder_linear_weight(self.weight.contiguous(), None)
+        product = Product.of(self.weight.unsqueeze(2), self.bias)
+        self.packed = product or torch.ops.mkldnn._reorder_linear_weight(self.weight.contiguous(), None)
         del self.weight
+
+
+def slid(product: Product, x: Tensor, act: str = "none", slope: float = 0.0) -> Tensor:
+    """x [B, I, 1, N] → [B, O, 1, M]."""
+    y = emptied(product, x)
+    product(last(x), y, act, slope)
+    return y
+
+
+def slid_twice(product: Product, x: Tensor, other: Tensor, slope: float) -> tuple[Tensor, Tensor]:
+    """Plus `other`, and a leaky ReLU of that."""
+    y, leaky = emptied(product, x), emptied(product, x)
+    product(last(x), y, slope=slope, add=last(other), leaky=leaky)
+    return y, leaky
+
+
+def emptied(product: Product, x: Tensor) -> Tensor:
+    """Where the answer to the picture `x` goes."""
+    shape = len(x), product.out, 1, product.rows(x.shape[-1])
+    return torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
+
+
+def last(x: Tensor) -> Tensor:
+    """The picture, its channels last in memory."""
+    return x.contiguous(memory_format=torch.channels_last)
 
 
 def activated(x: Tensor, slope: float | None, act: str) -> Tensor:
@@ -173,3 +242,18 @@ def pictured(tensors: Mapping[str, Tensor], chosen: Callable[[str], bool]) -> di
     """The tensors, those kernels [O, I, K] that are `chosen` by name as pictures [O, I, 1, K]."""
     kernels = [name for name, tensor in tensors.items() if tensor.dim() == 3 and chosen(name)]
     return {**tensors, **{name: tensors[name].unsqueeze(2) for name in kernels}}
+
+
+def joined(tensors: Mapping[str, Tensor], first: str, others: tuple[str, ...], whole: str) -> dict[str, Tensor]:
+    """The tensors, those of layers that hear the same as those of one: `first` in a name becomes `whole`."""
+    names = {
+        name: [name, *(name.replace(f".{first}.", f".{other}.") for other in others)]
+        for name in tensors
+        if f".{first}." in name
+    }
+    spent = {part for parts in names.values() for part in parts}
+    kept = {name: tensor for name, tensor in tensors.items() if name not in spent}
+    return kept | {
+        name.replace(f".{first}.", f".{whole}."): torch.cat([tensors[part] for part in parts])
+        for name, parts in names.items()
+    }

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from rwc_daemon.errors import BadModel
 from rwc_daemon.store.layout import plain_name
 from rwc_daemon.store.layout_support import CONTENT_KERNELS, CONTENT_OPTIONAL, content_shapes, content_sizes
-from rwc_daemon.voices.layers import Conv, Dense, can_pack, pack, pictured
+from rwc_daemon.voices.layers import Conv, Dense, can_pack, joined, pack, pictured
 from rwc_daemon.voices.rvc.weights import checked, folded, settle
 
 CONTENT_STRIDES = (5, 2, 2, 2, 2, 2, 2)
@@ -176,12 +176,14 @@ class Attention(nn.Module):
     def __init__(self, c: ContentConfig) -> None:
         super().__init__()
         self.heads = c.heads
-        self.q_proj, self.k_proj, self.v_proj, self.out_proj = (Dense(c.hidden, c.hidden) for _ in range(4))
+        self.qkv_proj, self.out_proj = Dense(c.hidden, 3 * c.hidden), Dense(c.hidden, c.hidden)
 
     def forward(self, x: Tensor) -> Tensor:
+        """x and what attention makes of it, added."""
         B, n, H = x.shape
-        q, k, v = (f(x).view(B, n, self.heads, -1).transpose(1, 2) for f in (self.q_proj, self.k_proj, self.v_proj))
-        return self.out_proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(B, n, H))
+        q, k, v = self.qkv_proj(x).view(B, n, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+        heard = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(B, n, H)
+        return self.out_proj(heard, add=x)
 
 
 class FeedForward(nn.Module):
@@ -191,7 +193,8 @@ class FeedForward(nn.Module):
         self.output_dense = Dense(c.ffn, c.hidden)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.output_dense(self.intermediate_dense(x, act="gelu"))
+        """x and what comes of it, added."""
+        return self.output_dense(self.intermediate_dense(x, act="gelu"), add=x)
 
 
 class Layer(nn.Module):
@@ -205,8 +208,8 @@ class Layer(nn.Module):
         self.final_layer_norm = nn.LayerNorm(c.hidden)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.layer_norm(x + self.attention(x))
-        return self.final_layer_norm(x + self.feed_forward(x))
+        x = self.layer_norm(self.attention(x))
+        return self.final_layer_norm(self.feed_forward(x))
 
 
 class Transformer(nn.Module):
@@ -298,6 +301,7 @@ class ContentEncoder(nn.Module):
 def ordered(tensors: Mapping[str, Tensor], groups: int) -> dict[str, Tensor]:
     """Kernels as the layers keep them."""
     position = "encoder.pos_conv_embed.conv.weight"
-    return pictured(tensors, lambda name: ".conv_layers." in name and ".0." not in name) | {
+    tensors = pictured(tensors, lambda name: ".conv_layers." in name and ".0." not in name)
+    return joined(tensors, "q_proj", ("k_proj", "v_proj"), "qkv_proj") | {
         position: GroupedKernel.ordered(tensors[position], groups)
     }

@@ -104,16 +104,16 @@ def clipped(span: Span, more: int, length: int) -> Span:
 
 
 class PairBlock(nn.Module):
-    """Residual block "1": each step is a dilated convolution and a plain one. x [B, C, 1, N] → the same."""
+    """Residual block "1": a step is a dilated convolution and a plain one. x [B, C, 1, N] and its leaky ReLU → as x."""
 
     def __init__(self, width: int, kernel: int, dilations: tuple[int, ...]) -> None:
         super().__init__()
         self.convs1 = nn.ModuleList(_same(width, kernel, d) for d in dilations)
         self.convs2 = nn.ModuleList(_same(width, kernel, 1) for _ in dilations)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, leaky: Tensor) -> Tensor:
         for dilated, plain in zip(self.convs1, self.convs2, strict=True):
-            x = cast(Conv, plain).plus(dilated(F.leaky_relu(x, SLOPE), SLOPE), x)
+            x, leaky = cast(Conv, plain).plus(dilated(leaky, SLOPE), x, SLOPE)
         return x
 
 
@@ -124,9 +124,9 @@ class SingleBlock(nn.Module):
         super().__init__()
         self.convs = nn.ModuleList(_same(width, kernel, d) for d in dilations)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, leaky: Tensor) -> Tensor:
         for dilated in self.convs:
-            x = cast(Conv, dilated).plus(F.leaky_relu(x, SLOPE), x)
+            x, leaky = cast(Conv, dilated).plus(leaky, x, SLOPE)
         return x
 
 
@@ -187,10 +187,10 @@ class Decoder(nn.Module):
         return self.noise_convs[stage](part.unsqueeze(2))[..., before : before + columns]
 
     def mean_of_blocks(self, stage: int, x: Tensor) -> Tensor:
-        J = self.blocks
-        total = self.resblocks[stage * J](x)
+        J, leaky = self.blocks, F.leaky_relu(x, SLOPE)
+        total = self.resblocks[stage * J](x, leaky)
         for j in range(1, J):
-            total = total + self.resblocks[stage * J + j](x)
+            total = total + self.resblocks[stage * J + j](x, leaky)
         return total / J
 
 

@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from rwc_daemon.store.layout import SynthConfig, plain_decoder_names, synth_shapes
-from rwc_daemon.voices.layers import can_pack, masked, pack, pictured
+from rwc_daemon.voices.layers import can_pack, joined, masked, pack, pictured
 from rwc_daemon.voices.rvc import flow as flows
 from rwc_daemon.voices.rvc.decoder import Decoder, on_grid, stretched
 from rwc_daemon.voices.rvc.flow import Flow
-from rwc_daemon.voices.rvc.text import RelativeAttention, TextEncoder
+from rwc_daemon.voices.rvc.text import TextEncoder
 from rwc_daemon.voices.rvc.weights import checked, folded, settle
 
 NOISE_LEVEL = 0.66666  # the literal of the reference, not two thirds
@@ -113,7 +113,7 @@ class Synthesizer(nn.Module):
         with torch.device("meta"):
             net = cls(c)
         weights = plain_decoder_names(checked(tensors, synth_shapes(c), "this voice"), c)
-        weights = RelativeAttention.joined(folded(weights))
+        weights = joined(folded(weights), "conv_q", ("conv_k", "conv_v"), "conv_qkv")
         settle(net, pictured(weights, lambda name: "emb_rel" not in name), device, dtype)
         packed = packed and can_pack(device, dtype)
         if packed or dtype != torch.float32:

@@ -11,7 +11,6 @@ Shapes: B batch, T frames of 10 ms, C content width, H width, N heads, D = H/N. 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -71,18 +70,6 @@ class RelativeAttention(nn.Module):
         weights = scores.softmax(-1)
         out = torch.bmm(weights, v) + band(F.pad(weights, (R, R))) @ self.emb_rel_v[0]
         return self.conv_o(out.view(B, N, T, D).transpose(1, 2).reshape(B, T, H).mT)
-
-    @staticmethod
-    def joined(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Tensors of a voice, those of `conv_q`, `conv_k` and `conv_v` as `conv_qkv`."""
-        names = [name for name in tensors if ".conv_q." in name]
-        parts = {name: [name.replace("conv_q", f"conv_{part}") for part in "qkv"] for name in names}
-        spent = {part for three in parts.values() for part in three}
-        whole = {
-            name.replace("conv_q", "conv_qkv"): torch.cat([tensors[part] for part in three])
-            for name, three in parts.items()
-        }
-        return {name: tensor for name, tensor in tensors.items() if name not in spent} | whole
 
 
 class FeedForward(nn.Module):

@@ -46,7 +46,7 @@ def test_every_tracker_opens_under_its_name(tmp_path):
     for name in ("fcpe", "harvest", "dio", "pm", "yin", "autocorrelation"):
         assert registry.open_tracker(name, Folder(tmp_path)).name == name
     half = registry.open_tracker("fcpe", Folder(tmp_path), precision="bfloat16")
-    assert half.net.encoder_layers[0].conformer.net[2].weight.dtype == torch.bfloat16
+    assert half.net.encoder_layers[0].conformer.net[0].weight.dtype == torch.bfloat16
     with pytest.raises(OutOfRange, match="rmvpe"):
         registry.open_tracker("swipe", Folder(tmp_path))
 

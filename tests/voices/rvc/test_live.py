@@ -170,7 +170,7 @@ def test_packed_layers_are_the_plain_ones(dtype):
     calls = [
         (conv, lambda: conv(x, 0.1)),
         (conv, lambda: conv(x.squeeze(2), act="relu").unsqueeze(2)),
-        (conv, lambda: conv.plus(x, x)),
+        (conv, lambda: torch.cat(conv.plus(x, x, 0.1))),
         (up, lambda: up(x)),
         (dense, lambda: dense(rows, act="gelu")),
     ]

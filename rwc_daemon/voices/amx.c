@@ -1,0 +1,287 @@
+/* Sliding products on a CPU's matrix unit (AMX), in bfloat16 with sums in float32:
+
+       y[r, o] = act( bias[o] + sum over taps j and channels c of w[j, c, o] * x[r * stride - padding + j * dilation, c] )
+                 + add[r, o]
+
+   Linear layers (one tap) and convolutions over channels-last signals alike; x is 0 outside its rows. Weights lie in the
+   order in which they are read, and what comes next is asked for ahead: at the few rows of a live block reading them is
+   the work, and a core that is told what comes reads twice as fast.
+
+   Weights: [out / 32][tap][in / 32][half][16 pairs][16 columns][2], the last dimension being two neighbouring channels.
+*/
+
+#include <stdint.h>
+#include <string.h>
+
+enum { RWC_PLAIN, RWC_RELU, RWC_LEAKY, RWC_GELU };
+enum { TILE = 16, BLOCK = 32, STEP = 2 * TILE * TILE * 2 }; /* rows of a tile; columns at once; weights of one step */
+enum { SCRATCH = 1 << 18 };                                 /* bytes of input that a block of rows may see */
+enum { AHEAD = 4096 };                                      /* bytes of weights asked for before they are needed */
+
+typedef struct {
+    const uint16_t *w;
+    const float *bias;   /* [out] or NULL */
+    const int32_t *span; /* [out / 32, 2]: the first tap of these columns that is not 0, and one behind the last; or NULL */
+    int64_t in, out, taps, stride, dilation, padding;
+} rwc_layer;
+
+typedef struct {
+    const rwc_layer *layer;
+    const uint16_t *x;   /* [rows_in, in] */
+    const uint16_t *add; /* [rows, out] or NULL */
+    uint16_t *y;         /* [rows, out] */
+    uint16_t *leaky;     /* [rows, out]: leaky ReLU of y, or NULL */
+    int64_t rows_in, rows;
+    int act;
+    float slope; /* of leaky ReLUs */
+} product;
+
+typedef struct { /* of the OpenMP runtime that torch has loaded: a second one would be in its way */
+    void *parallel, *number, *count;
+} rwc_team;
+
+typedef struct {
+    const product *p;
+    const rwc_team *team;
+    int threads;
+} team_work;
+
+/* Whether a layer can run so. */
+int rwc_amx_fits(const rwc_layer *l)
+{
+    const int64_t seen = (BLOCK - 1) * l->stride + (l->taps - 1) * l->dilation + 1;
+    return l->in % BLOCK == 0 && l->out % BLOCK == 0 && (l->padding == 0 || seen * l->in * 2 <= SCRATCH);
+}
+
+#if defined(__x86_64__) && defined(__linux__) && (__GNUC__ >= 11 || __clang_major__ >= 12)
+
+#include <cpuid.h>
+#include <immintrin.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define AMX __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16,amx-tile,amx-bf16")))
+
+int rwc_amx_ready(void)
+{
+    enum { ASK = 0x1023, TILE_DATA = 18 }; /* arch_prctl: a process must ask for tiles */
+    unsigned a, b, c, d;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d >> 22 & 1) || !(d >> 24 & 1) || !(b >> 16 & 1))
+        return 0;
+    if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a >> 5 & 1))
+        return 0;
+    return syscall(SYS_arch_prctl, ASK, TILE_DATA) == 0;
+}
+
+typedef struct {
+    uint8_t palette, start, reserved[14];
+    uint16_t bytes[16];
+    uint8_t rows[16];
+} tile_shapes;
+
+/* Tiles 0 – 3 sums, 4 and 5 input, 6 and 7 weights. */
+AMX static void shape_tiles(int upper, int lower)
+{
+    tile_shapes s = {.palette = 1};
+    const int rows[8] = {upper, upper, lower, lower, upper, lower, TILE, TILE};
+    for (int n = 0; n < 8; n++) {
+        s.rows[n] = rows[n] ? rows[n] : 1;
+        s.bytes[n] = 64;
+    }
+    _tile_loadconfig(&s);
+}
+
+AMX static inline void ask_ahead(const uint16_t *w)
+{
+    const char *at = (const char *)w + AHEAD;
+    for (int n = 0; n < STEP * 2; n += 64)
+        _mm_prefetch(at + n, _MM_HINT_T1);
+}
+
+/* One block of at most 32 rows and 32 columns; x: what the first row's first tap sees. */
+AMX static void multiply(const rwc_layer *l, const uint16_t *x, int64_t column, int upper, int lower, float *sums)
+{
+    const int32_t *span = l->span ? l->span + column / BLOCK * 2 : NULL;
+    const int64_t from = span ? span[0] : 0, to = span ? span[1] : l->taps;
+    const uint16_t *w = l->w + column * l->in * l->taps + from * l->in * BLOCK;
+    const int64_t row = l->stride * l->in * 2;
+    _tile_zero(0);
+    _tile_zero(1);
+    _tile_zero(2);
+    _tile_zero(3);
+    for (int64_t tap = from; tap < to; tap++) {
+        const uint16_t *at = x + tap * l->dilation * l->in;
+        for (int64_t c = 0; c < l->in; c += BLOCK, w += STEP) {
+            ask_ahead(w);
+            _tile_loadd(6, w, 64);
+            _tile_loadd(7, w + STEP / 2, 64);
+            _tile_loadd(4, at + c, row);
+            _tile_dpbf16ps(0, 4, 6);
+            _tile_dpbf16ps(1, 4, 7);
+            if (lower) {
+                _tile_loadd(5, at + c + upper * l->stride * l->in, row);
+                _tile_dpbf16ps(2, 5, 6);
+                _tile_dpbf16ps(3, 5, 7);
+            }
+        }
+    }
+    _tile_stored(0, sums, BLOCK * 4);
+    _tile_stored(1, sums + TILE, BLOCK * 4);
+    if (lower) {
+        _tile_stored(2, sums + upper * BLOCK, BLOCK * 4);
+        _tile_stored(3, sums + upper * BLOCK + TILE, BLOCK * 4);
+    }
+}
+
+AMX static inline __m512 exponential(__m512 x)
+{
+    const __m512 turns = _mm512_mul_ps(x, _mm512_set1_ps(1.44269504f));
+    const __m512 whole = _mm512_roundscale_ps(turns, 0);
+    const __m512 f = _mm512_mul_ps(_mm512_sub_ps(turns, whole), _mm512_set1_ps(0.693147181f));
+    __m512 y = _mm512_set1_ps(1 / 120.f);
+    const float taylor[] = {1 / 24.f, 1 / 6.f, 1 / 2.f, 1, 1};
+    for (int n = 0; n < 5; n++)
+        y = _mm512_fmadd_ps(y, f, _mm512_set1_ps(taylor[n]));
+    return _mm512_scalef_ps(y, whole);
+}
+
+/* x/2 (1 + erf(x/√2)), erf within 1.5e-7: Abramowitz and Stegun, 7.1.26. */
+AMX static inline __m512 gelu(__m512 x)
+{
+    const __m512 z = _mm512_mul_ps(_mm512_abs_ps(x), _mm512_set1_ps(0.707106781f));
+    const __m512 t = _mm512_div_ps(_mm512_set1_ps(1), _mm512_fmadd_ps(z, _mm512_set1_ps(0.3275911f), _mm512_set1_ps(1)));
+    __m512 y = _mm512_set1_ps(1.061405429f);
+    const float series[] = {-1.453152027f, 1.421413741f, -0.284496736f, 0.254829592f, 0};
+    for (int n = 0; n < 5; n++)
+        y = _mm512_fmadd_ps(y, t, _mm512_set1_ps(series[n]));
+    y = _mm512_mul_ps(y, exponential(_mm512_sub_ps(_mm512_setzero_ps(), _mm512_mul_ps(z, z)))); /* 1 - erf(z) */
+    const __mmask16 negative = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ);
+    const __m512 twice = _mm512_mask_blend_ps(negative, _mm512_sub_ps(_mm512_set1_ps(2), y), y);
+    return _mm512_mul_ps(_mm512_mul_ps(x, _mm512_set1_ps(0.5f)), twice);
+}
+
+AMX static inline __m512 activated(int act, float slope, __m512 y)
+{
+    const __m512 zero = _mm512_setzero_ps();
+    switch (act) {
+    case RWC_RELU:
+        return _mm512_max_ps(y, zero);
+    case RWC_LEAKY:
+        return _mm512_mask_mul_ps(y, _mm512_cmp_ps_mask(y, zero, _CMP_LT_OQ), y, _mm512_set1_ps(slope));
+    case RWC_GELU:
+        return gelu(y);
+    default:
+        return y;
+    }
+}
+
+AMX static inline __m512 widened(const uint16_t *x)
+{
+    const __m512i bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)x));
+    return _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16));
+}
+
+AMX static inline void store(uint16_t *to, __m512 y)
+{
+    _mm256_storeu_si256((__m256i *)to, (__m256i)_mm512_cvtneps_pbh(y));
+}
+
+AMX static void finish(const product *p, const float *sums, int64_t row, int rows, int64_t column)
+{
+    __m512 bias[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+    if (p->layer->bias)
+        for (int half = 0; half < 2; half++)
+            bias[half] = _mm512_loadu_ps(p->layer->bias + column + half * TILE);
+    for (int r = 0; r < rows; r++) {
+        const int64_t at = (row + r) * p->layer->out + column;
+        for (int half = 0; half < 2; half++) {
+            __m512 y = _mm512_add_ps(_mm512_loadu_ps(sums + r * BLOCK + half * TILE), bias[half]);
+            y = activated(p->act, p->slope, y);
+            if (p->add)
+                y = _mm512_add_ps(y, widened(p->add + at + half * TILE));
+            store(p->y + at + half * TILE, y);
+            if (p->leaky)
+                store(p->leaky + at + half * TILE, activated(RWC_LEAKY, p->slope, y));
+        }
+    }
+}
+
+/* The rows of x that a block sees, as they are or, where some lie outside, copied between zeros. */
+static const uint16_t *seen(const product *p, int64_t row, int rows, uint16_t *scratch)
+{
+    const rwc_layer *l = p->layer;
+    const int64_t first = row * l->stride - l->padding;
+    const int64_t count = (rows - 1) * l->stride + (l->taps - 1) * l->dilation + 1;
+    if (first >= 0 && first + count <= p->rows_in)
+        return p->x + first * l->in;
+    const int64_t from = first < 0 ? 0 : first;
+    const int64_t to = first + count < p->rows_in ? first + count : p->rows_in;
+    memset(scratch, 0, count * l->in * 2);
+    if (to > from)
+        memcpy(scratch + (from - first) * l->in, p->x + from * l->in, (to - from) * l->in * 2);
+    return scratch;
+}
+
+/* All blocks are alike, so that tiles are shaped once: the last may begin within the one before it. */
+AMX static void run_part(const product *p, int64_t row, int64_t end, int64_t column, int64_t last)
+{
+    _Alignas(64) uint16_t scratch[SCRATCH / 2];
+    _Alignas(64) float sums[BLOCK * BLOCK];
+    const int64_t blocks = (end - row + BLOCK - 1) / BLOCK;
+    if (blocks <= 0 || column >= last)
+        return;
+    const int rows = (int)((end - row + blocks - 1) / blocks), upper = rows > TILE ? (rows + 1) / 2 : rows;
+    shape_tiles(upper, rows - upper);
+    for (; column < last; column += BLOCK) {
+        for (int64_t n = 0; n < blocks; n++) {
+            const int64_t at = row + n * rows + rows > end ? end - rows : row + n * rows;
+            multiply(p->layer, seen(p, at, rows, scratch), column, upper, rows - upper, sums);
+            finish(p, sums, at, rows, column);
+        }
+    }
+    _tile_release();
+}
+
+static int64_t share(int64_t whole, int n, int of)
+{
+    return whole * n / of;
+}
+
+/* Shared out by columns, or by rows where that shares more evenly or there is more input than weights. */
+static void run_share(const product *p, int n, int of)
+{
+    const int64_t columns = p->layer->out / BLOCK, blocks = (p->rows + BLOCK - 1) / BLOCK;
+    const int64_t by_columns = (columns + of - 1) / of * blocks, by_rows = (blocks + of - 1) / of * columns;
+    if (by_columns < by_rows || (by_columns == by_rows && p->layer->taps * p->layer->out >= p->rows))
+        run_part(p, 0, p->rows, share(columns, n, of) * BLOCK, share(columns, n + 1, of) * BLOCK);
+    else
+        run_part(p, share(p->rows, n, of), share(p->rows, n + 1, of), 0, p->layer->out);
+}
+
+static void work(void *data)
+{
+    const team_work *all = data;
+    const int count = ((int (*)(void))all->team->count)();
+    for (int n = ((int (*)(void))all->team->number)(); n < all->threads; n += count)
+        run_share(all->p, n, all->threads);
+}
+
+void rwc_amx_run(const rwc_layer *l, uintptr_t x, int64_t rows_in, uintptr_t y, int64_t rows, uintptr_t add,
+                 uintptr_t leaky, int act, float slope, int threads, const rwc_team *team)
+{
+    const product p = {l, (void *)x, (void *)add, (void *)y, (void *)leaky, rows_in, rows, act, slope};
+    team_work all = {&p, team, threads};
+    if (threads <= 1 || !team)
+        run_share(&p, 0, 1);
+    else
+        ((void (*)(void (*)(void *), void *, unsigned, unsigned))team->parallel)(work, &all, threads, 0);
+}
+
+#else
+
+int rwc_amx_ready(void) { return 0; }
+
+void rwc_amx_run(const rwc_layer *l, uintptr_t x, int64_t rows_in, uintptr_t y, int64_t rows, uintptr_t add,
+                 uintptr_t leaky, int act, float slope, int threads, const rwc_team *team) {}
+
+#endif

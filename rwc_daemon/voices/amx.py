@@ -1,0 +1,125 @@
+"""Linear layers and convolutions on a CPU's matrix unit (AMX), in bfloat16 with sums in float32.
+
+    y[r, o] = act( bias[o] + sum over j, c of w[o, c, j] x[r * stride - padding + j * dilation, c] ) + add[r, o]
+
+with taps j and channels c; x is 0 outside its rows.
+
+At the few rows of a live block reading the weights is the work. Here they lie in the order in which they are read, for
+every length of signal and number of threads alike, and what comes next is asked for ahead.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_unary
+
+from rwc_daemon.voices._amx import ffi, lib
+
+BLOCK, TILE = 32, 16  # columns, and channels, that are taken at once; columns of a tile
+ACTS = {"none": lib.RWC_PLAIN, "relu": lib.RWC_RELU, "leaky_relu": lib.RWC_LEAKY, "gelu": lib.RWC_GELU}
+
+
+@cache
+def ready() -> bool:
+    """Whether this machine has the unit and lets the process use it."""
+    return bool(lib.rwc_amx_ready())
+
+
+def suits(weight: Tensor) -> bool:
+    """Whether layers with such weights can run so, here."""
+    return weight.dtype == torch.bfloat16 and weight.device.type == "cpu" and ready()
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """One layer. Signals are rows of channels: bfloat16, contiguous in that order."""
+
+    into: int
+    out: int
+    taps: int
+    stride: int
+    dilation: int
+    padding: int
+    layer: Any
+    # for amx.c
+    kept: tuple[Tensor | None, ...]
+    # what `layer` points to
+
+    @classmethod
+    def of(
+        cls, weight: Tensor, bias: Tensor | None, stride: int = 1, dilation: int = 1, padding: int = 0
+    ) -> Product | None:
+        """From a kernel [O, I, taps]; None where it cannot run so, or not here. Taps that are 0 cost nothing."""
+        O, I, taps = weight.shape
+        sizes = I, O, taps, stride, dilation, padding
+        if not suits(weight):
+            return None
+        if not lib.rwc_amx_fits(ffi.new("rwc_layer *", (ffi.NULL, ffi.NULL, ffi.NULL, *sizes))):
+            return None
+        tiles = weight.view(O // BLOCK, 2, TILE, I // BLOCK, TILE, 2, taps).permute(0, 6, 3, 1, 4, 2, 5).contiguous()
+        kept = tiles, None if bias is None else bias.float().contiguous(), spans(weight)
+        pointers = (ffi.cast("void *", address(one)) for one in kept)
+        return cls(*sizes, ffi.new("rwc_layer *", (*pointers, *sizes)), kept)
+
+    def rows(self, rows_in: int) -> int:
+        """Of the answer to so many."""
+        return (rows_in + 2 * self.padding - self.dilation * (self.taps - 1) - 1) // self.stride + 1
+
+    def __call__(
+        self,
+        x: Tensor,
+        y: Tensor,
+        act: str = "none",
+        slope: float = 0.0,
+        add: Tensor | None = None,
+        leaky: Tensor | None = None,
+    ) -> None:
+        """B signals, x [B, rows in * I] → y [B, rows * O], any shape that lies so in memory. `add`, like y, is added
+        behind `act`; `leaky`, like y, is filled with a leaky ReLU of the result. `slope`: of leaky ReLUs."""
+        if has_torch_function_unary(x):  # who does torch's work elsewhere (engine/errands.py) does this there, too
+            handle_torch_function(run, (x,), self, x, y, act, slope, add, leaky)
+        else:
+            run(self, x, y, act, slope, add, leaky)
+
+
+def run(p: Product, x: Tensor, y: Tensor, act: str, slope: float, add: Tensor | None, leaky: Tensor | None) -> None:
+    rows_in, rows = x.numel() // p.into // len(x), y.numel() // p.out // len(y)
+    spans = (rows_in * p.into, rows * p.out, rows * p.out, rows * p.out)
+    begins = [(address(one), one is not None and 2 * span) for one, span in zip((x, y, add, leaky), spans, strict=True)]
+    for n in range(len(x)):
+        at, to, other, second = (begin + n * span for begin, span in begins)
+        lib.rwc_amx_run(
+            p.layer, at, rows_in, to, rows, other, second, ACTS[act], slope, torch.get_num_threads(), team()
+        )
+
+
+def spans(weight: Tensor) -> Tensor | None:
+    """Of each block of columns: its first tap that is not all 0, and one behind the last. None: there is but one."""
+    if weight.shape[-1] == 1:
+        return None
+    used = weight.ne(0).reshape(len(weight) // BLOCK, -1, weight.shape[-1]).any(1)
+    at = torch.arange(weight.shape[-1])
+    first, last = at.where(used, len(at)).amin(1), at.where(used, -1).amax(1)
+    return torch.stack([first.minimum(last + 1), last + 1], 1).int().contiguous()
+
+
+def address(x: Tensor | None) -> int:
+    return 0 if x is None else x.data_ptr()
+
+
+@cache
+def team() -> Any:
+    """How to run on the threads that torch keeps; NULL where it has no OpenMP runtime with GNU's names."""
+    everything = ctypes.CDLL(None)
+    try:
+        found = [everything[name] for name in ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")]
+    except AttributeError:
+        return ffi.NULL
+    addresses = (ctypes.cast(one, ctypes.c_void_p).value or 0 for one in found)
+    return ffi.new("rwc_team *", tuple(ffi.cast("void *", each) for each in addresses))

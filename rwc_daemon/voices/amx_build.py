@@ -1,0 +1,43 @@
+"""Builds `rwc_daemon.voices._amx`, products on a CPU's matrix unit.
+
+Run as a program it puts the extension beside its source (a development tree); setuptools uses `ffi`.
+"""
+
+import os
+from pathlib import Path
+
+from cffi import FFI
+
+HERE = Path(__file__).resolve().parent
+ffi = FFI()
+ffi.cdef(
+    """
+    #define RWC_PLAIN ...
+    #define RWC_RELU ...
+    #define RWC_LEAKY ...
+    #define RWC_GELU ...
+    typedef struct {
+        const uint16_t *w;
+        const float *bias;
+        const int32_t *span;
+        int64_t in, out, taps, stride, dilation, padding;
+    } rwc_layer;
+    typedef struct { void *parallel, *number, *count; } rwc_team;
+
+    int rwc_amx_ready(void);
+    int rwc_amx_fits(const rwc_layer *l);
+    void rwc_amx_run(const rwc_layer *l, uintptr_t x, int64_t rows_in, uintptr_t y, int64_t rows, uintptr_t add,
+                     uintptr_t leaky, int act, float slope, int threads, const rwc_team *team);
+    """
+)
+ffi.set_source(
+    "rwc_daemon.voices._amx",
+    '#include "amx.c"',
+    include_dirs=[str(HERE)],
+    extra_compile_args=["-std=gnu11", "-O2", "-D_GNU_SOURCE"],
+    depends=[os.path.relpath(HERE / "amx.c")],
+)
+
+if __name__ == "__main__":
+    # named as pip names it: of two builds side by side the older could win
+    ffi.compile(tmpdir=str(HERE.parents[1]), target="_amx.abi3.so", verbose=True)

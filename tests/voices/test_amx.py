@@ -1,0 +1,141 @@
+import pytest
+import torch
+import torch.nn.functional as F
+from torch.overrides import TorchFunctionMode
+
+from rwc_daemon.voices import amx, layers
+from rwc_daemon.voices.amx import Product
+from rwc_daemon.voices.layers import Conv, Dense, Up
+
+pytestmark = pytest.mark.skipif(not amx.ready(), reason="this CPU has no matrix unit")
+HALF_STEP = 2**-8  # of bfloat16, relative
+
+
+@pytest.fixture(params=[1, 2], ids=["one thread", "two threads"], autouse=True)
+def _threads(request):
+    before = torch.get_num_threads()
+    torch.manual_seed(0)
+    torch.set_num_threads(request.param)
+    yield
+    torch.set_num_threads(before)
+
+
+def half(*shape):
+    return torch.randn(shape).bfloat16()
+
+
+def slid(product, x, **how):
+    y = torch.full((len(x), product.rows(x.shape[1]), product.out), torch.nan, dtype=torch.bfloat16)
+    product(x, y, **how)
+    return y
+
+
+# rows, channels in and out, taps, stride, dilation, padding: one row; fewer than a tile; unequal tiles; blocks that
+# overlap; edges wider than the sound; more input than weights; the strided convolutions of the content encoder
+SHAPES = [
+    (1, 32, 32, 1, 1, 1, 0),
+    (7, 96, 192, 1, 1, 1, 0),
+    (27, 768, 3072, 1, 1, 1, 0),
+    (33, 192, 96, 5, 1, 1, 2),
+    (9, 64, 64, 11, 1, 5, 25),
+    (700, 32, 32, 7, 1, 3, 9),
+    (333, 512, 512, 3, 2, 1, 0),
+]
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_it_is_the_convolution(shape):
+    rows, I, O, taps, stride, dilation, padding = shape
+    weight, bias, x = half(O, I, taps) / 8, torch.randn(O), half(2, rows, I)
+    y = slid(Product.of(weight, bias, stride, dilation, padding), x)
+    wanted = F.conv1d(x.float().mT, weight.float(), bias, stride, padding, dilation).mT
+    assert y.shape == wanted.shape
+    assert (y.float() - wanted).abs().max() <= HALF_STEP * wanted.abs().max()
+
+
+ACTS = {"none": lambda y: y, "relu": F.relu, "gelu": F.gelu, "leaky_relu": lambda y: F.leaky_relu(y, 0.1)}
+
+
+@pytest.mark.parametrize("act", ACTS)
+def test_what_is_done_with_the_sums(act):
+    weight, x, other = half(64, 64, 1) / 4, half(1, 50, 64), half(1, 50, 64)
+    product = Product.of(weight, None)
+    leaky = torch.empty_like(other)
+    y = slid(product, x, act=act, slope=0.1, add=other, leaky=leaky)
+    wanted = ACTS[act](x.float() @ weight[..., 0].float().T) + other.float()
+    assert torch.allclose(y.float(), wanted, atol=2e-3, rtol=HALF_STEP)
+    assert torch.allclose(leaky.float(), F.leaky_relu(wanted, 0.1), atol=2e-3, rtol=HALF_STEP)
+
+
+def test_gelu_from_end_to_end():
+    x = torch.linspace(-12, 12, 1000)[None, :, None].bfloat16().expand(1, 1000, 32).contiguous()
+    y = slid(Product.of(torch.eye(32).bfloat16()[..., None], None), x, act="gelu")
+    assert torch.allclose(y.float(), F.gelu(x.float()), atol=1e-5, rtol=HALF_STEP)
+
+
+def test_sums_keep_their_digits():
+    weight = torch.ones(32, 4096, 1).bfloat16()  # a sum in bfloat16 would stop at 256
+    assert (slid(Product.of(weight, None), torch.ones(1, 5, 4096).bfloat16()) == 4096).all()
+
+
+@pytest.mark.parametrize("kernel_rate", [(16, 10), (16, 8), (4, 2), (10, 5), (24, 12)], ids=str)
+def test_upsampling(kernel_rate):
+    up = Up(64, 32, *kernel_rate).bfloat16().requires_grad_(False)
+    x = layers.last(half(2, 64, 1, 21))
+    wanted = F.conv_transpose2d(x.float(), up.weight.float(), up.bias.float(), up.stride, up.padding, up.output_padding)
+    up.pack()
+    assert isinstance(up.packed, Product)
+    y = up(x)
+    assert y.shape == wanted.shape
+    assert torch.allclose(y.float(), wanted, atol=1e-2, rtol=HALF_STEP)
+
+
+def test_taps_that_are_all_zero_are_not_read():
+    weight = half(64, 32, 5)
+    weight[:32, :, :2], weight[32:, :, 3:] = 0, 0
+    product = Product.of(weight, None, padding=2)
+    assert product.kept[2].tolist() == [[2, 5], [0, 3]]
+    product.kept[0][0, :2] = torch.nan  # in the order of amx.c: columns, taps
+    assert slid(product, half(1, 40, 32)).isfinite().all()
+
+
+def test_layers_let_go_of_their_plain_weights():
+    for layer in (Conv(32, 64, 3), Up(64, 32, 4, 2), Dense(64, 32)):
+        layer.bfloat16().pack()
+        assert isinstance(layer.packed, Product)
+        assert "weight" not in layer._parameters
+
+
+@pytest.mark.parametrize(
+    ("kind", "sizes"), [(Conv, (24, 32, 3)), (Conv, (1, 32, 8, 4)), (Conv, (32, 1, 7)), (Dense, (40, 32))]
+)
+def test_what_does_not_suit_it_runs_as_ever(kind, sizes):
+    layer = kind(*sizes).bfloat16().requires_grad_(False)
+    x = half(1, 50, 40) if isinstance(layer, Dense) else layers.last(half(1, layer.in_channels, 1, 50))
+    plain = layer(x)
+    layer.pack()
+    assert not isinstance(layer.packed, Product)
+    with torch.inference_mode():
+        assert torch.allclose(layer(x).float(), plain.float(), atol=0.02, rtol=0.02)
+
+
+def test_without_the_unit_layers_are_packed_as_ever(monkeypatch):
+    monkeypatch.setattr(amx, "ready", lambda: False)
+    conv = Conv(32, 32, 3).bfloat16()
+    conv.pack()
+    assert isinstance(conv.packed, layers.Packed)
+
+
+def test_who_watches_torch_sees_it():
+    seen = []
+
+    class Watching(TorchFunctionMode):
+        def __torch_function__(self, func, types, args=(), kwargs=None):
+            seen.append(func)
+            return func(*args, **(kwargs or {}))
+
+    product, x = Product.of(half(32, 32, 1), None), half(1, 8, 32)
+    with Watching():
+        y = slid(product, x)
+    assert seen.count(amx.run) == 1
+    assert torch.equal(y, slid(product, x))
