@@ -19,9 +19,13 @@ from typing import Any
 from rwc_daemon.engine.heavy import use_threads
 
 NEXT_S = 0.002  # so soon the next one follows the last
+TOLL_S = 24e-6  # processor time that one takes beyond its work and its sending: every operation is looked at on its way
 STARVED_S = 0.5  # without time for one: the inference thread is never idle, and what comes may be what helps it
 # they make no new samples, and no team works on them
-AT_HOME = frozenset(("__get__", "__getitem__", "dim", "size", "squeeze", "transpose", "unsqueeze", "view"))
+AT_HOME = frozenset((
+    *("__get__", "__getitem__", "__len__", "chunk", "dim", "empty", "new_empty", "numel", "permute", "size", "split"),
+    *("squeeze", "transpose", "unsqueeze", "view"),
+))
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ class Errands:
         self._queue: queue.SimpleQueue[Errand] = queue.SimpleQueue()
         self._starved = False  # until the inference thread has time again
         self.spent_s = 0.0
-        # processor time of all errands until now, less what sending them took: for who wants to know what nets cost
+        # processor time of all errands until now, less what they took because they were sent: for who asks what nets cost
 
     # ---- who sends ----
 
@@ -83,7 +87,7 @@ class Errands:
                 return errand.done.result()
             self._starved = True
         finally:
-            self.spent_s -= time.thread_time() - begin
+            self.spent_s -= time.thread_time() - begin + TOLL_S
         return work()
 
     # ---- who does them: the inference thread ----
@@ -116,9 +120,9 @@ class Errands:
     def _timed(self, errand: Errand) -> Any:
         import torch
 
-        begin = time.thread_time()
-        try:
-            with torch.inference_mode(errand.inference_mode):
+        with torch.inference_mode(errand.inference_mode):
+            begin = time.thread_time()
+            try:
                 return errand.work()
-        finally:
-            self.spent_s += time.thread_time() - begin
+            finally:
+                self.spent_s += time.thread_time() - begin

@@ -78,7 +78,7 @@ class Inference:
         self._meter, self._watch = Meter(), PitchWatch()
         self._crew, self._threads = crew, 0  # as wanted, and as this thread's nets were told
         self._easing = Easing(crew, loader.want, send)
-        self._errands = Errands(link.wake, lambda: self._deck is None or self._deck.stream.costly)
+        self._errands = Errands(link.wake, lambda: self._deck is not None and self._deck.stream.costly)
         loader.threads, loader.errands = (lambda: crew.threads), self._errands
         self._spoiled = 0
         self._unmet = False  # something the user asked of the playing voice

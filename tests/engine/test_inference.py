@@ -121,10 +121,17 @@ class Engine:
     def said_nothing_of(self, kind):
         return not any(isinstance(message, kind) for message in list(self.said.queue))
 
+    def settle(self):
+        """The loader has warmed what it was asked for."""
+        end = time.monotonic() + DEADLINE_S
+        while (self.loader._wanted or self.loader._doing) and time.monotonic() < end:
+            time.sleep(0.005)
+
     def close(self):
         self.order(None)
         self.thread.join(10)
         assert not self.thread.is_alive()
+        self.settle()  # what it brings needs the link
         self.callback.close()
         self.link.close()
 
@@ -321,6 +328,7 @@ def test_a_lost_gpu_is_silence_never_the_microphone(engine_of):
     engine = engine_of(net)
     engine.use("net")
     engine.expect(VoiceOn)
+    engine.settle()
     net.breaks = torch.AcceleratorError("CUDA error: unspecified launch failure")
     heard = engine.play(np.full(RATE, 0.4, np.float32))
     assert np.abs(heard).max() <= 0.25 * 0.4 * 1.3
