@@ -10,6 +10,7 @@
    Weights: [out / 32][tap][in / 32][half][16 pairs][16 columns][2], the last dimension being two neighbouring channels.
 */
 
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -37,7 +38,7 @@ typedef struct {
 } product;
 
 typedef struct { /* of the OpenMP runtime that torch has loaded: a second one would be in its way */
-    void *parallel, *number, *count;
+    void *parallel, *number, *count, *barrier;
 } rwc_team;
 
 typedef struct {
@@ -60,6 +61,7 @@ int rwc_amx_fits(const rwc_layer *l)
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#define RWC_AMX 1
 #define AMX __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16,amx-tile,amx-bf16")))
 
 int rwc_amx_ready(void)
@@ -258,6 +260,11 @@ static void run_share(const product *p, int n, int of)
         run_part(p, share(p->rows, n, of), share(p->rows, n + 1, of), 0, p->layer->out);
 }
 
+static void in_team(const rwc_team *team, void (*work)(void *), void *data, int threads)
+{
+    ((void (*)(void (*)(void *), void *, unsigned, unsigned))team->parallel)(work, data, threads, 0);
+}
+
 static void work(void *data)
 {
     const team_work *all = data;
@@ -274,7 +281,7 @@ void rwc_amx_run(const rwc_layer *l, uintptr_t x, int64_t rows_in, uintptr_t y, 
     if (threads <= 1 || !team)
         run_share(&p, 0, 1);
     else
-        ((void (*)(void (*)(void *), void *, unsigned, unsigned))team->parallel)(work, &all, threads, 0);
+        in_team(team, work, &all, threads);
 }
 
 #else

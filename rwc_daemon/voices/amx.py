@@ -118,7 +118,9 @@ def team() -> Any:
     """How to run on the threads that torch keeps; NULL where it has no OpenMP runtime with GNU's names."""
     everything = ctypes.CDLL(None)
     try:
-        found = [everything[name] for name in ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads")]
+        found = [
+            everything[name] for name in ("GOMP_parallel", "omp_get_thread_num", "omp_get_num_threads", "GOMP_barrier")
+        ]
     except AttributeError:
         return ffi.NULL
     addresses = (ctypes.cast(one, ctypes.c_void_p).value or 0 for one in found)

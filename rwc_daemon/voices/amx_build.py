@@ -1,4 +1,4 @@
-"""Builds `rwc_daemon.voices._amx`, products on a CPU's matrix unit.
+"""Builds `rwc_daemon.voices._amx`, nets on a CPU's matrix unit.
 
 Run as a program it puts the extension beside its source (a development tree); setuptools uses `ffi`.
 """
@@ -22,20 +22,34 @@ ffi.cdef(
         const int32_t *span;
         int64_t in, out, taps, stride, dilation, padding;
     } rwc_layer;
-    typedef struct { void *parallel, *number, *count; } rwc_team;
+    typedef struct { void *parallel, *number, *count, *barrier; } rwc_team;
 
     int rwc_amx_ready(void);
     int rwc_amx_fits(const rwc_layer *l);
     void rwc_amx_run(const rwc_layer *l, uintptr_t x, int64_t rows_in, uintptr_t y, int64_t rows, uintptr_t add,
                      uintptr_t leaky, int act, float slope, int threads, const rwc_team *team);
+
+    typedef struct {
+        const rwc_layer *qkv, *out, *up, *down;
+        const float *norm[4];
+        const float *near_key, *near_value;
+        int64_t heads, reach;
+        int act;
+    } rwc_encoder;
+
+    int64_t rwc_amx_encoder_scratch(const rwc_encoder *e, int64_t rows);
+    int rwc_amx_encoder_fits(int64_t width, int64_t heads, int64_t reach);
+    int rwc_amx_most_rows(void);
+    void rwc_amx_encode(const rwc_encoder *e, uintptr_t x, int64_t rows, uintptr_t scratch, int threads,
+                        const rwc_team *team);
     """
 )
 ffi.set_source(
     "rwc_daemon.voices._amx",
-    '#include "amx.c"',
+    '#include "amx.c"\n#include "encoder.c"',
     include_dirs=[str(HERE)],
     extra_compile_args=["-std=gnu11", "-O2", "-D_GNU_SOURCE"],
-    depends=[os.path.relpath(HERE / "amx.c")],
+    depends=[os.path.relpath(HERE / name) for name in ("amx.c", "encoder.c")],
 )
 
 if __name__ == "__main__":

@@ -231,11 +231,21 @@ def can_pack(device: str, dtype: torch.dtype) -> bool:
     return known and (dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
+class Fusing(nn.Module):
+    """Several layers that can run as one once they are packed."""
+
+    def fuse(self) -> None:
+        raise NotImplementedError
+
+
 def pack(net: nn.Module) -> None:
     """Every layer of `net`."""
     for layer in net.modules():
         if isinstance(layer, Conv | Up | Dense) and layer.weight.dtype in PACKABLE:
             layer.pack()
+    for part in net.modules():
+        if isinstance(part, Fusing):
+            part.fuse()
 
 
 def pictured(tensors: Mapping[str, Tensor], chosen: Callable[[str], bool]) -> dict[str, Tensor]:

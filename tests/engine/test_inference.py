@@ -2,151 +2,14 @@
 
 from __future__ import annotations
 
-import queue
-import threading
-import time
-from dataclasses import replace
-
 import numpy as np
-import pytest
 from plain_voices import CostlyVoice, DelayVoice
+from whole_engine import QUANTUM, RATE
 
-from rwc_daemon.audio.callback import Callback
-from rwc_daemon.controls import Controls
 from rwc_daemon.engine import loader
-from rwc_daemon.engine.crew import Crew
-from rwc_daemon.engine.inference import Inference
-from rwc_daemon.engine.loader import Loader
 from rwc_daemon.engine.meter import Meter
-from rwc_daemon.engine.wish import Setup, Wish
-from rwc_daemon.errors import NoSuchVoice
-from rwc_daemon.link.ring import Link
-from rwc_daemon.messages import Configure, Eased, EngineFault, Keep, Planned, Unmet, VoiceFailed, VoiceOn
+from rwc_daemon.messages import Configure, Eased, Keep, Planned, Unmet, VoiceFailed, VoiceOn
 from rwc_daemon.plan import Block
-
-RATE, QUANTUM = 48000, 128
-OPEN = Controls(gate_db=-90)
-DEADLINE_S = 20.0
-
-
-class Shelf:
-    """Voices by id; `loads` says how often each was read, and where to."""
-
-    def __init__(self, *voices):
-        self._voices = {voice.info.id: voice for voice in voices}
-        self.loads = []
-
-    def list(self):
-        return [voice.info for voice in self._voices.values()]
-
-    def find(self, wanted):
-        if wanted not in self._voices:
-            raise NoSuchVoice(f"no voice '{wanted}'")
-        return self._voices[wanted].info
-
-    def load(self, wanted, device):
-        self.loads.append((wanted, device))
-        voice = self._voices[wanted]
-        voice.device = device
-        return voice
-
-
-class Engine:
-    """Both threads, the link, the callback, and what was said."""
-
-    def __init__(self, *voices, budget_mb=0.0, without_gpu=""):
-        self.link = Link.create()
-        self.callback = Callback(self.link, RATE)
-        self.link.set_mode("convert")
-        self.said = queue.Queue()
-        self.setup = Setup(OPEN, RATE, QUANTUM)
-        self.shelf = Shelf(*voices)
-        self.loader = Loader(self.shelf, "auto", lambda: self.setup, budget_mb, without_gpu)
-        generation = self.link.new_generation()
-        self.seconds = 0.0  # as the deadline controller counts them: of the graph, not of the clock on the wall
-        self.busy = 0.0  # cores that other programs use
-        crew = Crew(2, 2, lambda: self.busy)
-        clock = lambda: self.seconds  # noqa: E731
-        self.inference = Inference(self.link, generation, OPEN, self.loader, self.said.put, crew, clock)
-        self.order(Configure(RATE, QUANTUM))
-        self.loader.start(self.order)
-        self.thread = threading.Thread(target=self.inference.run)
-        self.thread.start()
-
-    def order(self, order):
-        self.inference.orders.put(order)
-        self.link.wake()
-
-    def use(self, voice):
-        self.loader.want(Wish(voice))
-
-    def set(self, **controls):
-        self.setup = replace(self.setup, controls=replace(self.setup.controls, **controls))
-        self.order(self.setup.controls)
-
-    def play(self, x):
-        """The graph runs over x as fast as the engine follows; what RWC Mic would play."""
-        out = []
-        for n in range(0, len(x) - QUANTUM + 1, QUANTUM):
-            out.append(self.callback.run_cycle(x[n : n + QUANTUM]))
-            self.seconds += QUANTUM / RATE
-            end = time.monotonic() + DEADLINE_S
-            while self._behind() and time.monotonic() < end:
-                time.sleep(0.0002)
-        return np.concatenate(out)
-
-    def _behind(self):
-        deck = self.inference._deck
-        return deck is not None and (self.link.available() >= deck.block or self.link.lag() > -QUANTUM)
-
-    @property
-    def session(self):
-        """The one that plays; others may have been made to be warmed."""
-        return self.inference._deck.stream._session
-
-    def expect(self, kind):
-        """The next message of this kind, while the graph runs over noise."""
-        end = time.monotonic() + DEADLINE_S
-        noise = np.random.default_rng(2).normal(0, 0.05, 40 * QUANTUM).astype(np.float32)
-        while time.monotonic() < end:
-            self.play(noise)
-            try:
-                message = self.said.get(timeout=0.01)
-            except queue.Empty:
-                continue
-            if isinstance(message, kind):
-                return message
-        raise AssertionError(f"the engine never said {kind.__name__}")
-
-    def said_nothing_of(self, kind):
-        return not any(isinstance(message, kind) for message in list(self.said.queue))
-
-    def settle(self):
-        """The loader has warmed what it was asked for."""
-        end = time.monotonic() + DEADLINE_S
-        while (self.loader._wanted or self.loader._doing) and time.monotonic() < end:
-            time.sleep(0.005)
-
-    def close(self):
-        self.order(None)
-        self.thread.join(10)
-        assert not self.thread.is_alive()
-        self.settle()  # what it brings needs the link
-        self.callback.close()
-        self.link.close()
-
-
-@pytest.fixture
-def engine_of():
-    made = []
-
-    def make(*voices, **options):
-        made.append(Engine(*voices, **options))
-        return made[-1]
-
-    yield make
-    for engine in made:
-        engine.close()
 
 
 def test_another_quality_is_another_stream_with_its_own_block(engine_of):
@@ -300,47 +163,6 @@ def test_without_a_budget_only_the_newest_is_kept(engine_of):
         engine.use(voice)
         assert engine.expect(VoiceOn).voice == voice
     assert [voice for voice, _ in engine.shelf.loads] == ["a", "b", "a"]
-
-
-def out_of_memory():
-    torch = pytest.importorskip("torch")
-    return torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
-
-
-@pytest.mark.parametrize("without_gpu", ["", "built-in"])
-def test_a_gpu_out_of_memory_is_said_and_the_voice_goes_on(engine_of, without_gpu):
-    net, other = CostlyVoice("net"), DelayVoice(name="built-in")
-    engine = engine_of(net, other, without_gpu=without_gpu)
-    engine.use("net")
-    engine.expect(VoiceOn)
-    net.breaks = out_of_memory()
-    fault = engine.expect(EngineFault)
-    assert "ran out of memory" in fault.message
-    assert engine.expect(VoiceOn).voice == (without_gpu or "net")
-    assert engine.shelf.loads[-1][1] == "cpu"
-    x = np.random.default_rng(1).normal(0, 0.05, RATE).astype(np.float32)
-    assert np.std(engine.play(x)[-9600:]) > 0.01
-
-
-def test_a_lost_gpu_is_silence_never_the_microphone(engine_of):
-    torch = pytest.importorskip("torch")
-    net = CostlyVoice("net", gain=0.25)
-    engine = engine_of(net)
-    engine.use("net")
-    engine.expect(VoiceOn)
-    engine.settle()
-    net.breaks = torch.AcceleratorError("CUDA error: unspecified launch failure")
-    heard = engine.play(np.full(RATE, 0.4, np.float32))
-    assert np.abs(heard).max() <= 0.25 * 0.4 * 1.3
-    assert "was lost" in engine.expect(EngineFault).message
-
-
-def test_a_gpu_too_small_for_a_voice_is_left_while_loading(engine_of):
-    net = CostlyVoice("net", breaks=out_of_memory())
-    engine = engine_of(net)
-    engine.use("net")
-    assert engine.expect(VoiceOn).voice == "net"
-    assert [device for _, device in engine.shelf.loads] == ["auto", "cpu"]
 
 
 def test_an_unknown_voice_is_refused(engine_of):

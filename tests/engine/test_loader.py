@@ -5,6 +5,7 @@ import threading
 
 import pytest
 from plain_voices import CostlyVoice, DelayVoice
+from whole_engine import Shelf
 
 from rwc_daemon.controls import Controls
 from rwc_daemon.engine import loader as module
@@ -12,7 +13,6 @@ from rwc_daemon.engine.loader import Loader
 from rwc_daemon.engine.warming import warm
 from rwc_daemon.engine.wish import Failed, Loaded, Setup, Warmed, Wish
 from rwc_daemon.plan import Block, Plan
-from tests.engine.test_inference import Shelf
 
 DEADLINE_S = 20.0
 

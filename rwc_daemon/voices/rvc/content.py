@@ -21,7 +21,8 @@ from torch import Tensor, nn
 from rwc_daemon.errors import BadModel
 from rwc_daemon.store.layout import plain_name
 from rwc_daemon.store.layout_support import CONTENT_KERNELS, CONTENT_OPTIONAL, content_shapes, content_sizes
-from rwc_daemon.voices.layers import Conv, Dense, can_pack, joined, pack, pictured
+from rwc_daemon.voices.encoder import Encoder, Norm
+from rwc_daemon.voices.layers import Conv, Dense, Fusing, can_pack, joined, pack, pictured
 from rwc_daemon.voices.rvc.weights import checked, folded, settle
 
 CONTENT_STRIDES = (5, 2, 2, 2, 2, 2, 2)
@@ -197,8 +198,10 @@ class FeedForward(nn.Module):
         return self.output_dense(self.intermediate_dense(x, act="gelu"), add=x)
 
 
-class Layer(nn.Module):
+class Layer(Fusing):
     """Post-norm transformer layer; [B, n, H] → [B, n, H]."""
+
+    fused: Encoder | None = None
 
     def __init__(self, c: ContentConfig) -> None:
         super().__init__()
@@ -208,8 +211,16 @@ class Layer(nn.Module):
         self.final_layer_norm = nn.LayerNorm(c.hidden)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.fused is not None and self.fused.takes(x):
+            return self.fused(x)
         x = self.layer_norm(self.attention(x))
         return self.final_layer_norm(self.feed_forward(x))
+
+    def fuse(self) -> None:
+        attention, feed = self.attention, self.feed_forward
+        layers = attention.qkv_proj, attention.out_proj, feed.intermediate_dense, feed.output_dense
+        norms = (Norm(norm.weight, norm.bias) for norm in (self.layer_norm, self.final_layer_norm))
+        self.fused = Encoder.of([layer.packed for layer in layers], list(norms), attention.heads, "gelu")
 
 
 class Transformer(nn.Module):

@@ -11,13 +11,15 @@ Shapes: B batch, T frames of 10 ms, C content width, H width, N heads, D = H/N. 
 from __future__ import annotations
 
 import math
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rwc_daemon.store.layout import ATTENTION_REACH, PITCH_BINS, SynthConfig
-from rwc_daemon.voices.layers import Conv, Dense, masked
+from rwc_daemon.voices.encoder import Encoder, Near, Norm
+from rwc_daemon.voices.layers import Conv, Dense, Fusing, masked
 
 MASKED = -1e4
 SLOPE = 0.1
@@ -92,8 +94,10 @@ class FeedForward(nn.Module):
         return x if self.padded else F.pad(x, self.pad)
 
 
-class Transformer(nn.Module):
+class Transformer(Fusing):
     """x [B, H, T], mask [B, 1, T] or None → [B, H, T]."""
+
+    fused: list[Encoder] | None = None
 
     def __init__(self, c: SynthConfig) -> None:
         super().__init__()
@@ -104,6 +108,11 @@ class Transformer(nn.Module):
         self.norm_layers_2 = nn.ModuleList(ChannelNorm(c.hidden) for _ in each)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
+        if mask is None and self.fused is not None and self.fused[0].takes(x.mT):
+            rows = x.mT
+            for layer in self.fused:
+                rows = layer(rows)
+            return rows.mT
         allowed = None if mask is None else (mask.unsqueeze(2) * mask.unsqueeze(-1)) > 0
         x = masked(x, mask)
         layers = zip(self.attn_layers, self.norm_layers_1, self.ffn_layers, self.norm_layers_2, strict=True)
@@ -111,6 +120,19 @@ class Transformer(nn.Module):
             x = norm_1(x + attend(x, allowed))
             x = norm_2(x + feed(x, mask))
         return masked(x, mask)
+
+    def fuse(self) -> None:
+        layers = zip(self.attn_layers, self.norm_layers_1, self.ffn_layers, self.norm_layers_2, strict=True)
+        fused = [fused_layer(*cast(Any, layer)) for layer in layers]
+        self.fused = [layer for layer in fused if layer is not None] if all(fused) else None
+
+
+def fused_layer(
+    attend: RelativeAttention, norm_1: ChannelNorm, feed: FeedForward, norm_2: ChannelNorm
+) -> Encoder | None:
+    packed = [layer.packed for layer in (attend.conv_qkv, attend.conv_o, feed.conv_1, feed.conv_2)]
+    norms = [Norm(norm.gamma, norm.beta) for norm in (norm_1, norm_2)]
+    return Encoder.of(packed, norms, attend.heads, "relu", Near(attend.emb_rel_k[0], attend.emb_rel_v[0]))
 
 
 class TextEncoder(nn.Module):

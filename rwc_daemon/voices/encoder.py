@@ -1,0 +1,84 @@
+"""One layer of a post-norm transformer as one native call (encoder.c), where its products run on the matrix unit.
+
+x = norm_1( x + out( attention( qkv(x) ) ) )        x = norm_2( x + down( act( up(x) ) ) )
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_unary
+
+from rwc_daemon.voices._amx import ffi, lib
+from rwc_daemon.voices.amx import ACTS, Product, address, team
+
+MOST_ROWS = lib.rwc_amx_most_rows()
+
+
+@dataclass(frozen=True, eq=False)
+class Norm:
+    """A layer norm over channels: scale and shift, [H]."""
+
+    scale: Tensor
+    shift: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Near:
+    """What attention knows of how far apart two rows are: keys and values, [2 * reach + 1, channels of a head]."""
+
+    keys: Tensor
+    values: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Encoder:
+    """One layer; x is bfloat16."""
+
+    width: int
+    layer: Any
+    # for encoder.c
+    kept: tuple[Any, ...]
+    # what `layer` points to
+
+    @classmethod
+    def of(
+        cls, products: Sequence[Any], norms: Sequence[Norm], heads: int, act: str, near: Near | None = None
+    ) -> Encoder | None:
+        """`products`: qkv, out, up and down as they were packed; `norms`: both. None where these cannot run so."""
+        reach = 0 if near is None else len(near.keys) // 2
+        if not all(isinstance(one, Product) and one.rows(MOST_ROWS) == MOST_ROWS for one in products):
+            return None
+        width = products[0].into
+        if not lib.rwc_amx_encoder_fits(width, heads, reach):
+            return None
+        floats = [one.detach().float().contiguous() for norm in norms for one in (norm.scale, norm.shift)]
+        tables = [] if near is None else [one.detach().float().contiguous() for one in (near.keys, near.values)]
+        scales, nearness = (
+            [ffi.cast("float *", address(one)) for one in ones] for ones in (floats, tables or (None, None))
+        )
+        layers = (one.layer for one in products)
+        layer = ffi.new("rwc_encoder *", (*layers, scales, *nearness, heads, reach, ACTS[act]))
+        return cls(width, layer, (products, floats, tables))
+
+    def takes(self, x: Tensor) -> bool:
+        """[B, n, H]: one sound, not too long."""
+        return len(x) == 1 and x.shape[1] <= MOST_ROWS
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[1, n, H] → the same."""
+        if has_torch_function_unary(x):  # as for products
+            return handle_torch_function(encode, (x,), self, x)
+        return encode(self, x)
+
+
+def encode(e: Encoder, x: Tensor) -> Tensor:
+    y = x.clone(memory_format=torch.contiguous_format)
+    rows = x.shape[1]
+    scratch = torch.empty(lib.rwc_amx_encoder_scratch(e.layer, rows), dtype=torch.bfloat16)
+    lib.rwc_amx_encode(e.layer, address(y), rows, address(scratch), torch.get_num_threads(), team())
+    return y

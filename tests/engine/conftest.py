@@ -1,0 +1,15 @@
+import pytest
+from whole_engine import Engine
+
+
+@pytest.fixture
+def engine_of():
+    made = []
+
+    def make(*voices, **options):
+        made.append(Engine(*voices, **options))
+        return made[-1]
+
+    yield make
+    for engine in made:
+        engine.close()
