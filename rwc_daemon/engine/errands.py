@@ -22,24 +22,8 @@ NEXT_S = 0.002  # so soon the next one follows the last
 TOLL_S = 24e-6  # processor time that one takes beyond its work and its sending: every operation is looked at on its way
 STARVED_S = 0.5  # without time for one: the inference thread is never idle, and what comes may be what helps it
 # they make no new samples, and no team works on them
-AT_HOME = frozenset(
-    (
-        *(
-            "__get__",
-            "__getitem__",
-            "__len__",
-            "chunk",
-            "dim",
-            "empty",
-            "new_empty",
-            "numel",
-            "permute",
-            "size",
-            "split",
-        ),
-        *("squeeze", "transpose", "unsqueeze", "view"),
-    )
-)
+LOOKS = ("__get__", "__getitem__", "__len__", "chunk", "dim", "numel", "permute", "size", "split")
+AT_HOME = frozenset((*LOOKS, "empty", "new_empty", "squeeze", "transpose", "unsqueeze", "view"))
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,8 @@ class Product:
 
 def run(p: Product, x: Tensor, y: Tensor, act: str, slope: float, add: Tensor | None, leaky: Tensor | None) -> None:
     rows_in, rows = x.numel() // p.into // len(x), y.numel() // p.out // len(y)
+    if p.rows(rows_in) != rows or any(one is not None and one.dtype != torch.bfloat16 for one in (x, y, add, leaky)):
+        raise TypeError(f"{rows_in} rows of {x.dtype} into {rows} of {y.dtype}: these lie otherwise in memory")
     spans = (rows_in * p.into, rows * p.out, rows * p.out, rows * p.out)
     begins = [(address(one), one is not None and 2 * span) for one, span in zip((x, y, add, leaky), spans, strict=True)]
     for n in range(len(x)):

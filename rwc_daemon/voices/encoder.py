@@ -53,7 +53,10 @@ class Encoder:
         reach = 0 if near is None else len(near.keys) // 2
         if not all(isinstance(one, Product) and one.rows(MOST_ROWS) == MOST_ROWS for one in products):
             return None
-        width = products[0].into
+        width, inner = products[0].into, products[2].out
+        sizes = [(one.into, one.out) for one in products]
+        if sizes != [(width, 3 * width), (width, width), (width, inner), (inner, width)]:
+            return None
         if not lib.rwc_amx_encoder_fits(width, heads, reach):
             return None
         floats = [one.detach().float().contiguous() for norm in norms for one in (norm.scale, norm.shift)]
@@ -67,7 +70,7 @@ class Encoder:
 
     def takes(self, x: Tensor) -> bool:
         """[B, n, H]: one sound, not too long."""
-        return len(x) == 1 and x.shape[1] <= MOST_ROWS
+        return len(x) == 1 and x.shape[1] <= MOST_ROWS and x.shape[2] == self.width
 
     def __call__(self, x: Tensor) -> Tensor:
         """[1, n, H] → the same."""
@@ -77,6 +80,8 @@ class Encoder:
 
 
 def encode(e: Encoder, x: Tensor) -> Tensor:
+    if x.dtype != torch.bfloat16 or not e.takes(x):
+        raise TypeError(f"x is {x.dtype}, {tuple(x.shape)}")
     y = x.clone(memory_format=torch.contiguous_format)
     rows = x.shape[1]
     scratch = torch.empty(lib.rwc_amx_encoder_scratch(e.layer, rows), dtype=torch.bfloat16)

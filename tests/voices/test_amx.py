@@ -139,3 +139,10 @@ def test_who_watches_torch_sees_it():
         y = slid(product, x)
     assert seen.count(amx.run) == 1
     assert torch.equal(y, slid(product, x))
+
+
+def test_what_lies_otherwise_in_memory_is_refused():
+    product, x = Product.of(half(32, 32, 1), None), half(1, 8, 32)
+    for wrong in (x.float(), half(1, 7, 32)):
+        with pytest.raises(TypeError, match="rows of"):
+            product(wrong, torch.empty_like(x))

@@ -124,7 +124,7 @@ class Transformer(Fusing):
     def fuse(self) -> None:
         layers = zip(self.attn_layers, self.norm_layers_1, self.ffn_layers, self.norm_layers_2, strict=True)
         fused = [fused_layer(*cast(Any, layer)) for layer in layers]
-        self.fused = [layer for layer in fused if layer is not None] if all(fused) else None
+        self.fused = [layer for layer in fused if layer is not None] if fused and all(fused) else None
 
 
 def fused_layer(
