@@ -147,9 +147,8 @@ static void wait_for_all(const member *m)
 
 static void multiplied(const member *m, const rwc_layer *l, const uint16_t *x, const uint16_t *add, uint16_t *y, int act)
 {
-    const product p = {l, x, add, y, NULL, m->c->rows, m->c->rows, act, 0};
-    for (int n = m->number; n < m->c->threads; n += m->count)
-        run_share(&p, n, m->c->threads);
+    product p = {l, x, add, y, NULL, m->c->rows, m->c->rows, act, 0, m->c->threads};
+    run(&p, m->number, m->count);
     wait_for_all(m);
 }
 
@@ -161,8 +160,9 @@ static void normed(const member *m, const uint16_t *x, uint16_t *y, const float 
     wait_for_all(m);
 }
 
-static void encode(encoding *c, int number, int count)
+static void encode(void *data, int number, int count)
 {
+    encoding *c = data;
     const member m = {c, number, count};
     const rwc_encoder *e = c->e;
     multiplied(&m, e->qkv, c->x, NULL, c->qkv, RWC_PLAIN);
@@ -176,22 +176,12 @@ static void encode(encoding *c, int number, int count)
     normed(&m, c->sum, c->x, e->norm + 2);
 }
 
-static void encode_as_member(void *data)
-{
-    encoding *c = data;
-    encode(c, ((int (*)(void))c->team->number)(), ((int (*)(void))c->team->count)());
-}
-
 void rwc_amx_encode(const rwc_encoder *e, uintptr_t x, int64_t rows, uintptr_t scratch, int threads, const rwc_team *team)
 {
     const int64_t cells = rows * e->qkv->in;
     uint16_t *s = (uint16_t *)scratch;
     encoding c = {e, (void *)x, s, s + 3 * cells, s + 5 * cells, s + 4 * cells, rows, team, threads};
-    if (threads <= 1 || !team) {
-        c.threads = 1;
-        encode(&c, 0, 1);
-    } else
-        in_team(team, encode_as_member, &c, threads);
+    in_team(team, threads, encode, &c);
 }
 
 #else

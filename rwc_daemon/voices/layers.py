@@ -12,7 +12,7 @@ torch's own compiler emits (oneDNN); where a torch has them not, nothing is pack
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 import torch.nn.functional as F
@@ -172,7 +172,7 @@ class Dense(nn.Linear):
             return y if add is None else y + add
         if isinstance(self.packed, Product):
             y = x.new_empty(*x.shape[:-1], self.packed.out)
-            self.packed(x.contiguous().view(1, -1), y.view(1, -1), act, 0.0, add)
+            self.packed(x.contiguous().view(1, -1), y.view(1, -1), act, 0.0, None if add is None else add.contiguous())
             return y
         how = "none" if act == "gelu" else ""
         y = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, act, [], how)
@@ -231,11 +231,11 @@ def can_pack(device: str, dtype: torch.dtype) -> bool:
     return known and (dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-class Fusing(nn.Module):
+@runtime_checkable
+class Fusing(Protocol):
     """Several layers that can run as one once they are packed."""
 
-    def fuse(self) -> None:
-        raise NotImplementedError
+    def fuse(self) -> None: ...
 
 
 def pack(net: nn.Module) -> None:

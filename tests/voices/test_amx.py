@@ -1,23 +1,17 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from torch.overrides import TorchFunctionMode
 
 from rwc_daemon.voices import amx, layers
 from rwc_daemon.voices.amx import Product
 from rwc_daemon.voices.layers import Conv, Dense, Up
 
-pytestmark = pytest.mark.skipif(not amx.ready(), reason="this CPU has no matrix unit")
+pytestmark = [
+    pytest.mark.skipif(not amx.ready(), reason="this CPU has no matrix unit"),
+    pytest.mark.usefixtures("threads"),
+    pytest.mark.parametrize("threads", [1, 2], ids=["one thread", "two threads"], indirect=True),
+]
 HALF_STEP = 2**-8  # of bfloat16, relative
-
-
-@pytest.fixture(params=[1, 2], ids=["one thread", "two threads"], autouse=True)
-def _threads(request):
-    before = torch.get_num_threads()
-    torch.manual_seed(0)
-    torch.set_num_threads(request.param)
-    yield
-    torch.set_num_threads(before)
 
 
 def half(*shape):
@@ -126,18 +120,11 @@ def test_without_the_unit_layers_are_packed_as_ever(monkeypatch):
     assert isinstance(conv.packed, layers.Packed)
 
 
-def test_who_watches_torch_sees_it():
-    seen = []
-
-    class Watching(TorchFunctionMode):
-        def __torch_function__(self, func, types, args=(), kwargs=None):
-            seen.append(func)
-            return func(*args, **(kwargs or {}))
-
+def test_who_watches_torch_sees_it(watching):
     product, x = Product.of(half(32, 32, 1), None), half(1, 8, 32)
-    with Watching():
+    with watching:
         y = slid(product, x)
-    assert seen.count(amx.run) == 1
+    assert watching.seen.count(amx.run) == 1
     assert torch.equal(y, slid(product, x))
 
 

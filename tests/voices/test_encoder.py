@@ -10,17 +10,14 @@ from rwc_daemon.voices.encoder import MOST_ROWS, encode
 from rwc_daemon.voices.layers import pack
 from rwc_daemon.voices.rvc import content, text
 
-pytestmark = pytest.mark.skipif(not amx.ready(), reason="this CPU has no matrix unit")
+pytestmark = [
+    pytest.mark.skipif(not amx.ready(), reason="this CPU has no matrix unit"),
+    pytest.mark.usefixtures("threads"),
+    pytest.mark.parametrize(
+        "threads", [1, 2, 3], ids=["one thread", "two threads", "more threads than heads"], indirect=True
+    ),
+]
 ROWS = (1, 5, 16, 59, MOST_ROWS)
-
-
-@pytest.fixture(params=[1, 2, 3], ids=["one thread", "two threads", "more threads than heads"], autouse=True)
-def _threads(request):
-    before = torch.get_num_threads()
-    torch.manual_seed(0)
-    torch.set_num_threads(request.param)
-    yield
-    torch.set_num_threads(before)
 
 
 def content_layer():
@@ -97,15 +94,8 @@ def test_an_even_kernel_is_not_fused():
     assert packed(lambda: text_layers(4), filled(text_layers(4))).fused is None
 
 
-def test_who_watches_torch_sees_it():
-    seen = []
-
-    class Watching(torch.overrides.TorchFunctionMode):
-        def __torch_function__(self, func, types, args=(), kwargs=None):
-            seen.append(func)
-            return func(*args, **(kwargs or {}))
-
+def test_who_watches_torch_sees_it(watching):
     half = packed(content_layer, filled(content_layer()))
-    with torch.inference_mode(), Watching():
+    with torch.inference_mode(), watching:
         half(torch.zeros(1, 8, 128).bfloat16())
-    assert seen.count(encode) == 1
+    assert watching.seen.count(encode) == 1

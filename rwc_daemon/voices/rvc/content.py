@@ -22,7 +22,7 @@ from rwc_daemon.errors import BadModel
 from rwc_daemon.store.layout import plain_name
 from rwc_daemon.store.layout_support import CONTENT_KERNELS, CONTENT_OPTIONAL, content_shapes, content_sizes
 from rwc_daemon.voices.encoder import Encoder, Norm
-from rwc_daemon.voices.layers import Conv, Dense, Fusing, can_pack, joined, pack, pictured
+from rwc_daemon.voices.layers import Conv, Dense, can_pack, joined, pack, pictured
 from rwc_daemon.voices.rvc.weights import checked, folded, settle
 
 CONTENT_STRIDES = (5, 2, 2, 2, 2, 2, 2)
@@ -198,7 +198,7 @@ class FeedForward(nn.Module):
         return self.output_dense(self.intermediate_dense(x, act="gelu"), add=x)
 
 
-class Layer(Fusing):
+class Layer(nn.Module):
     """Post-norm transformer layer; [B, n, H] → [B, n, H]."""
 
     fused: Encoder | None = None

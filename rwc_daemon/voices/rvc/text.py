@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from rwc_daemon.store.layout import ATTENTION_REACH, PITCH_BINS, SynthConfig
 from rwc_daemon.voices.encoder import Encoder, Near, Norm
-from rwc_daemon.voices.layers import Conv, Dense, Fusing, masked
+from rwc_daemon.voices.layers import Conv, Dense, masked
 
 MASKED = -1e4
 SLOPE = 0.1
@@ -94,7 +94,7 @@ class FeedForward(nn.Module):
         return x if self.padded else F.pad(x, self.pad)
 
 
-class Transformer(Fusing):
+class Transformer(nn.Module):
     """x [B, H, T], mask [B, 1, T] or None → [B, H, T]."""
 
     fused: list[Encoder] | None = None
