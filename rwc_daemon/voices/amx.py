@@ -53,17 +53,27 @@ class Product:
 
     @classmethod
     def of(
-        cls, weight: Tensor, bias: Tensor | None, stride: int = 1, dilation: int = 1, padding: int = 0
+        cls,
+        weight: Tensor,
+        bias: Tensor | None,
+        stride: int = 1,
+        dilation: int = 1,
+        padding: int = 0,
+        weight_bits: int = 16,
     ) -> Product | None:
-        """From a kernel [O, I, taps]; None where it cannot run so, or not here. Taps that are 0 cost nothing."""
+        """From a kernel [O, I, taps]; None where it cannot run so, or not here. Taps that are 0 cost nothing.
+
+        `weight_bits`: 8 keeps whole numbers -127 … 127 in units of their column's greatest."""
         O, I, taps = weight.shape
         sizes = I, O, taps, stride, dilation, padding
         if not suits(weight):
             return None
-        if not lib.rwc_amx_fits(ffi.new("rwc_layer *", (ffi.NULL, ffi.NULL, ffi.NULL, *sizes))):
+        if not lib.rwc_amx_fits(ffi.new("rwc_layer *", (ffi.NULL,) * 4 + sizes)):
             return None
-        tiles = weight.view(O // BLOCK, 2, TILE, I // BLOCK, TILE, 2, taps).permute(0, 6, 3, 1, 4, 2, 5).contiguous()
-        kept = tiles, None if bias is None else bias.float().contiguous(), spans(weight)
+        whole, scale = eighths(weight) if weight_bits == 8 else (weight, None)
+        tiles = whole.view(O // BLOCK, 2, TILE, I // BLOCK, TILE, 2, taps).permute(0, 6, 3, 1, 4, 2, 5)
+        ordered = tiles.contiguous() if scale is None else interleaved(tiles)
+        kept = ordered, scale, None if bias is None else bias.float().contiguous(), spans(weight)
         pointers = (ffi.cast("void *", address(one)) for one in kept)
         return cls(*sizes, ffi.new("rwc_layer *", (*pointers, *sizes)), kept)
 
@@ -109,6 +119,20 @@ def spans(weight: Tensor) -> Tensor | None:
     at = torch.arange(weight.shape[-1])
     first, last = at.where(used, len(at)).amin(1), at.where(used, -1).amax(1)
     return torch.stack([first.minimum(last + 1), last + 1], 1).int().contiguous()
+
+
+def eighths(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """[O, I, taps] → sign and magnitude in 8 bits, uint8, and their unit [O], float32."""
+    weight = weight.float()
+    scale = weight.abs().amax((1, 2)).clamp(min=torch.finfo(torch.float32).tiny) / 127
+    whole = (weight / scale[:, None, None]).round()
+    return (whole.abs() + 128 * (whole < 0)).to(torch.uint8), scale
+
+
+def interleaved(tiles: Tensor) -> Tensor:
+    """[..., 16 pairs, 16 columns, 2] → in the order that amx.c unpacks: 8 bytes of one pair's row, 8 of the next's."""
+    rows = tiles.reshape(*tiles.shape[:-3], TILE // 2, 2, 4, 8)
+    return rows.transpose(-3, -2).contiguous()
 
 
 def address(x: Tensor | None) -> int:

@@ -17,8 +17,8 @@ ffi.cdef(
     #define RWC_LEAKY ...
     #define RWC_GELU ...
     typedef struct {
-        const uint16_t *w;
-        const float *bias;
+        const void *w;
+        const float *scale, *bias;
         const int32_t *span;
         int64_t in, out, taps, stride, dilation, padding;
     } rwc_layer;

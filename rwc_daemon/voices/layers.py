@@ -178,9 +178,9 @@ class Dense(nn.Linear):
         y = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, act, [], how)
         return y if add is None else y + add
 
-    def pack(self) -> None:
+    def pack(self, weight_bits: int = 16) -> None:
         """The plain weights are let go: one order fits every number of rows."""
-        product = Product.of(self.weight.unsqueeze(2), self.bias)
+        product = Product.of(self.weight.unsqueeze(2), self.bias, weight_bits=weight_bits)
         self.packed = product or torch.ops.mkldnn._reorder_linear_weight(self.weight.contiguous(), None)
         del self.weight
 
@@ -238,11 +238,13 @@ class Fusing(Protocol):
     def fuse(self) -> None: ...
 
 
-def pack(net: nn.Module) -> None:
-    """Every layer of `net`."""
+def pack(net: nn.Module, weight_bits: int = 16) -> None:
+    """Every layer of `net`; `weight_bits`: of linear layers on the matrix unit."""
     for layer in net.modules():
-        if isinstance(layer, Conv | Up | Dense) and layer.weight.dtype in PACKABLE:
+        if isinstance(layer, Conv | Up) and layer.weight.dtype in PACKABLE:
             layer.pack()
+        elif isinstance(layer, Dense) and layer.weight.dtype in PACKABLE:
+            layer.pack(weight_bits)
     for part in net.modules():
         if isinstance(part, Fusing):
             part.fuse()

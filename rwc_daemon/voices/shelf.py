@@ -30,10 +30,11 @@ def info_of(card: VoiceCard) -> VoiceInfo:
 
 
 class Shelf:
-    """Finds and loads voices by id or name; `data_dir` holds `voices/` and `assets/`."""
+    """Finds and loads voices by id or name; `data_dir` holds `voices/` and `assets/`, `weight_bits` is for
+    `RvcVoice.load`."""
 
-    def __init__(self, data_dir: Path) -> None:
-        self._data_dir = data_dir
+    def __init__(self, data_dir: Path, weight_bits: int = 16) -> None:
+        self._data_dir, self._weight_bits = data_dir, weight_bits
 
     @cached_property
     def store(self) -> VoiceStore:
@@ -79,4 +80,4 @@ class Shelf:
         # torch is imported here and nowhere earlier: the daemon and built-in voices live without it
         from rwc_daemon.voices.rvc.voice import RvcVoice
 
-        return RvcVoice.load(card, self.assets, device)
+        return RvcVoice.load(card, self.assets, device, weight_bits=self._weight_bits)

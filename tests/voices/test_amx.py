@@ -88,9 +88,36 @@ def test_taps_that_are_all_zero_are_not_read():
     weight = half(64, 32, 5)
     weight[:32, :, :2], weight[32:, :, 3:] = 0, 0
     product = Product.of(weight, None, padding=2)
-    assert product.kept[2].tolist() == [[2, 5], [0, 3]]
+    assert product.kept[-1].tolist() == [[2, 5], [0, 3]]
     product.kept[0][0, :2] = torch.nan  # in the order of amx.c: columns, taps
     assert slid(product, half(1, 40, 32)).isfinite().all()
+
+
+@pytest.mark.parametrize("shape", [SHAPES[1], SHAPES[2], (40, 768, 256, 1, 1, 1, 0), SHAPES[3], SHAPES[5]], ids=str)
+def test_weights_of_8_bits_are_exact_in_their_unit(shape):
+    rows, I, O, taps, stride, dilation, padding = shape
+    whole = torch.randint(-127, 128, (O, I, taps))
+    whole[:, 0, 0] = 127  # the greatest, so that the unit is 1
+    unit, bias, x = 2.0 ** torch.randint(-9, -6, (O,)), torch.randn(O), half(1, rows, I)
+    weight = (whole * unit[:, None, None]).bfloat16()
+    y = slid(Product.of(weight, bias, stride, dilation, padding, weight_bits=8), x)
+    wanted = slid(Product.of(weight, bias, stride, dilation, padding), x)
+    assert torch.allclose(y.float(), wanted.float(), rtol=HALF_STEP, atol=1e-3)
+
+
+def test_weights_of_8_bits_are_half_as_much_and_near():
+    weight, x = torch.randn(256, 768, 1).bfloat16() / 16, half(1, 30, 768)
+    small, plain = (Product.of(weight, None, weight_bits=bits) for bits in (8, 16))
+    assert small.kept[0].nbytes == plain.kept[0].nbytes / 2
+    error = (slid(small, x) - slid(plain, x)).float()
+    assert error.norm() < 0.01 * slid(plain, x).float().norm()
+
+
+def test_columns_without_weights_stay_empty_in_8_bits():
+    weight = half(64, 32, 1)
+    weight[:32] = 0
+    y = slid(Product.of(weight, None, weight_bits=8), half(1, 5, 32))
+    assert (y[..., :32] == 0).all() and y[..., 32:].isfinite().all()
 
 
 def test_layers_let_go_of_their_plain_weights():

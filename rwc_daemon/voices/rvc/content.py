@@ -258,9 +258,10 @@ class ContentEncoder(nn.Module):
         dtype: torch.dtype = torch.float32,
         heads: int | None = None,
         packed: bool = True,
+        weight_bits: int = 16,
     ) -> ContentEncoder:
-        """Sizes are read from the tensors; `heads` defaults to one per 64 channels; `packed` as for a `Synthesizer`.
-        Raises BadModel."""
+        """Sizes are read from the tensors; `heads` defaults to one per 64 channels; `packed` as for a `Synthesizer`,
+        `weight_bits` as for `layers.pack`. Raises BadModel."""
         tensors = {plain_name(name): t for name, t in tensors.items() if name not in CONTENT_OPTIONAL}
         what = "the content encoder"
         try:
@@ -275,7 +276,7 @@ class ContentEncoder(nn.Module):
         settle(net, tensors, device, dtype)
         net.feature_extractor.conv_layers[0].float()  # the sound itself, before the norm, keeps its digits
         if packed and can_pack(device, dtype):
-            pack(net)
+            pack(net, weight_bits)
         return net
 
     def width(self, version: str) -> int:

@@ -51,9 +51,16 @@ class RvcVoice:
 
     @classmethod
     def load(
-        cls, card: VoiceCard, assets: Assets, device: str = "auto", precision: str = "auto", packed: bool = True
+        cls,
+        card: VoiceCard,
+        assets: Assets,
+        device: str = "auto",
+        precision: str = "auto",
+        packed: bool = True,
+        weight_bits: int = 16,
     ) -> RvcVoice:
-        """`device`: "auto", "cpu" or "cuda"; `precision`: "auto" or one of `PRECISIONS`; `packed`: see `voices.layers`.
+        """`device`: "auto", "cpu" or "cuda"; `precision`: "auto" or one of `PRECISIONS`; `packed`: see `voices.layers`;
+        `weight_bits`: 8 makes the content encoder's linear layers half as much to read, where there is a matrix unit.
 
         Raises MissingAsset and MissingPackage before anything is read, BadModel, Unsupported.
         """
@@ -65,8 +72,10 @@ class RvcVoice:
         synth = _synthesizer(card, device, dtype, packed)
         content = shared(
             encoder_path,
-            (device, precision, packed),
-            lambda: ContentEncoder.load(weights.read(encoder_path), device, dtype, packed=packed),
+            (device, precision, packed, weight_bits),
+            lambda: ContentEncoder.load(
+                weights.read(encoder_path), device, dtype, packed=packed, weight_bits=weight_bits
+            ),
         )
         _check_widths(synth.config, content, index)
         graphs = device == "cuda" and isinstance(synth, Synthesizer) and os.environ.get(GRAPHS, "1") != "0"
