@@ -38,7 +38,7 @@ typedef struct {
     uint16_t *leaky;     /* [rows, out]: leaky ReLU of y, or NULL */
     int64_t rows_in, rows;
     int act;
-    float slope; /* of leaky ReLUs */
+    float slope; /* of leaky ReLUs, at most 1 */
     int threads; /* that it is shared out to */
 } product;
 
@@ -230,7 +230,7 @@ AMX static inline __m512 activated(int act, float slope, __m512 y)
     case RWC_RELU:
         return _mm512_max_ps(y, zero);
     case RWC_LEAKY:
-        return _mm512_mask_mul_ps(y, _mm512_cmp_ps_mask(y, zero, _CMP_LT_OQ), y, _mm512_set1_ps(slope));
+        return _mm512_max_ps(y, _mm512_mul_ps(y, _mm512_set1_ps(slope)));
     case RWC_GELU:
         return gelu(y);
     default:
@@ -351,12 +351,14 @@ static int64_t share(int64_t whole, int n, int of)
     return whole * n / of;
 }
 
-/* Shared out by columns, or by rows where that shares more evenly or there is more input than weights. */
+/* Shared out by columns, so that each thread reads its part of the weights; or by rows, so that each goes on with the
+   rows that it made, where there is much input or that shares more evenly. */
 static void run_share(const product *p, int n, int of)
 {
     const int64_t columns = p->layer->out / BLOCK, blocks = (p->rows + BLOCK - 1) / BLOCK;
     const int64_t by_columns = (columns + of - 1) / of * blocks, by_rows = (blocks + of - 1) / of * columns;
-    if (by_columns < by_rows || (by_columns == by_rows && p->layer->taps * p->layer->out >= p->rows))
+    const int much_input = p->layer->taps * p->layer->out < 4 * p->rows;
+    if (much_input ? by_columns * 5 < by_rows * 4 : by_columns <= by_rows)
         run_part(p, 0, p->rows, share(columns, n, of) * BLOCK, share(columns, n + 1, of) * BLOCK);
     else
         run_part(p, share(p->rows, n, of), share(p->rows, n + 1, of), 0, p->layer->out);
@@ -383,6 +385,26 @@ static void in_team(const rwc_team *team, int threads, void (*work)(void *, int,
         work(data, 0, 1);
     else
         ((void (*)(void (*)(void *), void *, unsigned, unsigned))team->parallel)(as_member, &t, threads, 0);
+}
+
+/* What larger pieces of nets (the other C files here) are made of: each is one call, in which a team goes from product to
+   product. */
+typedef struct {
+    const rwc_team *team;
+    int number, count, threads;
+} member;
+
+static void wait_for_all(const member *m)
+{
+    if (m->count > 1)
+        ((void (*)(void))m->team->barrier)();
+}
+
+static void multiplied(const member *m, product p)
+{
+    p.threads = m->threads;
+    run(&p, m->number, m->count);
+    wait_for_all(m);
 }
 
 void rwc_amx_run(const rwc_layer *l, uintptr_t x, int64_t rows_in, uintptr_t y, int64_t rows, uintptr_t add,

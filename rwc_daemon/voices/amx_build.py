@@ -9,6 +9,7 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
+SOURCES = ("amx.c", "encoder.c", "blocks.c")
 ffi = FFI()
 ffi.cdef(
     """
@@ -42,14 +43,24 @@ ffi.cdef(
     int rwc_amx_most_rows(void);
     void rwc_amx_encode(const rwc_encoder *e, uintptr_t x, int64_t rows, uintptr_t scratch, int threads,
                         const rwc_team *team);
+
+    typedef struct {
+        const rwc_layer *const *layers;
+        int64_t blocks, steps, convolutions;
+        float slope;
+    } rwc_blocks;
+
+    int64_t rwc_amx_blocks_scratch(const rwc_blocks *b, int64_t rows);
+    void rwc_amx_blocks(const rwc_blocks *b, uintptr_t x, uintptr_t y, int64_t rows, float slope, uintptr_t scratch,
+                        int threads, const rwc_team *team);
     """
 )
 ffi.set_source(
     "rwc_daemon.voices._amx",
-    '#include "amx.c"\n#include "encoder.c"',
+    "\n".join(f'#include "{name}"' for name in SOURCES),
     include_dirs=[str(HERE)],
     extra_compile_args=["-std=gnu11", "-O2", "-D_GNU_SOURCE"],
-    depends=[os.path.relpath(HERE / name) for name in ("amx.c", "encoder.c")],
+    depends=[os.path.relpath(HERE / name) for name in SOURCES],
 )
 
 if __name__ == "__main__":

@@ -134,28 +134,16 @@ AMX static void norm(const uint16_t *x, uint16_t *y, int64_t width, const float 
     }
 }
 
-typedef struct {
-    encoding *c;
-    int number, count;
-} member;
-
-static void wait_for_all(const member *m)
+static void projected(const member *m, const encoding *c, const rwc_layer *l, const uint16_t *x, const uint16_t *add,
+                      uint16_t *y, int act)
 {
-    if (m->count > 1)
-        ((void (*)(void))m->c->team->barrier)();
+    multiplied(m, (product){.layer = l, .x = x, .add = add, .y = y, .rows_in = c->rows, .rows = c->rows, .act = act});
 }
 
-static void multiplied(const member *m, const rwc_layer *l, const uint16_t *x, const uint16_t *add, uint16_t *y, int act)
+static void normed(const member *m, const encoding *c, const uint16_t *x, uint16_t *y, const float *const *norm_of)
 {
-    product p = {l, x, add, y, NULL, m->c->rows, m->c->rows, act, 0, m->c->threads};
-    run(&p, m->number, m->count);
-    wait_for_all(m);
-}
-
-static void normed(const member *m, const uint16_t *x, uint16_t *y, const float *const *norm_of)
-{
-    const int64_t width = m->c->e->qkv->in;
-    for (int64_t row = m->number; row < m->c->rows; row += m->count)
+    const int64_t width = c->e->qkv->in;
+    for (int64_t row = m->number; row < c->rows; row += m->count)
         norm(x + row * width, y + row * width, width, norm_of[0], norm_of[1]);
     wait_for_all(m);
 }
@@ -163,17 +151,17 @@ static void normed(const member *m, const uint16_t *x, uint16_t *y, const float 
 static void encode(void *data, int number, int count)
 {
     encoding *c = data;
-    const member m = {c, number, count};
+    const member m = {c->team, number, count, c->threads};
     const rwc_encoder *e = c->e;
-    multiplied(&m, e->qkv, c->x, NULL, c->qkv, RWC_PLAIN);
+    projected(&m, c, e->qkv, c->x, NULL, c->qkv, RWC_PLAIN);
     for (int64_t head = number; head < e->heads; head += count)
         attend(c, head);
     wait_for_all(&m);
-    multiplied(&m, e->out, c->heard, c->x, c->sum, RWC_PLAIN);
-    normed(&m, c->sum, c->x, e->norm);
-    multiplied(&m, e->up, c->x, NULL, c->inner, e->act);
-    multiplied(&m, e->down, c->inner, c->x, c->sum, RWC_PLAIN);
-    normed(&m, c->sum, c->x, e->norm + 2);
+    projected(&m, c, e->out, c->heard, c->x, c->sum, RWC_PLAIN);
+    normed(&m, c, c->sum, c->x, e->norm);
+    projected(&m, c, e->up, c->x, NULL, c->inner, e->act);
+    projected(&m, c, e->down, c->inner, c->x, c->sum, RWC_PLAIN);
+    normed(&m, c, c->sum, c->x, e->norm + 2);
 }
 
 void rwc_amx_encode(const rwc_encoder *e, uintptr_t x, int64_t rows, uintptr_t scratch, int threads, const rwc_team *team)

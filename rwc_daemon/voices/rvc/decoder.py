@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rwc_daemon.store.layout import SynthConfig
+from rwc_daemon.voices.blocks import Blocks
 from rwc_daemon.voices.layers import Conv, Up
 
 SLOPE, LAST_SLOPE = 0.1, 0.01
@@ -112,9 +112,13 @@ class PairBlock(nn.Module):
         self.convs2 = nn.ModuleList(_same(width, kernel, 1) for _ in dilations)
 
     def forward(self, x: Tensor, leaky: Tensor) -> Tensor:
-        for dilated, plain in zip(self.convs1, self.convs2, strict=True):
-            x, leaky = cast(Conv, plain).plus(dilated(leaky, SLOPE), x, SLOPE)
+        for dilated, plain in self.steps:
+            x, leaky = plain.plus(dilated(leaky, SLOPE), x, SLOPE)
         return x
+
+    @property
+    def steps(self) -> list[tuple[Conv, Conv]]:
+        return list(zip(self.convs1, self.convs2, strict=True))  # type: ignore[arg-type]
 
 
 class SingleBlock(nn.Module):
@@ -125,9 +129,13 @@ class SingleBlock(nn.Module):
         self.convs = nn.ModuleList(_same(width, kernel, d) for d in dilations)
 
     def forward(self, x: Tensor, leaky: Tensor) -> Tensor:
-        for dilated in self.convs:
-            x, leaky = cast(Conv, dilated).plus(leaky, x, SLOPE)
+        for (dilated,) in self.steps:
+            x, leaky = dilated.plus(leaky, x, SLOPE)
         return x
+
+    @property
+    def steps(self) -> list[tuple[Conv]]:
+        return [(conv,) for conv in self.convs]  # type: ignore[misc]
 
 
 class Decoder(nn.Module):
@@ -153,6 +161,14 @@ class Decoder(nn.Module):
             for kernel, dilations in zip(c.resblock_kernels, c.resblock_dilations, strict=True)
         )
         self.conv_post = Conv(c.width(c.stages), 1, 7, padding=POST_REACH, bias=c.post_bias)
+        self.fused: list[Blocks | None] = [None] * c.stages
+
+    def fuse(self) -> None:
+        J = self.blocks
+        for stage in range(len(self.fused)):
+            blocks = self.resblocks[stage * J : stage * J + J]
+            packed = [[[conv.packed for conv in step] for step in block.steps] for block in blocks]  # type: ignore
+            self.fused[stage] = Blocks.of(packed, SLOPE)
 
     def forward(
         self,
@@ -165,18 +181,17 @@ class Decoder(nn.Module):
         not computed."""
         wanted = wanted or (0, z.shape[-1] * self.hop)
         heard = self.reaches.heard(wanted, z.shape[-1])
-        x = self.conv_pre(z.unsqueeze(2)) + self.cond(g.unsqueeze(2))
+        x = F.leaky_relu(self.conv_pre(z.unsqueeze(2)) + self.cond(g.unsqueeze(2)), SLOPE)
+        slopes = [SLOPE] * (len(self.ups) - 1) + [LAST_SLOPE]
         at = 0  # of the first column of x, in columns of the whole
         for i, up in enumerate(self.ups):
             first, last = heard[i]
-            x = up(F.leaky_relu(x[..., first - at : last - at], SLOPE))
-            at = first * self.reaches.rates[i]
-            if source is not None:
-                x = x + self._lead(i, source, at, x.shape[-1])
-            x = self.mean_of_blocks(i, x)
+            rate = self.reaches.rates[i]
+            lead = None if source is None else self._lead(i, source, first * rate, (last - first) * rate)
+            x = self.blocks_of(i, up(x[..., first - at : last - at], lead), slopes[i])
+            at = first * rate
         first, last = heard[-1]
-        x = F.leaky_relu(x[..., first - at : last - at], LAST_SLOPE).to(self.conv_post.weight.dtype)
-        y = self.conv_post(x).tanh().squeeze(2)
+        y = self.conv_post(x[..., first - at : last - at].to(self.conv_post.weight.dtype)).tanh().squeeze(2)
         return y[..., wanted[0] - first : wanted[1] - first]
 
     def _lead(self, stage: int, source: Tensor, first: int, columns: int) -> Tensor:
@@ -186,12 +201,16 @@ class Decoder(nn.Module):
         part = source[..., (first - before) * stride : (first + columns + behind) * stride]
         return self.noise_convs[stage](part.unsqueeze(2))[..., before : before + columns]
 
-    def mean_of_blocks(self, stage: int, x: Tensor) -> Tensor:
+    def blocks_of(self, stage: int, x: Tensor, slope: float) -> Tensor:
+        """A leaky ReLU of the mean of a stage's residual blocks."""
+        fused = self.fused[stage]
+        if fused is not None and fused.takes(x):
+            return fused(x, slope)
         J, leaky = self.blocks, F.leaky_relu(x, SLOPE)
         total = self.resblocks[stage * J](x, leaky)
         for j in range(1, J):
             total = total + self.resblocks[stage * J + j](x, leaky)
-        return total / J
+        return F.leaky_relu(total / J, slope)
 
 
 def stretched(x: Tensor, length: int) -> Tensor:

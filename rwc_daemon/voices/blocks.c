@@ -1,0 +1,104 @@
+/* The residual blocks of one stage of a decoder as one call: the leaky ReLU of their mean.
+
+       step of a block:  x = x + second( leaky( first( leaky(x) ) ) )    or, without a second,    x = x + first( leaky(x) )
+
+   Signals are rows of channels; every convolution keeps their number. */
+
+typedef struct {
+    const rwc_layer *const *layers; /* [blocks][steps][convolutions] */
+    int64_t blocks, steps, convolutions;
+    float slope; /* of leaky ReLUs within */
+} rwc_blocks;
+
+enum { WITHIN = 6 }; /* signals that a call needs beside the results of the blocks */
+
+#if defined(RWC_AMX)
+
+typedef struct {
+    const rwc_blocks *b;
+    const uint16_t *x;
+    uint16_t *y, *leaky, *inner, *turns[2], *heard[2], *results;
+    int64_t rows;
+    float slope; /* of the leaky ReLU behind the mean */
+    const rwc_team *team;
+    int threads;
+} blocking;
+
+static int64_t cells_of(const blocking *c)
+{
+    return c->rows * c->b->layers[0]->out;
+}
+
+AMX static void leaky_of(const member *m, const blocking *c)
+{
+    const int64_t tiles = cells_of(c) / TILE, end = share(tiles, m->number + 1, m->count) * TILE;
+    for (int64_t n = share(tiles, m->number, m->count) * TILE; n < end; n += TILE)
+        store(c->leaky + n, activated(RWC_LEAKY, c->b->slope, widened(c->x + n)));
+    wait_for_all(m);
+}
+
+AMX static void mean_of(const member *m, const blocking *c)
+{
+    const int64_t cells = cells_of(c), tiles = cells / TILE, end = share(tiles, m->number + 1, m->count) * TILE;
+    const __m512 part = _mm512_set1_ps(1 / (float)c->b->blocks);
+    for (int64_t n = share(tiles, m->number, m->count) * TILE; n < end; n += TILE) {
+        __m512 sum = widened(c->results + n);
+        for (int64_t j = 1; j < c->b->blocks; j++)
+            sum = _mm512_add_ps(sum, widened(c->results + j * cells + n));
+        store(c->y + n, activated(RWC_LEAKY, c->slope, _mm512_mul_ps(sum, part)));
+    }
+}
+
+static void run_block(const member *m, const blocking *c, int64_t block)
+{
+    const rwc_blocks *b = c->b;
+    const rwc_layer *const *layer = b->layers + block * b->steps * b->convolutions;
+    product p = {.rows_in = c->rows, .rows = c->rows, .slope = b->slope};
+    const uint16_t *x = c->x, *heard = c->leaky;
+    for (int64_t step = 0; step < b->steps; step++) {
+        const int last = step + 1 == b->steps;
+        if (b->convolutions == 2) {
+            p.layer = *layer++, p.x = heard, p.y = c->inner, p.add = NULL, p.leaky = NULL, p.act = RWC_LEAKY;
+            multiplied(m, p);
+            heard = c->inner;
+        }
+        p.layer = *layer++, p.x = heard, p.add = x, p.act = RWC_PLAIN;
+        p.y = last ? c->results + block * cells_of(c) : c->turns[step % 2];
+        p.leaky = last ? NULL : c->heard[step % 2];
+        multiplied(m, p);
+        x = p.y, heard = p.leaky;
+    }
+}
+
+static void run_blocks(void *data, int number, int count)
+{
+    const blocking *c = data;
+    const member m = {c->team, number, count, c->threads};
+    leaky_of(&m, c);
+    for (int64_t block = 0; block < c->b->blocks; block++)
+        run_block(&m, c, block);
+    mean_of(&m, c);
+}
+
+void rwc_amx_blocks(const rwc_blocks *b, uintptr_t x, uintptr_t y, int64_t rows, float slope, uintptr_t scratch, int threads,
+                    const rwc_team *team)
+{
+    const int64_t cells = rows * b->layers[0]->out;
+    uint16_t *s = (uint16_t *)scratch;
+    blocking c = {b,    (void *)x, (void *)y, s, s + cells, {s + 2 * cells, s + 3 * cells}, {s + 4 * cells, s + 5 * cells},
+                  s + WITHIN * cells, rows, slope, team, threads};
+    in_team(team, threads, run_blocks, &c);
+}
+
+#else
+
+void rwc_amx_blocks(const rwc_blocks *b, uintptr_t x, uintptr_t y, int64_t rows, float slope, uintptr_t scratch, int threads,
+                    const rwc_team *team) {}
+
+#endif
+
+/* Values of 16 bits that a call needs beside x and y. */
+int64_t rwc_amx_blocks_scratch(const rwc_blocks *b, int64_t rows)
+{
+    return rows * b->layers[0]->out * (WITHIN + b->blocks);
+}
