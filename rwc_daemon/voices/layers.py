@@ -123,21 +123,23 @@ class Up(nn.ConvTranspose2d):
         padding = (kernel - rate + odd) // 2
         super().__init__(into, out, (1, kernel), (1, rate), (0, padding), output_padding=(0, odd))
 
-    def forward(self, x: Tensor, add: Tensor | None = None) -> Tensor:  # type: ignore[override]
-        """`add`: added to the result."""
-        if isinstance(self.packed, Product):
-            shape = len(x), self.out_channels, 1, x.shape[-1] * self.stride[1]
-            y = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
-            self.packed(last(x), y, add=None if add is None else last(add))
-            return y
-        y = self._run(x)
-        return y if add is None else y + add
-
-    def _run(self, x: Tensor) -> Tensor:
-        if not isinstance(self.packed, Packed):
+    def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
+        if self.packed is None:
             return super().forward(x)
+        if isinstance(self.packed, Product):
+            return self._slid(self.packed, x, None)
         run = torch.ops.mkldnn._convolution_transpose_pointwise
         return run(x, self.packed.of(x), self.bias, *self._sizes, "none", [], "")
+
+    def plus(self, x: Tensor, other: Tensor) -> Tensor:
+        """The upsampled picture and `other` added."""
+        return self._slid(self.packed, x, other) if isinstance(self.packed, Product) else self(x) + other
+
+    def _slid(self, product: Product, x: Tensor, add: Tensor | None) -> Tensor:
+        shape = len(x), self.out_channels, 1, x.shape[-1] * self.stride[1]
+        y = torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
+        product(last(x), y, add=None if add is None else last(add))
+        return y
 
     @property
     def _sizes(self) -> tuple[Any, ...]:

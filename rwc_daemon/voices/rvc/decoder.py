@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -186,10 +187,10 @@ class Decoder(nn.Module):
         at = 0  # of the first column of x, in columns of the whole
         for i, up in enumerate(self.ups):
             first, last = heard[i]
-            rate = self.reaches.rates[i]
-            lead = None if source is None else self._lead(i, source, first * rate, (last - first) * rate)
-            x = self.blocks_of(i, up(x[..., first - at : last - at], lead), slopes[i])
-            at = first * rate
+            x = x[..., first - at : last - at]
+            at, columns = (n * self.reaches.rates[i] for n in (first, last - first))
+            x = up(x) if source is None else cast(Up, up).plus(x, self._lead(i, source, at, columns))
+            x = self.blocks_of(i, x, slopes[i])
         first, last = heard[-1]
         y = self.conv_post(x[..., first - at : last - at].to(self.conv_post.weight.dtype)).tanh().squeeze(2)
         return y[..., wanted[0] - first : wanted[1] - first]
