@@ -9,7 +9,7 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
-SOURCES = ("amx.c", "encoder.c", "blocks.c")
+SOURCES = ("amx.c", "encoder.c", "blocks.c", "conformer.c")
 ffi = FFI()
 ffi.cdef(
     """
@@ -53,6 +53,17 @@ ffi.cdef(
     int64_t rwc_amx_blocks_scratch(const rwc_blocks *b, int64_t rows);
     void rwc_amx_blocks(const rwc_blocks *b, uintptr_t x, uintptr_t y, int64_t rows, float slope, uintptr_t scratch,
                         int threads, const rwc_team *team);
+
+    typedef struct {
+        const rwc_layer *up, *down;
+        const float *norm[2];
+        const float *taps, *bias;
+        int64_t kernel;
+    } rwc_conformer;
+
+    int64_t rwc_amx_conformer_scratch(const rwc_conformer *f, int64_t rows);
+    void rwc_amx_conform(const rwc_conformer *f, uintptr_t x, uintptr_t y, int64_t rows, uintptr_t scratch, int threads,
+                         const rwc_team *team);
     """
 )
 ffi.set_source(

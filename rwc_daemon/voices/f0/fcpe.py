@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rwc_daemon.plan import HOP_16K
+from rwc_daemon.voices import conformer
+from rwc_daemon.voices.encoder import Norm
 from rwc_daemon.voices.f0 import weights
 from rwc_daemon.voices.f0.mel import BANDS, FFT, LogMel, slaney
 from rwc_daemon.voices.layers import Conv, can_pack, pack, pictured
@@ -64,12 +67,22 @@ class Conformer(nn.Module):
 
 
 class Layer(nn.Module):
+    fused: conformer.Conformer | None = None
+
     def __init__(self, C: int) -> None:
         super().__init__()
         self.conformer = Conformer(C)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.fused is not None and self.fused.takes(x):
+            return self.fused(x)
         return x + self.conformer(x)
+
+    def fuse(self) -> None:
+        parts: Any = self.conformer.net
+        norm, _, up, _, depthwise, _, down, _ = parts
+        taps, bias = depthwise.conv.weight.flatten(1), depthwise.conv.bias
+        self.fused = conformer.Conformer.of(up.packed, taps, bias, down.packed, Norm(norm.weight, norm.bias))
 
 
 class Layers(nn.Module):

@@ -1,0 +1,90 @@
+/* The convolution module of a conformer as one call:
+
+       y = x + down( silu( depthwise( a * sigmoid(b) ) ) )        a | b = up( norm(x) )
+
+   Signals are rows of channels; the depthwise convolution hears as many rows before as behind. */
+
+typedef struct {
+    const rwc_layer *up, *down;
+    const float *norm[2]; /* scale and shift */
+    const float *taps;    /* [kernel, inner] */
+    const float *bias;    /* [inner] */
+    int64_t kernel;
+} rwc_conformer;
+
+#if defined(RWC_AMX)
+
+typedef struct {
+    const rwc_conformer *f;
+    const uint16_t *x;
+    uint16_t *y, *normed, *both, *heard; /* as x, as x, [rows, 2 inner], [rows, inner] */
+    float *gated;                        /* [rows, inner] */
+    int64_t rows;
+    const rwc_team *team;
+    int threads;
+} conforming;
+
+AMX static inline __m512 sigmoid(__m512 x)
+{
+    const __m512 one = _mm512_set1_ps(1), away = _mm512_sub_ps(_mm512_setzero_ps(), x);
+    return _mm512_div_ps(one, _mm512_add_ps(one, exponential(_mm512_min_ps(away, _mm512_set1_ps(80)))));
+}
+
+/* Of the channels first … last - 1, which one thread keeps from the gate to the end. */
+AMX static void gate_and_slide(const conforming *c, int64_t first, int64_t last)
+{
+    const int64_t inner = c->f->down->in, half = c->f->kernel / 2;
+    for (int64_t row = 0; row < c->rows; row++)
+        for (int64_t d = first; d < last; d += TILE) {
+            const uint16_t *a = c->both + row * 2 * inner + d;
+            _mm512_storeu_ps(c->gated + row * inner + d, _mm512_mul_ps(widened(a), sigmoid(widened(a + inner))));
+        }
+    for (int64_t row = 0; row < c->rows; row++) {
+        const int64_t from = row < half ? half - row : 0;
+        const int64_t left = c->rows - row + half, to = left < c->f->kernel ? left : c->f->kernel;
+        for (int64_t d = first; d < last; d += TILE) {
+            __m512 sum = _mm512_loadu_ps(c->f->bias + d);
+            for (int64_t tap = from; tap < to; tap++)
+                sum = _mm512_fmadd_ps(_mm512_loadu_ps(c->gated + (row + tap - half) * inner + d),
+                                      _mm512_loadu_ps(c->f->taps + tap * inner + d), sum);
+            store(c->heard + row * inner + d, _mm512_mul_ps(sum, sigmoid(sum)));
+        }
+    }
+}
+
+static void conform(void *data, int number, int count)
+{
+    const conforming *c = data;
+    const member m = {c->team, number, count, c->threads};
+    const int64_t width = c->f->up->in, tiles = c->f->down->in / TILE;
+    for (int64_t row = number; row < c->rows; row += count)
+        norm(c->x + row * width, c->normed + row * width, width, c->f->norm[0], c->f->norm[1]);
+    wait_for_all(&m);
+    multiplied(&m, (product){.layer = c->f->up, .x = c->normed, .y = c->both, .rows_in = c->rows, .rows = c->rows});
+    gate_and_slide(c, share(tiles, number, count) * TILE, share(tiles, number + 1, count) * TILE);
+    wait_for_all(&m);
+    multiplied(&m, (product){.layer = c->f->down, .x = c->heard, .add = c->x, .y = c->y, .rows_in = c->rows, .rows = c->rows});
+}
+
+void rwc_amx_conform(const rwc_conformer *f, uintptr_t x, uintptr_t y, int64_t rows, uintptr_t scratch, int threads,
+                     const rwc_team *team)
+{
+    const int64_t width = rows * f->up->in, inner = rows * f->down->in;
+    uint16_t *s = (uint16_t *)scratch;
+    conforming c = {.f = f, .x = (void *)x, .y = (void *)y, .gated = (void *)s, .normed = s + 2 * inner, .rows = rows,
+                    .both = s + 2 * inner + width, .heard = s + 4 * inner + width, .team = team, .threads = threads};
+    in_team(team, threads, conform, &c);
+}
+
+#else
+
+void rwc_amx_conform(const rwc_conformer *f, uintptr_t x, uintptr_t y, int64_t rows, uintptr_t scratch, int threads,
+                     const rwc_team *team) {}
+
+#endif
+
+/* Values of 16 bits that a call needs beside x and y. */
+int64_t rwc_amx_conformer_scratch(const rwc_conformer *f, int64_t rows)
+{
+    return rows * (f->up->in + 5 * f->down->in);
+}

@@ -1,0 +1,64 @@
+"""The convolution module of a conformer as one native call (conformer.c), where its products run on the matrix unit.
+
+y = x + down( silu( depthwise( a * sigmoid(b) ) ) )        a | b = up( norm(x) )
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import handle_torch_function, has_torch_function_unary
+
+from rwc_daemon.voices._amx import ffi, lib
+from rwc_daemon.voices.amx import Product, address, team
+from rwc_daemon.voices.encoder import Norm
+
+MOST_ROWS = 1024  # that are worth it: in longer sounds others share the work better
+
+
+@dataclass(frozen=True, eq=False)
+class Conformer:
+    """One module; x is bfloat16."""
+
+    width: int
+    layer: Any
+    # for conformer.c
+    kept: tuple[Any, ...]
+    # what `layer` points to
+
+    @classmethod
+    def of(cls, up: Any, taps: Tensor, bias: Tensor, down: Any, norm: Norm) -> Conformer | None:
+        """`up` and `down` as they were packed, `taps` [inner, kernel] of the depthwise convolution, `bias` [inner].
+        None where it cannot run so."""
+        inner, kernel = taps.shape
+        if not isinstance(up, Product) or not isinstance(down, Product) or kernel % 2 == 0:
+            return None
+        if (up.out, down.into, down.out) != (2 * inner, inner, up.into) or (up.taps, down.taps) != (1, 1):
+            return None
+        floats = [one.detach().float().contiguous() for one in (norm.scale, norm.shift, taps.mT, bias)]
+        scale, shift, *slid = (ffi.cast("float *", address(one)) for one in floats)
+        layer = ffi.new("rwc_conformer *", (up.layer, down.layer, (scale, shift), *slid, kernel))
+        return cls(up.into, layer, (up, down, floats))
+
+    def takes(self, x: Tensor) -> bool:
+        """[B, n, C]: one sound, not too long."""
+        return len(x) == 1 and x.shape[1] <= MOST_ROWS and x.shape[2] == self.width
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[1, n, C] → the same."""
+        if has_torch_function_unary(x):  # as for products
+            return handle_torch_function(conform, (x,), self, x)
+        return conform(self, x)
+
+
+def conform(f: Conformer, x: Tensor) -> Tensor:
+    if x.dtype != torch.bfloat16 or not f.takes(x):
+        raise TypeError(f"x is {x.dtype}, {tuple(x.shape)}")
+    x = x.contiguous()
+    y, rows = torch.empty_like(x), x.shape[1]
+    scratch = torch.empty(lib.rwc_amx_conformer_scratch(f.layer, rows), dtype=torch.bfloat16)
+    lib.rwc_amx_conform(f.layer, address(x), address(y), rows, address(scratch), torch.get_num_threads(), team())
+    return y
