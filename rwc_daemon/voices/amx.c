@@ -208,6 +208,12 @@ AMX static inline __m512 exponential(__m512 x)
     return _mm512_scalef_ps(y, whole);
 }
 
+AMX static inline __m512 sigmoid(__m512 x)
+{
+    const __m512 one = _mm512_set1_ps(1), away = _mm512_sub_ps(_mm512_setzero_ps(), x);
+    return _mm512_div_ps(one, _mm512_add_ps(one, exponential(_mm512_min_ps(away, _mm512_set1_ps(80)))));
+}
+
 /* x/2 (1 + erf(x/√2)), erf within 1.5e-7: Abramowitz and Stegun, 7.1.26. */
 AMX static inline __m512 gelu(__m512 x)
 {

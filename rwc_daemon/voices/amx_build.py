@@ -9,7 +9,7 @@ from pathlib import Path
 from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
-SOURCES = ("amx.c", "encoder.c", "blocks.c", "conformer.c")
+SOURCES = ("amx.c", "encoder.c", "blocks.c", "conformer.c", "couplings.c")
 ffi = FFI()
 ffi.cdef(
     """
@@ -64,6 +64,17 @@ ffi.cdef(
     int64_t rwc_amx_conformer_scratch(const rwc_conformer *f, int64_t rows);
     void rwc_amx_conform(const rwc_conformer *f, uintptr_t x, uintptr_t y, int64_t rows, uintptr_t scratch, int threads,
                          const rwc_team *team);
+
+    typedef struct { const rwc_layer *pre, *in[8], *onward[8], *post; } rwc_coupling;
+    typedef struct {
+        const rwc_coupling *couplings;
+        int64_t count, layers;
+    } rwc_flow;
+
+    int rwc_amx_most_gated(void);
+    int64_t rwc_amx_flow_scratch(const rwc_flow *f, int64_t rows);
+    void rwc_amx_flow(const rwc_flow *f, uintptr_t x, uintptr_t conditions, int64_t rows, uintptr_t scratch,
+                      int threads, const rwc_team *team);
     """
 )
 ffi.set_source(

@@ -24,12 +24,6 @@ typedef struct {
     int threads;
 } conforming;
 
-AMX static inline __m512 sigmoid(__m512 x)
-{
-    const __m512 one = _mm512_set1_ps(1), away = _mm512_sub_ps(_mm512_setzero_ps(), x);
-    return _mm512_div_ps(one, _mm512_add_ps(one, exponential(_mm512_min_ps(away, _mm512_set1_ps(80)))));
-}
-
 /* Of the channels first … last - 1, which one thread keeps from the gate to the end. */
 AMX static void gate_and_slide(const conforming *c, int64_t first, int64_t last)
 {

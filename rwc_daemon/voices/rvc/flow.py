@@ -8,10 +8,13 @@ Shapes: B batch, T frames, C latent channels, H width, G speaker vector. Source:
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from rwc_daemon.store.layout import FLOWS, WAVENET_KERNEL, WAVENET_LAYERS, SynthConfig
+from rwc_daemon.voices.couplings import Couplings, Gated
 from rwc_daemon.voices.layers import Conv, masked
 
 REACH = FLOWS * WAVENET_LAYERS * (WAVENET_KERNEL // 2)  # frames that one frame of the result hears, each way: 24
@@ -54,6 +57,12 @@ class Coupling(nn.Module):
         mu = self.post(self.enc(masked(self.pre(x0), mask), mask, g))
         return torch.cat([x0, masked(x1 - masked(mu, mask), mask)], dim=1)
 
+    @property
+    def gated(self) -> Gated:
+        net: Any = self.enc
+        into, onward = ([layer.packed for layer in layers] for layers in (net.in_layers, net.res_skip_layers))
+        return Gated(self.pre.packed, into, onward, self.post.packed)
+
 
 class Flip(nn.Module):
     """Reverses the order of channels."""
@@ -65,11 +74,22 @@ class Flip(nn.Module):
 class Flow(nn.Module):
     """z_p [B, C, T], mask [B, 1, T] or None, g [B, G, 1] → z [B, C, T]."""
 
+    fused: Couplings | None = None
+
     def __init__(self, c: SynthConfig) -> None:
         super().__init__()
         self.flows = nn.ModuleList(Flip() if i % 2 else Coupling(c) for i in range(2 * FLOWS))
 
+    def fuse(self) -> None:
+        self.fused = Couplings.of([coupling.gated for coupling in self._couplings()])
+
+    def _couplings(self) -> list[Coupling]:
+        """In the order in which they run."""
+        return [flow for flow in reversed(self.flows) if isinstance(flow, Coupling)]
+
     def forward(self, x: Tensor, mask: Tensor | None, g: Tensor) -> Tensor:
+        if self.fused is not None and mask is None and self.fused.takes(x):
+            return self.fused(x, torch.cat([coupling.enc.cond_layer(g) for coupling in self._couplings()]))
         for flow in reversed(self.flows):
             x = flow(x, mask, g)
         return x
