@@ -29,9 +29,10 @@ class Slack:
 
     def look(self, elapsed_s: float, underruns: int, compute_max_ms: float, quiet: bool) -> bool:
         """What happened since the last look (`underruns`: new ones); True when `samples` changed."""
+        cold = self._age_s < WARM_S  # when that began
         self._calm_s += elapsed_s
         self._age_s += elapsed_s
-        if self._age_s <= WARM_S:
+        if cold:
             return False
         self._worst_ms = max(self._worst_ms, compute_max_ms)
         if underruns:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from rwc_daemon.controls import QUALITIES, Controls
 
 FULL = 0.92  # of a block's length, in all but single blocks: beyond it nothing is caught up with any more
+EASE = 0.7  # what a step down aims at where voice was lost: one that just fits would lose more of it
 ROOM = 0.85  # what a step up may be expected to reach
 PRESSED_S = 2.5  # so long in a row, or it was a hiccup
 LOST, LOST_S = 1.3, 1.5  # what takes longer than it lasts is heard already
@@ -110,7 +111,7 @@ class Deadline:
         step_s = elapsed_s if above < self.level else -UNREST * elapsed_s
         self._calm_s = 0.0 if late else max(0.0, self._calm_s + step_s)
         if self._pressed_s >= (LOST_S if lost else PRESSED_S):
-            return self._level_below(fullness)
+            return self._level_below(fullness, EASE if lost else FULL)
         return above if self._calm_s >= self._patience_s else self.level
 
     def at(self, level: int) -> None:
@@ -121,13 +122,13 @@ class Deadline:
         self.level = level
         self.settle()
 
-    def _level_below(self, fullness: float) -> int:
+    def _level_below(self, fullness: float, wanted: float) -> int:
         """The first cheaper one that may be expected to fit, or the cheapest."""
         cheapest = self.level
         for level in range(self.level + 1, self._levels):
             if self._ratio(level) < self._ratio(cheapest):
                 cheapest = level
-                if fullness * self._ratio(level) <= FULL:
+                if fullness * self._ratio(level) <= wanted:
                     break
         return cheapest
 

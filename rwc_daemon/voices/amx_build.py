@@ -21,7 +21,7 @@ ffi.cdef(
         const void *w;
         const float *scale, *bias;
         const int32_t *span;
-        int64_t in, out, taps, stride, dilation, padding;
+        int64_t in, out, taps, stride, dilation, padding, pitch;
     } rwc_layer;
     typedef struct { void *parallel, *number, *count, *barrier; } rwc_team;
 

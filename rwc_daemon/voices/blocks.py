@@ -36,7 +36,7 @@ class Blocks:
         width, steps, convolutions = products[0].into, len(blocks[0]), len(blocks[0][0])
         alike = all(len(step) == convolutions for block in blocks for step in block)
         alike = alike and all(len(block) == steps for block in blocks)
-        if not alike or any((one.into, one.out, one.rows(1)) != (width, width, 1) for one in products):
+        if not alike or any((one.into, one.out, one.rows(width)) != (width, width, 1) for one in products):
             return None
         layers = ffi.new("rwc_layer *[]", [one.layer for one in products])
         made = ffi.new("rwc_blocks *", (layers, len(blocks), steps, convolutions, slope))

@@ -42,7 +42,7 @@ class Couplings:
     def of(cls, couplings: Sequence[Gated]) -> Couplings | None:
         """In the order in which they run, each behind a flip. None where these cannot run so."""
         products = [one for c in couplings for one in (c.pre, *c.into, *c.onward, c.post)]
-        if not all(isinstance(one, Product) and one.rows(1) == 1 for one in products):
+        if not all(isinstance(one, Product) and one.rows(one.into) == 1 for one in products):
             return None
         first = couplings[0]
         half, width, layers = first.pre.into, first.pre.out, len(first.into)

@@ -51,7 +51,7 @@ class Encoder:
     ) -> Encoder | None:
         """`products`: qkv, out, up and down as they were packed; `norms`: both. None where these cannot run so."""
         reach = 0 if near is None else len(near.keys) // 2
-        if not all(isinstance(one, Product) and one.rows(MOST_ROWS) == MOST_ROWS for one in products):
+        if not all(isinstance(one, Product) and one.rows(MOST_ROWS * one.into) == MOST_ROWS for one in products):
             return None
         width, inner = products[0].into, products[2].out
         sizes = [(one.into, one.out) for one in products]

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rwc_daemon.voices.amx import Product, suits
+from rwc_daemon.voices.amx import BLOCK, Product, suits
 
 PACKABLE = (torch.float32, torch.bfloat16)
 KEPT = 12  # orders of weights that a convolution keeps: for three steps of a ladder (engine/kept.py), in each a first
@@ -64,6 +64,7 @@ class Conv(nn.Conv2d):
     """x [B, I, N] → [B, O, M]; pictures [B, I, 1, N] stay pictures."""
 
     packed: Packed | Product | None = None
+    margins: tuple[int, int] | None = None  # with which one channel is a row of overlapping rows
 
     def __init__(
         self, into: int, out: int, kernel: int, stride: int = 1, padding: int = 0, dilation: int = 1, bias: bool = True
@@ -80,7 +81,7 @@ class Conv(nn.Conv2d):
         if self.packed is None:
             return activated(super().forward(x), slope, act)
         if isinstance(self.packed, Product):
-            return slid(self.packed, x, act, slope or 0.0)
+            return slid(self.packed, F.pad(x, self.margins) if self.margins else x, act, slope or 0.0)
         x = last(x)
         detail, how = ([slope] if slope is not None else []), ("none" if act == "gelu" else "")
         run = torch.ops.mkldnn._convolution_pointwise
@@ -102,8 +103,10 @@ class Conv(nn.Conv2d):
         return self.padding, self.stride, self.dilation, self.groups
 
     def pack(self) -> None:
-        if self.groups == 1:
-            at = self.stride[1], self.dilation[1], int(self.padding[1])
+        at = self.stride[1], self.dilation[1], int(self.padding[1])
+        if self.in_channels == 1 and self.dilation[1] == 1:
+            self._pack_one(at[0], at[2])
+        elif self.groups == 1:
             self.packed = Product.of(self.weight.squeeze(2), self.bias, *at)
         if self.packed is not None:
             del self.weight
@@ -111,6 +114,13 @@ class Conv(nn.Conv2d):
         weight = last(self.weight)
         reorder = torch.ops.mkldnn._reorder_convolution_weight
         self.packed = Packed(lambda shape: reorder(weight, *self._sizes, shape))
+
+    def _pack_one(self, stride: int, padding: int) -> None:
+        """One channel: what the kernel sees at once is a row, and the next row begins `stride` later."""
+        more = -self.kernel_size[1] % BLOCK  # zeros behind the kernel
+        kernel = F.pad(self.weight.view(self.out_channels, -1), (0, more)).unsqueeze(2)
+        self.packed = Product.of(kernel, self.bias, pitch=stride)
+        self.margins = None if self.packed is None else (padding, padding + more)
 
 
 class Up(nn.ConvTranspose2d):
@@ -208,7 +218,7 @@ def slid_twice(product: Product, x: Tensor, other: Tensor, slope: float) -> tupl
 
 def emptied(product: Product, x: Tensor) -> Tensor:
     """Where the answer to the picture `x` goes."""
-    shape = len(x), product.out, 1, product.rows(x.shape[-1])
+    shape = len(x), product.out, 1, product.rows(x.numel() // len(x))
     return torch.empty(shape, dtype=x.dtype, memory_format=torch.channels_last)
 
 

@@ -97,6 +97,13 @@ def warm(slack: Slack) -> Slack:
     return slack
 
 
+def test_slack_forgives_what_began_while_a_stream_was_cold() -> None:
+    slack = Slack(48000, 256, start=256, least=0, most=48000)
+    assert not slack.look(WARM_S - 0.1, 1, 99.0, quiet=True)
+    assert not slack.look(1.0, 1, 99.0, quiet=True)
+    assert slack.look(1.0, 1, 99.0, quiet=True)
+
+
 def test_slack_grows_with_gaps_and_shrinks_after_calm_at_quiet_moments() -> None:
     slack = warm(Slack(48000, 256, start=256, least=0, most=48000))
     seen = []

@@ -112,6 +112,15 @@ def test_what_is_heard_already_is_answered_sooner():
     assert machine.run(2) == 1
 
 
+@pytest.mark.parametrize(("slowness", "level"), [(1.6, 1), (2.5, 2)], ids=["pressed", "lost"])
+def test_where_voice_was_lost_a_step_leaves_room(slowness, level):
+    machine = Machine(0.6, 0.3, 0.2, known=True)
+    machine.run(10)
+    machine.slowness = slowness
+    machine.run(5)
+    assert machine.seen == [level]
+
+
 def test_too_much_for_every_step_stays_at_the_last():
     machine = Machine(0.6, 0.5)
     machine.slowness = 9

@@ -38,6 +38,22 @@ def test_no_collection_while_something_comes_in_and_none_of_it_later():
     gc.unfreeze()
 
 
+def test_what_was_let_go_is_given_back_to_the_system():
+    code = """
+import os
+from rwc_daemon.engine.heavy import give_back
+from rwc_daemon.engine.kept import used_mb
+pieces = [bytes(range(256)) * 400 for _ in range(1000)]  # 100 KB each: none is a mapping of its own
+last = bytes(100_000)  # holds the end of the heap
+before = used_mb()
+pieces = pieces[-1:]
+give_back()
+print(before - used_mb())
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, stdout=subprocess.PIPE)
+    assert float(done.stdout) > 80
+
+
 def test_a_team_is_dismissed_when_its_work_is_done():
     code = """
 import os, time

@@ -19,7 +19,7 @@ def half(*shape):
 
 
 def slid(product, x, **how):
-    y = torch.full((len(x), product.rows(x.shape[1]), product.out), torch.nan, dtype=torch.bfloat16)
+    y = torch.full((len(x), product.rows(x[0].numel()), product.out), torch.nan, dtype=torch.bfloat16)
     product(x, y, **how)
     return y
 
@@ -84,6 +84,21 @@ def test_upsampling(kernel_rate):
     assert torch.allclose(y.float(), wanted, atol=1e-2, rtol=HALF_STEP)
 
 
+@pytest.mark.parametrize(
+    ("kernel", "stride", "columns"), [(80, 40, 700), (8, 4, 401), (4, 2, 33), (1, 1, 5), (32, 16, 32), (3, 5, 64)]
+)
+def test_one_channel_is_rows_that_overlap(kernel, stride, columns):
+    conv = Conv(1, 64, kernel, stride, padding=(kernel - stride) // 2 if kernel > stride else 0)
+    conv.bfloat16().requires_grad_(False)
+    x = half(2, 1, 1, columns)
+    wanted = F.conv2d(x.float(), conv.weight.float(), conv.bias.float(), conv.stride, conv.padding)
+    conv.pack()
+    assert isinstance(conv.packed, Product)
+    y = conv(x)
+    assert y.shape == wanted.shape
+    assert torch.allclose(y.float(), wanted, atol=1e-2, rtol=HALF_STEP)
+
+
 def test_taps_that_are_all_zero_are_not_read():
     weight = half(64, 32, 5)
     weight[:32, :, :2], weight[32:, :, 3:] = 0, 0
@@ -129,7 +144,7 @@ def test_layers_let_go_of_their_plain_weights():
 
 
 @pytest.mark.parametrize(
-    ("kind", "sizes"), [(Conv, (24, 32, 3)), (Conv, (1, 32, 8, 4)), (Conv, (32, 1, 7)), (Dense, (40, 32))]
+    ("kind", "sizes"), [(Conv, (24, 32, 3)), (Conv, (1, 24, 8, 4)), (Conv, (32, 1, 7)), (Dense, (40, 32))]
 )
 def test_what_does_not_suit_it_runs_as_ever(kind, sizes):
     layer = kind(*sizes).bfloat16().requires_grad_(False)
