@@ -78,7 +78,7 @@ def _blend(found: Nearest) -> Tensor:
     ratio = torch.where(found.squared <= found.squared[:, :1], 1, found.squared[:, :1] / found.squared)
     weight = torch.where(found.ids < 0, 0, ratio.square())
     weight = weight / weight.sum(dim=1, keepdim=True).clamp(min=1)
-    return (weight[:, :, None] * found.vectors).sum(dim=1)
+    return torch.bmm(weight[:, None], found.vectors)[:, 0]
 
 
 def protect(mixed: Tensor, raw: Tensor, f0_hz: Tensor | np.ndarray, share: float) -> Tensor:
@@ -100,7 +100,8 @@ class FaissSearch:
         with _one_thread(self.faiss):
             found = self.index.search_and_reconstruct(np.ascontiguousarray(rows.cpu().numpy()), NEIGHBOURS)
         squared, ids, vectors = (torch.from_numpy(part).to(rows.device) for part in found)
-        return Nearest(squared, ids, torch.where(ids[:, :, None] < 0, 0, vectors))
+        vectors[ids < 0] = 0
+        return Nearest(squared, ids, vectors)
 
 
 class TorchSearch:
