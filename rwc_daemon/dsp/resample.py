@@ -11,6 +11,7 @@ so only n different phases of h exist. `resample` is the stream fed at once: no 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 import numpy as np
 
@@ -19,6 +20,7 @@ ROLLOFF = 0.99
 ROWS = 16384  # output samples computed at once: bounds the memory of long files
 
 
+@lru_cache(16)  # one stream has a few, and a live voice asks with every block
 def _kernels(o: int, n: int) -> tuple[np.ndarray, int]:
     """(f64[n phases, taps], first): the taps of phase j stand on inputs floor(j·o/n) + first, + first + 1, …"""
     cutoff = ROLLOFF * min(o, n) / o
@@ -26,7 +28,9 @@ def _kernels(o: int, n: int) -> tuple[np.ndarray, int]:
     offsets = np.arange(-reach, reach + 2)
     fraction = (np.arange(n) * o % n) / n
     t = np.clip((offsets - fraction[:, None]) * cutoff, -ZERO_CROSSINGS, ZERO_CROSSINGS)
-    return cutoff * np.sinc(t) * np.cos(np.pi * t / (2 * ZERO_CROSSINGS)) ** 2, -reach
+    bank = cutoff * np.sinc(t) * np.cos(np.pi * t / (2 * ZERO_CROSSINGS)) ** 2
+    bank.setflags(write=False)
+    return bank, -reach
 
 
 class Resampler:

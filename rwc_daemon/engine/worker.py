@@ -43,7 +43,7 @@ from rwc_daemon.voices.shelf import Shelf
 PR_SET_PDEATHSIG = 1
 SWITCH_INTERVAL_S = 0.0005  # the loader's Python must not hold the inference thread for long
 WEIGHT_BITS = "RWC_WEIGHT_BITS"  # in the environment: 16 gives the content encoder back its digits
-LIVE_WEIGHT_BITS = 8  # what that takes and gives: docs/performance.md
+LIVE_WEIGHT_BITS = 8  # what that takes away and gives: docs/performance.md
 NICE = -11  # wanted, not required: plain users may have no right to it
 
 
@@ -65,7 +65,7 @@ class Engine:
     def __init__(self, link: Link, channel: Channel, options: argparse.Namespace) -> None:
         self._channel, self._link = channel, link
         self._setup = Setup(Controls())
-        shelf = Shelf(options.data_dir, int(os.environ.get(WEIGHT_BITS, LIVE_WEIGHT_BITS)))
+        shelf = Shelf(options.data_dir, 16 if os.environ.get(WEIGHT_BITS) == "16" else LIVE_WEIGHT_BITS)
         self._loader = Loader(shelf, options.device, lambda: self._setup, options.memory_mb, options.without_gpu)
         crew = Crew.of_this_machine()
         self._inference = Inference(link, options.generation, self._setup.controls, self._loader, self._send, crew)

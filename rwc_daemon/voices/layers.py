@@ -5,8 +5,8 @@ channels-last, the order in which half precision runs. On a CPU `pack` also brin
 machine's vector or matrix units, once instead of at each call, and activations and sums are then done while the result
 is still in the cache.
 
-The packed operations are our own where the CPU has a matrix unit and the layer suits it (`voices.amx`), else those that
-torch's own compiler emits (oneDNN); where a torch has them not, nothing is packed.
+The packed operations are our own where the CPU has a matrix unit and the layer suits it (`voices.native`), else those
+that torch's own compiler emits (oneDNN); where a torch has them not, nothing is packed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rwc_daemon.voices.amx import BLOCK, Product, suits
+from rwc_daemon.voices.native.amx import BLOCK, Product, suits
 
 PACKABLE = (torch.float32, torch.bfloat16)
 KEPT = 12  # orders of weights that a convolution keeps: for three steps of a ladder (engine/kept.py), in each a first

@@ -1,23 +1,19 @@
-"""`org.rwc.Daemon1` on a real bus: the contract, its errors, its signals, and what happens when the bus goes."""
+"""`org.rwc.Daemon1` on a real bus: calls, their errors, and signals."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-import subprocess
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from daemon_parts import Bus, Whole, session_bus, whole_core
-from dbus_next import Message, MessageType, Variant, introspection
+from daemon_parts import Bus, Whole
+from dbus_calls import raw, run, until
+from dbus_next import MessageType, Variant
 
-from rwc_daemon.controls import NAMES, dbus_name
 from rwc_daemon.errors import (
-    AlreadyRunning,
     BadModel,
-    NoDaemon,
-    NoSessionBus,
     NoSuchControl,
     NoSuchInput,
     NoSuchJob,
@@ -27,117 +23,7 @@ from rwc_daemon.errors import (
     Unsupported,
 )
 from rwc_daemon.faces import dbus_types
-from rwc_daemon.faces.dbus import DbusFace
-from rwc_daemon.faces.dbus_bus import close_bus, open_bus
-from rwc_daemon.faces.dbus_client import Daemon, Event, SyncDaemon
-
-CONTRACT = Path(__file__).parents[2] / "dbus"
-
-
-@pytest.fixture(scope="module")
-def bus() -> Iterator[Bus]:
-    with session_bus() as it:
-        yield it
-
-
-Check = Callable[[Daemon, Whole], Awaitable[None]]
-
-
-def run(bus: Bus, folder: Path, check: Check) -> None:
-    async def whole() -> None:
-        async with whole_core(folder) as it:
-            face = await DbusFace.open(it.core, bus.address)
-            try:
-                async with await Daemon.connect(address=bus.address) as daemon:
-                    await check(daemon, it)
-            finally:
-                face.close()
-
-    asyncio.run(whole())
-
-
-async def until(daemon: Daemon, wanted: Callable[[Event], bool]) -> Event:
-    event = await daemon.wait_for(wanted, 30)
-    assert event is not None
-    return event
-
-
-async def raw(daemon: Daemon, member: str, kinds: str = "", body: list | None = None, **other: str) -> Message:
-    where = {"destination": dbus_types.NAME, "path": dbus_types.PATH, "interface": dbus_types.INTERFACE, **other}
-    reply = await daemon._bus.call(Message(member=member, signature=kinds, body=body or [], **where))
-    assert reply is not None
-    return reply
-
-
-# ---- the contract ----
-
-
-def shape(node: introspection.Node) -> dict[str, object]:
-    """Names, types, directions and access of everything, whatever the order."""
-    return {
-        interface.name: {
-            "methods": {
-                method.name: [
-                    (arg.name, arg.signature, arg.direction.value) for arg in method.in_args + method.out_args
-                ]
-                for method in interface.methods
-            },
-            "signals": {
-                signal.name: [(arg.name, arg.signature) for arg in signal.args] for signal in interface.signals
-            },
-            "properties": {item.name: (item.signature, item.access.value) for item in interface.properties},
-        }
-        for interface in node.interfaces
-    }
-
-
-def test_live_introspection_is_the_shipped_contract(bus: Bus, tmp_path: Path) -> None:
-    async def check(daemon: Daemon, whole: Whole) -> None:
-        live = await daemon._bus.introspect(dbus_types.NAME, dbus_types.PATH)
-        shipped = introspection.Node.parse((CONTRACT / "org.rwc.Daemon1.xml").read_text())
-        assert shape(live) == shape(shipped)
-        (interface,) = (one for one in live.interfaces if one.name == dbus_types.INTERFACE)
-        assert len(interface.methods) == 11
-        assert len(interface.properties) == 25
-
-    run(bus, tmp_path, check)
-
-
-def test_every_control_is_a_property_that_can_be_set() -> None:
-    assert {dbus_name(name) for name in NAMES} <= set(dbus_types.WRITABLE)
-
-
-def test_the_activation_file_names_bus_and_unit() -> None:
-    text = (CONTRACT / "org.rwc.Daemon1.service").read_text()
-    assert "Name=org.rwc.Daemon1" in text
-    assert "SystemdService=rwc-daemon.service" in text
-
-
-def test_common_tools_understand_it(bus: Bus, tmp_path: Path) -> None:
-    """busctl and gdbus, as a user would type."""
-
-    async def tool(*command: str) -> str:
-        process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        said, _ = await process.communicate()
-        return said.decode()
-
-    async def check(daemon: Daemon, whole: Whole) -> None:
-        where = (dbus_types.NAME, dbus_types.PATH)
-        busctl = ("busctl", f"--address={bus.address}", "--")
-        shown = await tool(*busctl, "introspect", *where)
-        assert all(name in shown for name in ("LoadVoice", "WatchLevels", "LatencyMs", "PropertiesChanged"))
-        assert dbus_types.PATH in await tool(*busctl, "tree", dbus_types.NAME)
-        await tool(*busctl, "set-property", *where, dbus_types.INTERFACE, "Pitch", "d", "-3")
-        assert await tool(*busctl, "get-property", *where, dbus_types.INTERFACE, "Pitch") == "d -3\n"
-        gdbus = ("gdbus", "call", "--address", bus.address, "--dest", where[0], "--object-path", where[1], "--method")
-        answer = await tool(*gdbus, f"{dbus_types.INTERFACE}.LoadVoice", "dep")
-        assert "org.rwc.Error.NoSuchVoice" in answer
-        assert "did you mean deep?" in answer
-
-    run(bus, tmp_path, check)
-
-
-# ---- calls ----
+from rwc_daemon.faces.dbus_client import Daemon
 
 
 def test_the_voice_is_loaded_and_told(bus: Bus, tmp_path: Path) -> None:
@@ -319,70 +205,3 @@ def test_quit_ends_it_after_the_answer(bus: Bus, tmp_path: Path) -> None:
         assert whole.core.ended.is_set()
 
     run(bus, tmp_path, check)
-
-
-# ---- one daemon, and none ----
-
-
-def test_a_second_daemon_is_refused(bus: Bus, tmp_path: Path) -> None:
-    async def check(daemon: Daemon, whole: Whole) -> None:
-        with pytest.raises(AlreadyRunning, match="another rwc-daemon"):
-            await DbusFace.open(whole.core, bus.address)
-
-    run(bus, tmp_path, check)
-
-
-def test_no_daemon_and_no_bus(bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(NoDaemon, match="systemctl --user start rwc-daemon"):
-        SyncDaemon.connect(address=bus.address)
-    with pytest.raises(NoDaemon):
-        SyncDaemon.connect(address=bus.address, start=True)
-    for address in (f"unix:path={tmp_path}/none", "nonsense", "unix:"):
-        with pytest.raises(NoSessionBus, match="log in to a desktop session"):
-            SyncDaemon.connect(address=address)
-    monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    with pytest.raises(NoSessionBus):
-        SyncDaemon.connect()
-
-
-def test_a_lost_bus_is_noticed(tmp_path: Path) -> None:
-    async def check() -> None:
-        with session_bus() as own:
-            async with whole_core(tmp_path) as whole:
-                face = await DbusFace.open(whole.core, own.address)
-                own.kill()
-                async with asyncio.timeout(30):
-                    await face.lost()
-                whole.core.set_controls({"pitch": 1})  # tells nobody, breaks nothing
-                await asyncio.sleep(0.05)
-                face.close()
-
-    asyncio.run(check())
-
-
-def test_a_client_hears_that_the_daemon_went(bus: Bus, tmp_path: Path) -> None:
-    async def check() -> None:
-        async with whole_core(tmp_path) as whole:
-            face = await DbusFace.open(whole.core, bus.address)
-            async with await Daemon.connect(address=bus.address) as daemon:
-                await daemon.listen()
-                face.close()
-                with pytest.raises(NoDaemon, match="ended meanwhile"):
-                    await daemon.wait_for(lambda event: event.signal == "JobDone", 30)
-                with pytest.raises(NoDaemon):
-                    await daemon.get("Voice")
-
-    asyncio.run(check())
-
-
-def test_the_bus_leaves_no_descriptor(bus: Bus) -> None:
-    async def once() -> None:
-        close_bus(await open_bus(bus.address))
-
-    asyncio.run(once())
-    fds = Path("/proc/self/fd")
-    before = len(list(fds.iterdir()))
-    for _ in range(5):
-        asyncio.run(once())
-    assert len(list(fds.iterdir())) <= before

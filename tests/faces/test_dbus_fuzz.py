@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from daemon_parts import Bus, session_bus, whole_core
+from daemon_parts import Bus, whole_core
 
 from rwc_daemon.faces.dbus import DbusFace
 from rwc_daemon.faces.dbus_client import Daemon
@@ -15,12 +14,6 @@ from tests.fuzz.calls import call, fuzz
 from tests.fuzz.messages import Random
 
 CALLS = 4000
-
-
-@pytest.fixture(scope="module")
-def bus() -> Iterator[Bus]:
-    with session_bus() as it:
-        yield it
 
 
 def test_thousands_of_strange_calls(bus: Bus, tmp_path: Path) -> None:

@@ -17,11 +17,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rwc_daemon.plan import HOP_16K
-from rwc_daemon.voices import conformer
-from rwc_daemon.voices.encoder import Norm
 from rwc_daemon.voices.f0 import weights
 from rwc_daemon.voices.f0.mel import BANDS, FFT, LogMel, slaney
 from rwc_daemon.voices.layers import Conv, can_pack, pack, pictured
+from rwc_daemon.voices.native import conformer
+from rwc_daemon.voices.native.encoder import Norm
 
 BINS = 360
 LOWEST_HZ, HIGHEST_HZ = 32.7, 1975.5  # of the first and the last bin

@@ -21,8 +21,8 @@ from torch import Tensor, nn
 from rwc_daemon.errors import BadModel
 from rwc_daemon.store.layout import plain_name
 from rwc_daemon.store.layout_support import CONTENT_KERNELS, CONTENT_OPTIONAL, content_shapes, content_sizes
-from rwc_daemon.voices.encoder import Encoder, Norm
 from rwc_daemon.voices.layers import Conv, Dense, can_pack, joined, pack, pictured
+from rwc_daemon.voices.native.encoder import Encoder, Norm
 from rwc_daemon.voices.rvc.weights import checked, folded, settle
 
 CONTENT_STRIDES = (5, 2, 2, 2, 2, 2, 2)

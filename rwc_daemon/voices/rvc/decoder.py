@@ -24,8 +24,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rwc_daemon.store.layout import SynthConfig
-from rwc_daemon.voices.blocks import Blocks
 from rwc_daemon.voices.layers import Conv, Up
+from rwc_daemon.voices.native.blocks import Blocks
 
 SLOPE, LAST_SLOPE = 0.1, 0.01
 POST_REACH = 3  # columns that the first and the last convolution hear each way

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from rwc_daemon.store.layout import FLOWS, WAVENET_KERNEL, WAVENET_LAYERS, SynthConfig
-from rwc_daemon.voices.couplings import Couplings, Gated
 from rwc_daemon.voices.layers import Conv, masked
+from rwc_daemon.voices.native.couplings import Couplings, Gated
 
 REACH = FLOWS * WAVENET_LAYERS * (WAVENET_KERNEL // 2)  # frames that one frame of the result hears, each way: 24
 

@@ -18,8 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rwc_daemon.store.layout import ATTENTION_REACH, PITCH_BINS, SynthConfig
-from rwc_daemon.voices.encoder import Encoder, Near, Norm
 from rwc_daemon.voices.layers import Conv, Dense, masked
+from rwc_daemon.voices.native.encoder import Encoder, Near, Norm
 
 MASKED = -1e4
 SLOPE = 0.1

@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from rwc_daemon.voices import amx
-from rwc_daemon.voices.conformer import MOST_ROWS, conform
 from rwc_daemon.voices.f0.fcpe import Layer
 from rwc_daemon.voices.layers import pack
+from rwc_daemon.voices.native import amx
+from rwc_daemon.voices.native.conformer import MOST_ROWS, conform
 
 pytestmark = [
     pytest.mark.skipif(not amx.ready(), reason="this CPU has no matrix unit"),

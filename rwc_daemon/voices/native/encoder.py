@@ -11,10 +11,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import handle_torch_function, has_torch_function_unary
 
-from rwc_daemon.voices._amx import ffi, lib
-from rwc_daemon.voices.amx import ACTS, Product, address, team
+from rwc_daemon.voices.native._amx import ffi, lib
+from rwc_daemon.voices.native.amx import ACTS, Product, address, team, watched
 
 MOST_ROWS = lib.rwc_amx_most_rows()
 
@@ -74,9 +73,7 @@ class Encoder:
 
     def __call__(self, x: Tensor) -> Tensor:
         """[1, n, H] → the same."""
-        if has_torch_function_unary(x):  # as for products
-            return handle_torch_function(encode, (x,), self, x)
-        return encode(self, x)
+        return watched(encode, self, x)
 
 
 def encode(e: Encoder, x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ every length of signal and number of threads alike, and what comes next is asked
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
-from rwc_daemon.voices._amx import ffi, lib
+from rwc_daemon.voices.native._amx import ffi, lib
 
 BLOCK, TILE = 32, 16  # columns, and channels, that are taken at once; columns of a tile
 ACTS = {"none": lib.RWC_PLAIN, "relu": lib.RWC_RELU, "leaky_relu": lib.RWC_LEAKY, "gelu": lib.RWC_GELU}
@@ -74,7 +75,7 @@ class Product:
             return None
         if not lib.rwc_amx_fits(ffi.new("rwc_layer *", (ffi.NULL,) * 4 + sizes)):
             return None
-        whole, scale = eighths(weight) if weight_bits == 8 else (weight, None)
+        whole, scale = in_8_bits(weight) if weight_bits == 8 else (weight, None)
         tiles = whole.view(O // BLOCK, 2, TILE, I // BLOCK, TILE, 2, taps).permute(0, 6, 3, 1, 4, 2, 5)
         ordered = tiles.contiguous() if scale is None else interleaved(tiles)
         kept = ordered, scale, None if bias is None else bias.float().contiguous(), spans(weight)
@@ -97,15 +98,21 @@ class Product:
     ) -> None:
         """B signals, x [B, rows in * I] → y [B, rows * O], any shape that lies so in memory. `add`, like y, is added
         behind `act`; `leaky`, like y, is filled with a leaky ReLU of the result. `slope`: of leaky ReLUs."""
-        if has_torch_function_unary(x):  # who does torch's work elsewhere (engine/errands.py) does this there, too
-            handle_torch_function(run, (x,), self, x, y, act, slope, add, leaky)
-        else:
-            run(self, x, y, act, slope, add, leaky)
+        watched(run, self, x, y, act, slope, add, leaky)
+
+
+def watched(work: Callable[..., Any], part: Any, x: Tensor, *more: Any) -> Any:
+    """`work(part, x, *more)` as an operation of torch: who does those elsewhere (engine/errands.py) does this, too."""
+    if has_torch_function_unary(x):
+        return handle_torch_function(work, (x,), part, x, *more)
+    return work(part, x, *more)
 
 
 def run(p: Product, x: Tensor, y: Tensor, act: str, slope: float, add: Tensor | None, leaky: Tensor | None) -> None:
     numbers, rows = x.numel() // len(x), y.numel() // p.out // len(y)
-    if p.rows(numbers) != rows or any(one is not None and one.dtype != torch.bfloat16 for one in (x, y, add, leaky)):
+    beside = [one for one in (add, leaky) if one is not None]
+    fit = p.rows(numbers) == rows and all(one.numel() == y.numel() for one in beside)
+    if not fit or any(one.dtype != torch.bfloat16 for one in (x, y, *beside)):
         raise TypeError(f"{numbers} {x.dtype} into {rows} rows of {y.dtype}: these lie otherwise in memory")
     rows_in = (numbers - p.into) // p.pitch + 1
     spans = (numbers, rows * p.out, rows * p.out, rows * p.out)
@@ -127,7 +134,7 @@ def spans(weight: Tensor) -> Tensor | None:
     return torch.stack([first.minimum(last + 1), last + 1], 1).int().contiguous()
 
 
-def eighths(weight: Tensor) -> tuple[Tensor, Tensor]:
+def in_8_bits(weight: Tensor) -> tuple[Tensor, Tensor]:
     """[O, I, taps] → sign and magnitude in 8 bits, uint8, and their unit [O], float32."""
     weight = weight.float()
     scale = weight.abs().amax((1, 2)).clamp(min=torch.finfo(torch.float32).tiny) / 127

@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.overrides import handle_torch_function, has_torch_function_unary
 
-from rwc_daemon.voices._amx import ffi, lib
-from rwc_daemon.voices.amx import Product, address, team
+from rwc_daemon.voices.native._amx import ffi, lib
+from rwc_daemon.voices.native.amx import Product, address, team, watched
 
 MOST_GATED = lib.rwc_amx_most_gated()
 MOST_ROWS = 1024  # that are worth it: in longer sounds others share the work better
@@ -60,9 +59,7 @@ class Couplings:
 
     def __call__(self, x: Tensor, conditions: Tensor) -> Tensor:
         """[1, C, n] → the same; `conditions`: as many numbers as they want."""
-        if has_torch_function_unary(x):  # as for products
-            return handle_torch_function(couple, (x,), self, x, conditions)
-        return couple(self, x, conditions)
+        return watched(couple, self, x, conditions)
 
 
 def couple(f: Couplings, x: Tensor, conditions: Tensor) -> Tensor:

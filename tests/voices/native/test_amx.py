@@ -2,9 +2,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from rwc_daemon.voices import amx, layers
-from rwc_daemon.voices.amx import Product
+from rwc_daemon.voices import layers
 from rwc_daemon.voices.layers import Conv, Dense, Up
+from rwc_daemon.voices.native import amx
+from rwc_daemon.voices.native.amx import Product
 
 pytestmark = [
     pytest.mark.skipif(not amx.ready(), reason="this CPU has no matrix unit"),
@@ -176,3 +177,6 @@ def test_what_lies_otherwise_in_memory_is_refused():
     for wrong in (x.float(), half(1, 7, 32)):
         with pytest.raises(TypeError, match="rows of"):
             product(wrong, torch.empty_like(x))
+    for beside in ({"add": half(1, 7, 32)}, {"leaky": half(1, 9, 32)}):
+        with pytest.raises(TypeError, match="rows of"):
+            product(x, torch.empty_like(x), **beside)

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from rwc_daemon.voices import amx
-from rwc_daemon.voices.encoder import MOST_ROWS, encode
 from rwc_daemon.voices.layers import pack
+from rwc_daemon.voices.native import amx
+from rwc_daemon.voices.native.encoder import MOST_ROWS, encode
 from rwc_daemon.voices.rvc import content, text
 
 pytestmark = [

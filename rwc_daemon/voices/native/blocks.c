@@ -85,8 +85,9 @@ void rwc_amx_blocks(const rwc_blocks *b, uintptr_t x, uintptr_t y, int64_t rows,
 {
     const int64_t cells = rows * b->layers[0]->out;
     uint16_t *s = (uint16_t *)scratch;
-    blocking c = {b,    (void *)x, (void *)y, s, s + cells, {s + 2 * cells, s + 3 * cells}, {s + 4 * cells, s + 5 * cells},
-                  s + WITHIN * cells, rows, slope, team, threads};
+    blocking c = {.b = b, .x = (void *)x, .y = (void *)y, .leaky = s, .inner = s + cells,
+                  .turns = {s + 2 * cells, s + 3 * cells}, .heard = {s + 4 * cells, s + 5 * cells},
+                  .results = s + WITHIN * cells, .rows = rows, .slope = slope, .team = team, .threads = threads};
     in_team(team, threads, run_blocks, &c);
 }
 

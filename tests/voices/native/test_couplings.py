@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from rwc_daemon.voices import amx
-from rwc_daemon.voices.couplings import MOST_ROWS, couple
 from rwc_daemon.voices.layers import pack
+from rwc_daemon.voices.native import amx
+from rwc_daemon.voices.native.couplings import MOST_ROWS, couple
 from rwc_daemon.voices.rvc.flow import Flow
 
 pytestmark = [

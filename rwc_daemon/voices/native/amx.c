@@ -72,8 +72,22 @@ int rwc_amx_fits(const rwc_layer *l)
 #define RWC_AMX 1
 #define AMX __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi,avx512bf16,amx-tile,amx-bf16")))
 
+static uint8_t magnitudes[2][128]; /* lower and upper bytes of the bfloat16 of 0 … 127 */
+
+static void learn_magnitudes(void)
+{
+    for (int n = 0; n < 128; n++) {
+        const float value = (float)n;
+        uint32_t bits;
+        memcpy(&bits, &value, 4);
+        magnitudes[0][n] = (uint8_t)(bits >> 16);
+        magnitudes[1][n] = (uint8_t)(bits >> 24);
+    }
+}
+
 int rwc_amx_ready(void)
 {
+    learn_magnitudes();
     enum { ASK = 0x1023, TILE_DATA = 18 }; /* arch_prctl: a process must ask for tiles */
     unsigned a, b, c, d;
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d >> 22 & 1) || !(d >> 24 & 1) || !(b >> 16 & 1) || !(c >> 1 & 1))
@@ -107,33 +121,24 @@ AMX static inline void ask_for(const char *w, int bytes)
         _mm_prefetch(w + n, _MM_HINT_T1);
 }
 
-/* The upper and the lower byte of the bfloat16 of each magnitude. */
+/* Weights of 8 bits as bfloat16: of one step, and of the next while that is multiplied. */
 typedef struct {
-    __m512i upper[2], lower[2];
-} magnitudes;
+    _Alignas(64) uint16_t w[2][STEP];
+    const char *next; /* what lies, widened, in w[turn] */
+    int turn;
+} widened_steps;
 
-AMX static magnitudes known_magnitudes(void)
-{
-    uint8_t bytes[2][2 * 64];
-    for (int n = 0; n < 2 * 64; n++) {
-        const float value = (float)n;
-        uint32_t bits;
-        memcpy(&bits, &value, 4);
-        bytes[0][n] = (uint8_t)(bits >> 24);
-        bytes[1][n] = (uint8_t)(bits >> 16);
-    }
-    magnitudes m;
-    memcpy(&m, bytes, sizeof m);
-    return m;
-}
-
-AMX static inline void widen_step(const magnitudes *m, const uint8_t *w, uint16_t *to)
+AMX static inline void widen_next(widened_steps *s, const char *w)
 {
     const __m512i sign = _mm512_set1_epi8((char)0x80);
+    const __m512i uppers[2] = {_mm512_loadu_si512(magnitudes[1]), _mm512_loadu_si512(magnitudes[1] + 64)};
+    const __m512i lowers[2] = {_mm512_loadu_si512(magnitudes[0]), _mm512_loadu_si512(magnitudes[0] + 64)};
+    uint16_t *to = s->w[s->turn];
+    s->next = w;
     for (int n = 0; n < STEP; n += 64) {
         const __m512i x = _mm512_loadu_si512(w + n);
-        const __m512i upper = _mm512_permutex2var_epi8(m->upper[0], x, m->upper[1]);
-        const __m512i lower = _mm512_permutex2var_epi8(m->lower[0], x, m->lower[1]);
+        const __m512i upper = _mm512_permutex2var_epi8(uppers[0], x, uppers[1]);
+        const __m512i lower = _mm512_permutex2var_epi8(lowers[0], x, lowers[1]);
         const __m512i signed_upper = _mm512_ternarylogic_epi64(upper, x, sign, 0xf8); /* upper | (x & sign) */
         _mm512_store_si512(to + n, _mm512_unpacklo_epi8(lower, signed_upper));
         _mm512_store_si512(to + n + 32, _mm512_unpackhi_epi8(lower, signed_upper));
@@ -147,12 +152,12 @@ typedef struct {
 } stretch;
 
 /* One block of at most 32 rows and 32 columns; x: what the first row's first tap sees. `more`: added to `sums`. */
-AMX static void multiply(const rwc_layer *l, const stretch *s, const uint16_t *x, int upper, int lower, int more, float *sums)
+AMX static void multiply(const rwc_layer *l, const stretch *s, const uint16_t *x, int upper, int lower, int more,
+                         widened_steps *wide, float *sums)
 {
-    _Alignas(64) uint16_t wide[2][STEP];
-    const magnitudes m = l->scale ? known_magnitudes() : (magnitudes){0};
     const int bytes = l->scale ? STEP : STEP * 2;
     const char *w = s->w, *end = w + (s->taps - s->tap) * (s->channels - s->channel) / BLOCK * bytes;
+    const char *behind = (const char *)l->w + l->out / BLOCK * l->taps * (l->in / BLOCK) * bytes;
     const int64_t row = l->stride * l->pitch * 2;
     if (more) {
         _tile_loadd(0, sums, BLOCK * 4);
@@ -165,19 +170,19 @@ AMX static void multiply(const rwc_layer *l, const stretch *s, const uint16_t *x
         _tile_zero(2);
         _tile_zero(3);
     }
-    if (l->scale && w < end)
-        widen_step(&m, (const uint8_t *)w, wide[0]);
-    int turn = 0;
+    if (l->scale && w < end && wide->next != w)
+        widen_next(wide, w);
     for (int64_t tap = s->tap; tap < s->taps; tap++) {
         const uint16_t *at = x + tap * l->dilation * l->pitch;
         for (int64_t c = s->channel; c < s->channels; c += BLOCK, w += bytes) {
             ask_for(end - w > AHEAD ? w + AHEAD : s->then + AHEAD - (end - w), bytes);
             const uint16_t *now = (const uint16_t *)w;
             if (l->scale) {
-                now = wide[turn];
-                turn = !turn;
-                if (w + bytes < end)
-                    widen_step(&m, (const uint8_t *)w + bytes, wide[turn]); /* while this one is multiplied */
+                now = wide->w[wide->turn];
+                wide->turn = !wide->turn;
+                const char *next = w + bytes < end ? w + bytes : s->then;
+                if (next < behind)
+                    widen_next(wide, next);
             }
             _tile_stream_loadd(6, now, 64);
             _tile_stream_loadd(7, now + STEP / 2, 64);
@@ -311,6 +316,7 @@ AMX static int64_t run_by_channels(const product *p, const uint16_t *x, int64_t 
                                    int64_t last)
 {
     _Alignas(64) float sums[TOGETHER][BLOCK * BLOCK];
+    widened_steps wide = {.next = NULL};
     const rwc_layer *l = p->layer;
     const int rows = upper + lower;
     const int64_t fit = NEAR / (2 * rows) / BLOCK * BLOCK, near = fit > BLOCK ? fit : BLOCK;
@@ -322,7 +328,7 @@ AMX static int64_t run_by_channels(const product *p, const uint16_t *x, int64_t 
                 stretch s = stretch_of(l, n, c, behind);
                 const int64_t next = n + BLOCK < until ? n + BLOCK : behind < l->in ? column : until;
                 s.then = stretch_of(l, next, n + BLOCK < until ? c : behind % l->in, 0).w;
-                multiply(l, &s, x, upper, lower, c > 0, sums[(n - column) / BLOCK]);
+                multiply(l, &s, x, upper, lower, c > 0, &wide, sums[(n - column) / BLOCK]);
             }
         }
         for (int64_t n = column; n < until; n += BLOCK)
@@ -336,6 +342,7 @@ AMX static void run_part(const product *p, int64_t row, int64_t end, int64_t col
 {
     _Alignas(64) uint16_t scratch[SCRATCH / 2];
     _Alignas(64) float sums[BLOCK * BLOCK];
+    widened_steps wide = {.next = NULL};
     const rwc_layer *l = p->layer;
     const int64_t blocks = (end - row + BLOCK - 1) / BLOCK;
     if (blocks <= 0 || column >= last)
@@ -348,7 +355,7 @@ AMX static void run_part(const product *p, int64_t row, int64_t end, int64_t col
         const stretch s = stretch_of(l, column, 0, l->in);
         for (int64_t n = 0; n < blocks; n++) {
             const int64_t at = row + n * rows + rows > end ? end - rows : row + n * rows;
-            multiply(l, &s, seen(p, at, rows, scratch), upper, rows - upper, 0, sums);
+            multiply(l, &s, seen(p, at, rows, scratch), upper, rows - upper, 0, &wide, sums);
             finish(p, sums, at, rows, column);
         }
     }

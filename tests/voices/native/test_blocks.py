@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rwc_daemon.voices import amx
-from rwc_daemon.voices.blocks import Blocks, run
 from rwc_daemon.voices.layers import pack
+from rwc_daemon.voices.native import amx
+from rwc_daemon.voices.native.blocks import Blocks, run
 from rwc_daemon.voices.rvc.decoder import PairBlock, SingleBlock
 
 pytestmark = [

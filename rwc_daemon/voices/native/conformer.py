@@ -10,11 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import handle_torch_function, has_torch_function_unary
 
-from rwc_daemon.voices._amx import ffi, lib
-from rwc_daemon.voices.amx import Product, address, team
-from rwc_daemon.voices.encoder import Norm
+from rwc_daemon.voices.native._amx import ffi, lib
+from rwc_daemon.voices.native.amx import Product, address, team, watched
+from rwc_daemon.voices.native.encoder import Norm
 
 MOST_ROWS = 1024  # that are worth it: in longer sounds others share the work better
 
@@ -49,9 +48,7 @@ class Conformer:
 
     def __call__(self, x: Tensor) -> Tensor:
         """[1, n, C] → the same."""
-        if has_torch_function_unary(x):  # as for products
-            return handle_torch_function(conform, (x,), self, x)
-        return conform(self, x)
+        return watched(conform, self, x)
 
 
 def conform(f: Conformer, x: Tensor) -> Tensor:

@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import handle_torch_function, has_torch_function_unary
 
-from rwc_daemon.voices._amx import ffi, lib
-from rwc_daemon.voices.amx import Product, address, team
+from rwc_daemon.voices.native._amx import ffi, lib
+from rwc_daemon.voices.native.amx import Product, address, team, watched
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,9 +47,7 @@ class Blocks:
 
     def __call__(self, x: Tensor, slope: float) -> Tensor:
         """[1, C, 1, N] → the same; `slope` of the leaky ReLU behind the mean."""
-        if has_torch_function_unary(x):  # as for products
-            return handle_torch_function(run, (x,), self, x, slope)
-        return run(self, x, slope)
+        return watched(run, self, x, slope)
 
 
 def run(b: Blocks, x: Tensor, slope: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""Builds `rwc_daemon.voices._amx`, nets on a CPU's matrix unit.
+"""Builds `rwc_daemon.voices.native._amx`, nets on a CPU's matrix unit.
 
 Run as a program it puts the extension beside its source (a development tree); setuptools uses `ffi`.
 """
@@ -78,7 +78,7 @@ ffi.cdef(
     """
 )
 ffi.set_source(
-    "rwc_daemon.voices._amx",
+    "rwc_daemon.voices.native._amx",
     "\n".join(f'#include "{name}"' for name in SOURCES),
     include_dirs=[str(HERE)],
     extra_compile_args=["-std=gnu11", "-O2", "-D_GNU_SOURCE"],
@@ -87,4 +87,4 @@ ffi.set_source(
 
 if __name__ == "__main__":
     # named as pip names it: of two builds side by side the older could win
-    ffi.compile(tmpdir=str(HERE.parents[1]), target="_amx.abi3.so", verbose=True)
+    ffi.compile(tmpdir=str(HERE.parents[2]), target="_amx.abi3.so", verbose=True)
