@@ -46,6 +46,7 @@ from rwc_daemon.voices.base import Adjustable
 BEAT_S = 1.0
 WATCHED_BEAT_S = 0.1
 LOOK_S = 0.5  # how often the deadline controller looks
+BEFORE_BLOCK = 0.2  # of a block before the next one is whole: no errand is begun
 SLOW_MS = 4.0  # a voice faster than this needs no slack of its own
 SLACK_SHARE = 1.1  # of a typical warm block on one thread; what takes longer than it lasts cannot be helped by slack
 TEAM_SHARE = 1.6  # two threads need three quarters of the time that one does, but where one of them waits both do
@@ -97,9 +98,10 @@ class Inference:
             self._threads = self._errands.serve(self._idle) or self._threads
 
     def _idle(self) -> bool:
-        """Between two blocks, for one more errand."""
+        """Between two blocks, for one more errand; and none so late that what comes of it is in the next one's way."""
         self._beat()
-        return self.orders.empty() and (self._deck is None or self._link.available() < self._deck.block)
+        time_left = self._deck is None or self._link.available() < self._deck.block * (1 - BEFORE_BLOCK)
+        return time_left and self.orders.empty()
 
     # ---- orders ----
 
