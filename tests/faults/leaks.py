@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rwc_daemon.faces.dbus_client import SyncDaemon
 from tests.faults.world import World, run, until
@@ -52,10 +53,7 @@ class Left:
 
 
 def look(world: World) -> Left:
-    # where something changes meanwhile, a second array follows the first
-    graph = json.JSONDecoder().raw_decode(run("pw-dump", "--no-colors"))[0]
-    # what goes while it is listed has a number alone
-    kinds = Counter(item["type"].rpartition(":")[2] for item in graph if "type" in item)
+    kinds = Counter(item["type"].rpartition(":")[2] for item in objects(run("pw-dump", "--no-colors")))
     figures = world.statistics()
     daemon, engine = Path(f"/proc/{world.pid('rwc-daemon')}"), Path(f"/proc/{figures['engine_pid']}")
     return Left(
@@ -73,6 +71,17 @@ def look(world: World) -> Left:
         engine_threads=threads(engine),
         engine_mb=resident_mb(engine),
     )
+
+
+def objects(dump: str) -> list[dict[str, Any]]:
+    """What pw-dump lists. Where something changes meanwhile another array follows, and on a slow machine the first may
+    be empty; what goes while it is listed has a number alone."""
+    found: dict[int, dict[str, Any]] = {}
+    while dump:
+        items, end = json.JSONDecoder().raw_decode(dump)
+        found |= {item["id"]: item for item in items}
+        dump = dump[end:].lstrip()
+    return [item for item in found.values() if "type" in item]
 
 
 def files() -> Iterator[Path]:
