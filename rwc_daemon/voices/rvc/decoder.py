@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -119,7 +119,7 @@ class PairBlock(nn.Module):
 
     @property
     def steps(self) -> list[tuple[Conv, Conv]]:
-        return list(zip(self.convs1, self.convs2, strict=True))  # type: ignore[arg-type]
+        return [(cast(Conv, one), cast(Conv, two)) for one, two in zip(self.convs1, self.convs2, strict=True)]
 
 
 class SingleBlock(nn.Module):
@@ -136,7 +136,7 @@ class SingleBlock(nn.Module):
 
     @property
     def steps(self) -> list[tuple[Conv]]:
-        return [(conv,) for conv in self.convs]  # type: ignore[misc]
+        return [(cast(Conv, conv),) for conv in self.convs]
 
 
 class Decoder(nn.Module):
@@ -167,8 +167,8 @@ class Decoder(nn.Module):
     def fuse(self) -> None:
         J = self.blocks
         for stage in range(len(self.fused)):
-            blocks = self.resblocks[stage * J : stage * J + J]
-            packed = [[[conv.packed for conv in step] for step in block.steps] for block in blocks]  # type: ignore
+            blocks: Any = self.resblocks[stage * J : stage * J + J]
+            packed = [[[conv.packed for conv in step] for step in block.steps] for block in blocks]
             self.fused[stage] = Blocks.of(packed, SLOPE)
 
     def forward(
