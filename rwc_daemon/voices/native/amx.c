@@ -316,7 +316,8 @@ AMX static int64_t run_by_channels(const product *p, const uint16_t *x, int64_t 
                                    int64_t last)
 {
     _Alignas(64) float sums[TOGETHER][BLOCK * BLOCK];
-    widened_steps wide = {.next = NULL};
+    widened_steps wide;
+    wide.next = NULL, wide.turn = 0;
     const rwc_layer *l = p->layer;
     const int rows = upper + lower;
     const int64_t fit = NEAR / (2 * rows) / BLOCK * BLOCK, near = fit > BLOCK ? fit : BLOCK;
@@ -342,7 +343,8 @@ AMX static void run_part(const product *p, int64_t row, int64_t end, int64_t col
 {
     _Alignas(64) uint16_t scratch[SCRATCH / 2];
     _Alignas(64) float sums[BLOCK * BLOCK];
-    widened_steps wide = {.next = NULL};
+    widened_steps wide;
+    wide.next = NULL, wide.turn = 0;
     const rwc_layer *l = p->layer;
     const int64_t blocks = (end - row + BLOCK - 1) / BLOCK;
     if (blocks <= 0 || column >= last)

@@ -11,7 +11,7 @@ every length of signal and number of threads alike, and what comes next is asked
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -150,6 +150,12 @@ def interleaved(tiles: Tensor) -> Tensor:
 
 def address(x: Tensor | None) -> int:
     return 0 if x is None else x.data_ptr()
+
+
+def floats(tensors: Iterable[Tensor]) -> tuple[list[Tensor], list[Any]]:
+    """In float32 for C: what has to be kept, and pointers to it."""
+    kept = [one.detach().float().contiguous() for one in tensors]
+    return kept, [ffi.cast("float *", address(one)) for one in kept]
 
 
 @cache

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rwc_daemon.voices.native._amx import ffi, lib
-from rwc_daemon.voices.native.amx import Product, address, team, watched
+from rwc_daemon.voices.native.amx import Product, address, floats, team, watched
 from rwc_daemon.voices.native.encoder import Norm
 
 MOST_ROWS = 1024  # that are worth it: in longer sounds others share the work better
@@ -37,10 +37,9 @@ class Conformer:
             return None
         if (up.out, down.into, down.out) != (2 * inner, inner, up.into) or (up.taps, down.taps) != (1, 1):
             return None
-        floats = [one.detach().float().contiguous() for one in (norm.scale, norm.shift, taps.mT, bias)]
-        scale, shift, *slid = (ffi.cast("float *", address(one)) for one in floats)
+        kept, (scale, shift, *slid) = floats((norm.scale, norm.shift, taps.mT, bias))
         layer = ffi.new("rwc_conformer *", (up.layer, down.layer, (scale, shift), *slid, kernel))
-        return cls(up.into, layer, (up, down, floats))
+        return cls(up.into, layer, (up, down, kept))
 
     def takes(self, x: Tensor) -> bool:
         """[B, n, C]: one sound, not too long."""

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rwc_daemon.voices.native._amx import ffi, lib
-from rwc_daemon.voices.native.amx import ACTS, Product, address, team, watched
+from rwc_daemon.voices.native.amx import ACTS, Product, address, floats, team, watched
 
 MOST_ROWS = lib.rwc_amx_most_rows()
 
@@ -58,14 +58,12 @@ class Encoder:
             return None
         if not lib.rwc_amx_encoder_fits(width, heads, reach):
             return None
-        floats = [one.detach().float().contiguous() for norm in norms for one in (norm.scale, norm.shift)]
-        tables = [] if near is None else [one.detach().float().contiguous() for one in (near.keys, near.values)]
-        scales, nearness = (
-            [ffi.cast("float *", address(one)) for one in ones] for ones in (floats, tables or (None, None))
-        )
+        kept, scales = floats(one for norm in norms for one in (norm.scale, norm.shift))
+        tables, nearness = floats([] if near is None else [near.keys, near.values])
         layers = (one.layer for one in products)
+        nearness = nearness or [ffi.NULL, ffi.NULL]
         layer = ffi.new("rwc_encoder *", (*layers, scales, *nearness, heads, reach, ACTS[act]))
-        return cls(width, layer, (products, floats, tables))
+        return cls(width, layer, (products, kept, tables))
 
     def takes(self, x: Tensor) -> bool:
         """[B, n, H]: one sound, not too long."""
