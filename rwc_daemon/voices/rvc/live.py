@@ -20,6 +20,7 @@ from rwc_daemon.voices.f0.base import Tracker
 from rwc_daemon.voices.rvc.decoder import Reaches
 from rwc_daemon.voices.rvc.noise import Noise
 from rwc_daemon.voices.rvc.render import Pitch, Renderer, stretched, to_frames
+from rwc_daemon.voices.rvc.retrieval import KeptFound, Look
 from rwc_daemon.voices.rvc.rows import FRAMES_PER_ROW, KeptRows
 from rwc_daemon.voices.rvc.splice import Geometry
 from rwc_daemon.voices.rvc.synth import Draws, Window
@@ -54,6 +55,8 @@ class Habits:
     # the decoder hears what lies around the frames it renders; off: silence
     mix_context: bool = True
     # retrieval in the context too, so that it is what it was when it was rendered
+    keep_found: bool = True
+    # what retrieval found for a row that was played is not searched again
 
 
 LIVE = Habits()
@@ -67,6 +70,7 @@ REFERENCE = Habits(
     hold_grid=False,
     surroundings=False,
     mix_context=False,
+    keep_found=False,
 )
 
 
@@ -121,6 +125,8 @@ class LiveStep:
         self._frame = 0  # absolute number of the window's first frame
         self._tracked = not habits.track_first
         self._rows = KeptRows(renderer.content) if habits.keep_rows and renderer.static is None else None
+        keeps = habits.keep_found and habits.mix_context
+        self._found = KeptFound(renderer.index) if keeps and renderer.index is not None else None
 
     def rest(self) -> None:
         """A block that nobody will hear: only time goes on."""
@@ -164,13 +170,21 @@ class LiveStep:
             unheard = max(0, g.skip - habits.text_frames - first) // FRAMES_PER_ROW
         rows, first = rows[unheard:], first + unheard * FRAMES_PER_ROW
         unmixed = 0 if habits.mix_context else (g.skip - first) // FRAMES_PER_ROW
-        mixed = r.mixed(rows, controls.index_rate, unmixed, habits.strict_search)
+        mixed = r.mixed(rows, controls.index_rate, unmixed, habits.strict_search, self._look_from(first))
         frames = g.frames - first
         phone = to_frames(mixed)[:frames]
         if habits.protect and mixed is not rows:
             pitch = self.memory.pitch.part(first, g.frames)
             phone = r.guarded(phone, to_frames(rows)[:frames], pitch, controls.protect)
         return phone, first
+
+    def _look_from(self, first: int) -> Look | None:
+        """How retrieval looks up rows that begin with frame `first` of the window; None: all of them."""
+        found, g = self._found, self._g
+        if found is None:
+            return None
+        played = (g.skip + g.block_frames - first) // FRAMES_PER_ROW
+        return lambda rows: found.look(rows, self._frame + first, played)
 
     def _window(self, first: int, formant: float) -> Window:
         g, hop = self._g, self._r.config.hop

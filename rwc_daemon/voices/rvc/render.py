@@ -21,7 +21,7 @@ from rwc_daemon.store.layout import SynthConfig
 from rwc_daemon.voices.f0 import shape
 from rwc_daemon.voices.rvc.content import SHORTEST_16K, ContentEncoder
 from rwc_daemon.voices.rvc.onnx import OnnxSynthesizer
-from rwc_daemon.voices.rvc.retrieval import Index, protect
+from rwc_daemon.voices.rvc.retrieval import Index, Look, protect
 from rwc_daemon.voices.rvc.rows import KeptRows
 from rwc_daemon.voices.rvc.static import Static
 from rwc_daemon.voices.rvc.synth import Draws, Synthesizer, Window
@@ -88,11 +88,11 @@ class Renderer:
             return self.static(("content", heard), run, [x])[0]
         return run(x.to(self.device))[0]
 
-    def mixed(self, rows: Tensor, rate: float, skip: int = 0, strict: bool = False) -> Tensor:
+    def mixed(self, rows: Tensor, rate: float, skip: int = 0, strict: bool = False, look: Look | None = None) -> Tensor:
         """[n, C] → [n, C] with the share `rate` from the index, from row `skip` on (see `Index.mix`)."""
         if self.index is None or rate == 0:
             return rows
-        return self.index.mix(rows, rate, skip, strict)
+        return self.index.mix(rows, rate, skip, strict, look)
 
     def guarded(self, mixed: Tensor, rows: Tensor, pitch: Pitch, share: float) -> Tensor:
         """[T, C] → [T, C]: only the share of retrieval stays where the voice is unvoiced."""

@@ -6,17 +6,18 @@ device the same search is done with torch on that device, so that no feature cro
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from rwc_daemon.errors import BadModel, MissingPackage
+from rwc_daemon.voices.rvc.rows import FRAMES_PER_ROW
 
 NEIGHBOURS = 8
 PROTECT_OFF = 0.5
@@ -54,20 +55,69 @@ class Index:
         search: Search = FaissSearch(faiss, index) if device == "cpu" else TorchSearch.of(faiss, index, device)
         return cls(search, index.d, index.ntotal)
 
-    def mix(self, features: Tensor, rate: float, skip: int = 0, strict: bool = False) -> Tensor:
+    def mix(
+        self, features: Tensor, rate: float, skip: int = 0, strict: bool = False, look: Look | None = None
+    ) -> Tensor:
         """f[n, width] → the same, rows from `skip` on mixed: `rate` parts retrieved, 1 - `rate` as they were.
 
         Rows for which nothing is found stay. `strict` (live, as the reference does): if any row finds fewer than
-        NEIGHBOURS, all stay. The search is done in float32 whatever the features are.
+        NEIGHBOURS, all stay. The search is done in float32 whatever the features are. `look`: instead of this one's.
         """
         rows = features[skip:].float()
         if rate == 0 or not len(rows):
             return features
-        found = self.search.nearest(rows)
-        if strict and bool((found.ids < 0).any()):
+        found = (look or self.look)(rows)
+        if strict and bool((found.neighbours < NEIGHBOURS).any()):
             return features
-        mixed = torch.where(found.ids[:, :1] < 0, rows, rate * _blend(found) + (1 - rate) * rows)
+        mixed = torch.where(found.neighbours == 0, rows, rate * found.blend + (1 - rate) * rows)
         return torch.cat([features[:skip], mixed.to(features.dtype)])
+
+    def look(self, rows: Tensor) -> Found:
+        """`rows`: f32[n, width]."""
+        nearest = self.search.nearest(rows)
+        return Found(_blend(nearest), (nearest.ids >= 0).sum(dim=1, keepdim=True))
+
+
+class Found(NamedTuple):
+    """What an index has for n rows."""
+
+    blend: Tensor
+    # f32[n, width]: of the neighbours
+    neighbours: Tensor
+    # i64[n, 1]: how many, at most NEIGHBOURS
+
+    def part(self, first: int, last: int) -> Found:
+        return Found(self.blend[first:last], self.neighbours[first:last])
+
+    def then(self, later: Found) -> Found:
+        return Found(*(torch.cat(pair) for pair in zip(self, later, strict=True)))
+
+
+Look = Callable[[Tensor], Found]
+
+
+class KeptFound:
+    """What was found for the rows of one live conversion, kept from block to block: a row that has been played is not
+    looked up again, and so stays mixed as it was."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._found: Found | None = None
+        self._first = 0  # frame of the sound with which the first one begins
+
+    def look(self, rows: Tensor, first: int, played: int) -> Found:
+        """f32[n, width], which begin with frame `first` of the sound; the first `played` of them are kept."""
+        known = self._fitting(first, len(rows) - 1)  # one at least is new
+        found = self._index.look(rows if known is None else rows[len(known.blend) :])
+        found = found if known is None else known.then(found)
+        self._found, self._first = found.part(0, played), first
+        return found
+
+    def _fitting(self, first: int, most: int) -> Found | None:
+        ahead, between = divmod(first - self._first, FRAMES_PER_ROW)
+        if self._found is None or between or ahead < 0:
+            return None
+        return self._found.part(ahead, ahead + most)
 
 
 def _blend(found: Nearest) -> Tensor:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from itertools import pairwise
 
+import faiss
 import numpy as np
 import pytest
 import torch
@@ -15,6 +16,7 @@ from rwc_daemon.voices.layers import Conv, Dense, Up, can_pack
 from rwc_daemon.voices.rvc.decoder import Reaches
 from rwc_daemon.voices.rvc.effort import EFFORTS, Effort
 from rwc_daemon.voices.rvc.live import LIVE, REFERENCE, LiveStep
+from rwc_daemon.voices.rvc.retrieval import FaissSearch, Index
 from rwc_daemon.voices.rvc.splice import Geometry
 from rwc_daemon.voices.rvc.static import Places, Static
 from rwc_daemon.voices.rvc.synth import Draws, Window
@@ -82,6 +84,28 @@ def test_rows_are_heard_anew_when_speech_begins(voice):
     g, x = geometry(), np.concatenate([np.zeros(16000, np.float32), speech(1.5, 16000)])
     kept, whole = (steps(voice, replace(LIVE, keep_rows=keep), g, x) for keep in (True, False))
     assert apart(kept, whole) < 0.1
+
+
+def test_retrieval_looks_only_at_what_is_new(voice):
+    """4 rows of the block, one heard behind it and the repeated last one, not those before the block again."""
+    g, x = geometry(block=8 * 480), speech(1.6, 16000)
+    vectors = np.random.default_rng(0).standard_normal((64, voice.renderer.config.content)).astype(np.float32)
+    flat = faiss.IndexFlatL2(vectors.shape[1])
+    flat.add(vectors)
+    searched = []
+
+    class Counting(FaissSearch):
+        def nearest(self, rows):
+            searched.append(len(rows))
+            return super().nearest(rows)
+
+    indexed = replace(voice, renderer=replace(voice.renderer, index=Index(Counting(faiss, flat), flat.d, 64)))
+    habits = replace(LIVE, content_frames=60, text_frames=48)
+    kept = steps(indexed, habits, g, x, replace(CONTROLS, index_rate=0.5))
+    assert searched[0] > 25
+    assert set(searched[1:]) == {6}
+    anew = steps(indexed, replace(habits, keep_found=False), g, x, replace(CONTROLS, index_rate=0.5))
+    assert 0 < apart(kept, anew) < 0.1
 
 
 def test_the_decoder_s_surroundings_are_all_it_hears(voice):

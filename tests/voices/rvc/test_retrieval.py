@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rwc_daemon.errors import BadModel
-from rwc_daemon.voices.rvc.retrieval import NEIGHBOURS, FaissSearch, Index, TorchSearch, protect
+from rwc_daemon.voices.rvc.retrieval import NEIGHBOURS, FaissSearch, Index, KeptFound, TorchSearch, protect
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 WANT = dict(np.load(GOLDEN / "retrieval_sparse.npz"))
@@ -101,6 +101,40 @@ def test_missing_neighbours_weigh_nothing_and_with_none_the_row_stays(engine):
     index.invlists.resize(0, 0)
     lost = torch.from_numpy(index.quantizer.reconstruct_n(0, 1))
     assert torch.equal(engine(index).mix(lost, 1.0), lost)
+
+
+class Counting:
+    """A search that knows how many rows it was asked for."""
+
+    def __init__(self, search):
+        self.search, self.rows = search, []
+
+    def nearest(self, rows):
+        self.rows.append(len(rows))
+        return self.search.nearest(rows)
+
+
+def test_rows_that_were_played_are_not_searched_again(engine):
+    index, sound = engine(made("ivf", 256)), torch.from_numpy(vectors(40, 256, seed=3))
+    index.search = Counting(index.search)
+    kept = KeptFound(index)
+    for first in range(0, 24, 4):  # 8 rows of context, 4 of the block, 3 behind it
+        found, whole = kept.look(sound[first : first + 15], 2 * first, played=12), index.look(sound[first : first + 15])
+        assert torch.equal(found.neighbours, whole.neighbours)
+        assert torch.allclose(found.blend, whole.blend, atol=1e-5)
+    assert index.search.rows[::2] == [15, 7, 7, 7, 7, 7]
+
+
+@pytest.mark.parametrize("frame", [-2, 7, 24, 400])
+def test_rows_of_other_moments_are_searched(engine, frame):
+    """Earlier ones, such as begin between two that are kept, and those after a pause."""
+    index, sound = engine(made("flat", 256)), torch.from_numpy(vectors(30, 256, seed=3))
+    index.search = Counting(index.search)
+    kept = KeptFound(index)
+    kept.look(sound[:15], 0, played=12)
+    found = kept.look(sound[15:], frame, played=12)
+    assert torch.equal(found.blend, index.look(sound[15:]).blend)
+    assert index.search.rows[1] == 15
 
 
 def test_half_features_stay_half(engine):
