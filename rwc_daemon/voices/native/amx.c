@@ -40,18 +40,11 @@ typedef struct {
     int64_t rows_in, rows;
     int act;
     float slope; /* of leaky ReLUs, at most 1 */
-    int threads; /* that it is shared out to */
 } product;
 
 typedef struct { /* of the OpenMP runtime that torch has loaded: a second one would be in its way */
     void *parallel, *number, *count, *barrier;
 } rwc_team;
-
-typedef struct {
-    void (*work)(void *, int number, int count); /* as one of so many members */
-    void *data;
-    const rwc_team *team;
-} team_work;
 
 /* Whether a layer can run so. */
 int rwc_amx_fits(const rwc_layer *l)
@@ -369,66 +362,115 @@ static int64_t share(int64_t whole, int n, int of)
     return whole * n / of;
 }
 
-/* Shared out by columns, so that each thread reads its part of the weights; or by rows, so that each goes on with the
-   rows that it made, where there is much input or that shares more evenly. */
-static void run_share(const product *p, int n, int of)
+/* How a team shares out work. Each member begins with its own part, from its front; who is done helps the others, from
+   the back of theirs: what serves the sound cards takes a processor away many times a block, and the rest of the team
+   would wait for it. A call is a row of such works with a barrier behind each. */
+
+enum { MOST_SHARES = 64, PIECES = 12 }; /* of more members some have no part of their own; of a part, taken one by one */
+enum { TURNS = 4 };                     /* works that are told apart */
+
+typedef struct {
+    _Alignas(64) uint64_t count; /* units of a part: taken from its front << 32 | from its back */
+} taken_units;
+
+typedef struct {
+    const rwc_team *team;
+    taken_units (*taken)[MOST_SHARES]; /* of each turn */
+    int number, count, turn;
+} member;
+
+typedef struct {
+    void (*work)(member *, void *);
+    void *data;
+    const rwc_team *team;
+    taken_units (*taken)[MOST_SHARES];
+} team_work;
+
+/* Some of the units of this work that nobody has taken, from … to - 1; or 0. */
+static int take(const member *m, int64_t units, int64_t *from, int64_t *to)
 {
-    const int64_t columns = p->layer->out / BLOCK, blocks = (p->rows + BLOCK - 1) / BLOCK;
-    const int64_t by_columns = (columns + of - 1) / of * blocks, by_rows = (blocks + of - 1) / of * columns;
-    const int much_input = p->layer->taps * p->layer->out < 4 * p->rows;
-    if (much_input ? by_columns * 5 < by_rows * 4 : by_columns <= by_rows)
-        run_part(p, 0, p->rows, share(columns, n, of) * BLOCK, share(columns, n + 1, of) * BLOCK);
-    else
-        run_part(p, share(p->rows, n, of), share(p->rows, n + 1, of), 0, p->layer->out);
+    const int shares = m->count < MOST_SHARES ? m->count : MOST_SHARES;
+    const int64_t fine = (units + PIECES * shares - 1) / (PIECES * shares);
+    const int64_t whole = fine > TOGETHER ? (fine + TOGETHER - 1) / TOGETHER * TOGETHER : fine;
+    const int64_t most = m->count == 1 ? units : whole;
+    for (int n = 0; n < shares; n++) {
+        const int whose = (m->number + n) % shares, own = whose == m->number;
+        const int64_t first = share(units, whose, shares), last = share(units, whose + 1, shares);
+        uint64_t *count = &m->taken[m->turn][whose].count, before = __atomic_load_n(count, __ATOMIC_RELAXED);
+        for (;;) {
+            const int64_t front = (int64_t)(before >> 32), back = (int64_t)(before & UINT32_MAX);
+            const int64_t left = last - first - front - back, taken = left < most ? left : most;
+            if (taken <= 0)
+                break;
+            const uint64_t after = before + ((uint64_t)taken << (own ? 32 : 0));
+            if (!__atomic_compare_exchange_n(count, &before, after, 0, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+                continue;
+            *from = own ? first + front : last - back - taken;
+            *to = *from + taken;
+            return 1;
+        }
+    }
+    return 0;
 }
 
-/* A team may turn out smaller than was asked for. */
-static void run(void *data, int number, int count)
+/* The end of one work, and the beginning of the next. Nobody is at the last but one any more: its counts are cleared. */
+static void wait_for_all(member *m)
 {
-    const product *p = data;
-    for (int n = number; n < p->threads; n += count)
-        run_share(p, n, p->threads);
+    if (m->count > 1)
+        ((void (*)(void))m->team->barrier)();
+    m->turn = (m->turn + 1) % TURNS;
+    if (m->number < MOST_SHARES)
+        m->taken[(m->turn + 2) % TURNS][m->number].count = 0;
 }
 
 static void as_member(void *data)
 {
     const team_work *t = data;
-    t->work(t->data, ((int (*)(void))t->team->number)(), ((int (*)(void))t->team->count)());
+    member m = {t->team, t->taken, ((int (*)(void))t->team->number)(), ((int (*)(void))t->team->count)(), 0};
+    t->work(&m, t->data);
 }
 
-static void in_team(const rwc_team *team, int threads, void (*work)(void *, int, int), void *data)
+static void in_team(const rwc_team *team, int threads, void (*work)(member *, void *), void *data)
 {
-    team_work t = {work, data, team};
+    taken_units taken[TURNS][MOST_SHARES];
+    for (int turn = 0; turn < TURNS; turn++)
+        memset(taken[turn], 0, sizeof(taken_units) * (size_t)(threads < MOST_SHARES ? threads : MOST_SHARES));
+    team_work t = {work, data, team, taken};
+    member alone = {team, taken, 0, 1, 0};
     if (threads <= 1 || !team)
-        work(data, 0, 1);
+        work(&alone, data);
     else
         ((void (*)(void (*)(void *), void *, unsigned, unsigned))team->parallel)(as_member, &t, threads, 0);
 }
 
-/* What larger pieces of nets (the other C files here) are made of: each is one call, in which a team goes from product to
-   product. */
-typedef struct {
-    const rwc_team *team;
-    int number, count, threads;
-} member;
-
-static void wait_for_all(const member *m)
+/* Shared out by columns, so that each thread reads its part of the weights; or by rows, so that each goes on with the
+   rows that it made, where there is much input or that shares more evenly. */
+static void run(member *m, void *data)
 {
-    if (m->count > 1)
-        ((void (*)(void))m->team->barrier)();
+    const product *p = data;
+    const int64_t of = m->count, columns = p->layer->out / BLOCK, blocks = (p->rows + BLOCK - 1) / BLOCK;
+    const int64_t by_columns = (columns + of - 1) / of * blocks, by_rows = (blocks + of - 1) / of * columns;
+    const int much_input = p->layer->taps * p->layer->out < 4 * p->rows;
+    const int64_t pieces = (blocks + of - 1) / of * of; /* of the rows */
+    int64_t from, to;
+    if (much_input ? by_columns * 5 < by_rows * 4 : by_columns <= by_rows)
+        while (take(m, columns, &from, &to))
+            run_part(p, 0, p->rows, from * BLOCK, to * BLOCK);
+    else
+        while (take(m, pieces, &from, &to))
+            run_part(p, share(p->rows, from, pieces), share(p->rows, to, pieces), 0, p->layer->out);
 }
 
-static void multiplied(const member *m, product p)
+static void multiplied(member *m, product p)
 {
-    p.threads = m->threads;
-    run(&p, m->number, m->count);
+    run(m, &p);
     wait_for_all(m);
 }
 
 void rwc_amx_run(const rwc_layer *l, uintptr_t x, int64_t rows_in, uintptr_t y, int64_t rows, uintptr_t add,
                  uintptr_t leaky, int act, float slope, int threads, const rwc_team *team)
 {
-    product p = {l, (void *)x, (void *)add, (void *)y, (void *)leaky, rows_in, rows, act, slope, threads};
+    product p = {l, (void *)x, (void *)add, (void *)y, (void *)leaky, rows_in, rows, act, slope};
     in_team(team, threads, run, &p);
 }
 

@@ -20,8 +20,6 @@ typedef struct {
     uint16_t *y, *leaky, *inner, *turns[2], *heard[2], *results;
     int64_t rows;
     float slope; /* of the leaky ReLU behind the mean */
-    const rwc_team *team;
-    int threads;
 } blocking;
 
 static int64_t cells_of(const blocking *c)
@@ -29,27 +27,30 @@ static int64_t cells_of(const blocking *c)
     return c->rows * c->b->layers[0]->out;
 }
 
-AMX static void leaky_of(const member *m, const blocking *c)
+AMX static void leaky_of(member *m, const blocking *c)
 {
-    const int64_t tiles = cells_of(c) / TILE, end = share(tiles, m->number + 1, m->count) * TILE;
-    for (int64_t n = share(tiles, m->number, m->count) * TILE; n < end; n += TILE)
-        store(c->leaky + n, activated(RWC_LEAKY, c->b->slope, widened(c->x + n)));
+    int64_t tile, end;
+    while (take(m, cells_of(c) / TILE, &tile, &end))
+        for (int64_t n = tile * TILE; n < end * TILE; n += TILE)
+            store(c->leaky + n, activated(RWC_LEAKY, c->b->slope, widened(c->x + n)));
     wait_for_all(m);
 }
 
-AMX static void mean_of(const member *m, const blocking *c)
+AMX static void mean_of(member *m, const blocking *c)
 {
-    const int64_t cells = cells_of(c), tiles = cells / TILE, end = share(tiles, m->number + 1, m->count) * TILE;
+    const int64_t cells = cells_of(c);
     const __m512 part = _mm512_set1_ps(1 / (float)c->b->blocks);
-    for (int64_t n = share(tiles, m->number, m->count) * TILE; n < end; n += TILE) {
-        __m512 sum = widened(c->results + n);
-        for (int64_t j = 1; j < c->b->blocks; j++)
-            sum = _mm512_add_ps(sum, widened(c->results + j * cells + n));
-        store(c->y + n, activated(RWC_LEAKY, c->slope, _mm512_mul_ps(sum, part)));
-    }
+    int64_t tile, end;
+    while (take(m, cells / TILE, &tile, &end))
+        for (int64_t n = tile * TILE; n < end * TILE; n += TILE) {
+            __m512 sum = widened(c->results + n);
+            for (int64_t j = 1; j < c->b->blocks; j++)
+                sum = _mm512_add_ps(sum, widened(c->results + j * cells + n));
+            store(c->y + n, activated(RWC_LEAKY, c->slope, _mm512_mul_ps(sum, part)));
+        }
 }
 
-static void run_block(const member *m, const blocking *c, int64_t block)
+static void run_block(member *m, const blocking *c, int64_t block)
 {
     const rwc_blocks *b = c->b;
     const rwc_layer *const *layer = b->layers + block * b->steps * b->convolutions;
@@ -70,14 +71,13 @@ static void run_block(const member *m, const blocking *c, int64_t block)
     }
 }
 
-static void run_blocks(void *data, int number, int count)
+static void run_blocks(member *m, void *data)
 {
     const blocking *c = data;
-    const member m = {c->team, number, count, c->threads};
-    leaky_of(&m, c);
+    leaky_of(m, c);
     for (int64_t block = 0; block < c->b->blocks; block++)
-        run_block(&m, c, block);
-    mean_of(&m, c);
+        run_block(m, c, block);
+    mean_of(m, c);
 }
 
 void rwc_amx_blocks(const rwc_blocks *b, uintptr_t x, uintptr_t y, int64_t rows, float slope, uintptr_t scratch, int threads,
@@ -87,7 +87,7 @@ void rwc_amx_blocks(const rwc_blocks *b, uintptr_t x, uintptr_t y, int64_t rows,
     uint16_t *s = (uint16_t *)scratch;
     blocking c = {.b = b, .x = (void *)x, .y = (void *)y, .leaky = s, .inner = s + cells,
                   .turns = {s + 2 * cells, s + 3 * cells}, .heard = {s + 4 * cells, s + 5 * cells},
-                  .results = s + WITHIN * cells, .rows = rows, .slope = slope, .team = team, .threads = threads};
+                  .results = s + WITHIN * cells, .rows = rows, .slope = slope};
     in_team(team, threads, run_blocks, &c);
 }
 

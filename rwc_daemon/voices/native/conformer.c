@@ -20,11 +20,9 @@ typedef struct {
     uint16_t *y, *normed, *both, *heard; /* as x, as x, [rows, 2 inner], [rows, inner] */
     float *gated;                        /* [rows, inner] */
     int64_t rows;
-    const rwc_team *team;
-    int threads;
 } conforming;
 
-/* Of the channels first … last - 1, which one thread keeps from the gate to the end. */
+/* Of the channels first … last - 1. */
 AMX static void gate_and_slide(const conforming *c, int64_t first, int64_t last)
 {
     const int64_t inner = c->f->down->in, half = c->f->kernel / 2;
@@ -46,18 +44,16 @@ AMX static void gate_and_slide(const conforming *c, int64_t first, int64_t last)
     }
 }
 
-static void conform(void *data, int number, int count)
+static void conform(member *m, void *data)
 {
     const conforming *c = data;
-    const member m = {c->team, number, count, c->threads};
-    const int64_t width = c->f->up->in, tiles = c->f->down->in / TILE;
-    for (int64_t row = number; row < c->rows; row += count)
-        norm(c->x + row * width, c->normed + row * width, width, c->f->norm[0], c->f->norm[1]);
-    wait_for_all(&m);
-    multiplied(&m, (product){.layer = c->f->up, .x = c->normed, .y = c->both, .rows_in = c->rows, .rows = c->rows});
-    gate_and_slide(c, share(tiles, number, count) * TILE, share(tiles, number + 1, count) * TILE);
-    wait_for_all(&m);
-    multiplied(&m, (product){.layer = c->f->down, .x = c->heard, .add = c->x, .y = c->y, .rows_in = c->rows, .rows = c->rows});
+    int64_t tile, end;
+    normed(m, c->rows, c->f->up->in, c->x, c->normed, c->f->norm);
+    multiplied(m, (product){.layer = c->f->up, .x = c->normed, .y = c->both, .rows_in = c->rows, .rows = c->rows});
+    while (take(m, c->f->down->in / TILE, &tile, &end))
+        gate_and_slide(c, tile * TILE, end * TILE);
+    wait_for_all(m);
+    multiplied(m, (product){.layer = c->f->down, .x = c->heard, .add = c->x, .y = c->y, .rows_in = c->rows, .rows = c->rows});
 }
 
 void rwc_amx_conform(const rwc_conformer *f, uintptr_t x, uintptr_t y, int64_t rows, uintptr_t scratch, int threads,
@@ -66,7 +62,7 @@ void rwc_amx_conform(const rwc_conformer *f, uintptr_t x, uintptr_t y, int64_t r
     const int64_t width = rows * f->up->in, inner = rows * f->down->in;
     uint16_t *s = (uint16_t *)scratch;
     conforming c = {.f = f, .x = (void *)x, .y = (void *)y, .gated = (void *)s, .normed = s + 2 * inner, .rows = rows,
-                    .both = s + 2 * inner + width, .heard = s + 4 * inner + width, .team = team, .threads = threads};
+                    .both = s + 2 * inner + width, .heard = s + 4 * inner + width};
     in_team(team, threads, conform, &c);
 }
 

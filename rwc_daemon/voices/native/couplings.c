@@ -29,8 +29,6 @@ typedef struct {
     uint16_t *h[2], *out[2], *gated; /* [rows, width] */
     uint16_t *both;                 /* [rows, a | b] */
     int64_t rows, half, width;
-    const rwc_team *team;
-    int threads;
 } flowing;
 
 AMX static inline __m512 backwards(__m512 x)
@@ -40,42 +38,48 @@ AMX static inline __m512 backwards(__m512 x)
 }
 
 /* [p | q - shift] of rows that lie `step` apart → `to_p` and `to_q`, flipped. Without a shift there was no coupling yet. */
-AMX static void flip(const member *m, const flowing *c, const uint16_t *p, const uint16_t *q, int64_t step, int shifted,
+AMX static void flip(member *m, const flowing *c, const uint16_t *p, const uint16_t *q, int64_t step, int shifted,
                      uint16_t *to_p, uint16_t *to_q)
 {
-    for (int64_t row = m->number; row < c->rows; row += m->count)
-        for (int64_t d = 0; d < c->half; d += TILE) {
-            const int64_t at = row * c->half + d, to = row * c->half + c->half - TILE - d;
-            __m512 other = widened(q + row * step + d);
-            if (shifted)
-                other = _mm512_sub_ps(other, widened(c->shift + at));
-            store(to_p + to, backwards(other));
-            store(to_q + to, backwards(widened(p + row * step + d)));
-        }
+    int64_t row, end;
+    while (take(m, c->rows, &row, &end))
+        for (; row < end; row++)
+            for (int64_t d = 0; d < c->half; d += TILE) {
+                const int64_t at = row * c->half + d, to = row * c->half + c->half - TILE - d;
+                __m512 other = widened(q + row * step + d);
+                if (shifted)
+                    other = _mm512_sub_ps(other, widened(c->shift + at));
+                store(to_p + to, backwards(other));
+                store(to_q + to, backwards(widened(p + row * step + d)));
+            }
     wait_for_all(m);
 }
 
-AMX static void join(const member *m, const flowing *c, const uint16_t *p, const uint16_t *q)
+AMX static void join(member *m, const flowing *c, const uint16_t *p, const uint16_t *q)
 {
-    for (int64_t row = m->number; row < c->rows; row += m->count)
-        for (int64_t d = 0; d < c->half; d += TILE) {
-            const int64_t at = row * c->half + d, to = 2 * row * c->half + d;
-            store(c->x + to, widened(p + at));
-            store(c->x + to + c->half, _mm512_sub_ps(widened(q + at), widened(c->shift + at)));
-        }
+    int64_t row, end;
+    while (take(m, c->rows, &row, &end))
+        for (; row < end; row++)
+            for (int64_t d = 0; d < c->half; d += TILE) {
+                const int64_t at = row * c->half + d, to = 2 * row * c->half + d;
+                store(c->x + to, widened(p + at));
+                store(c->x + to + c->half, _mm512_sub_ps(widened(q + at), widened(c->shift + at)));
+            }
 }
 
-AMX static void gate(const member *m, const flowing *c, const float *condition)
+AMX static void gate(member *m, const flowing *c, const float *condition)
 {
     const __m512 two = _mm512_set1_ps(2), one = _mm512_set1_ps(1);
-    for (int64_t row = m->number; row < c->rows; row += m->count)
-        for (int64_t d = 0; d < c->width; d += TILE) {
-            const uint16_t *at = c->both + row * 2 * c->width + d;
-            const __m512 a = _mm512_add_ps(widened(at), _mm512_loadu_ps(condition + d));
-            const __m512 b = _mm512_add_ps(widened(at + c->width), _mm512_loadu_ps(condition + c->width + d));
-            const __m512 tanh_a = _mm512_fmsub_ps(two, sigmoid(_mm512_mul_ps(two, a)), one);
-            store(c->gated + row * c->width + d, _mm512_mul_ps(tanh_a, sigmoid(b)));
-        }
+    int64_t row, end;
+    while (take(m, c->rows, &row, &end))
+        for (; row < end; row++)
+            for (int64_t d = 0; d < c->width; d += TILE) {
+                const uint16_t *at = c->both + row * 2 * c->width + d;
+                const __m512 a = _mm512_add_ps(widened(at), _mm512_loadu_ps(condition + d));
+                const __m512 b = _mm512_add_ps(widened(at + c->width), _mm512_loadu_ps(condition + c->width + d));
+                const __m512 tanh_a = _mm512_fmsub_ps(two, sigmoid(_mm512_mul_ps(two, a)), one);
+                store(c->gated + row * c->width + d, _mm512_mul_ps(tanh_a, sigmoid(b)));
+            }
     wait_for_all(m);
 }
 
@@ -91,12 +95,12 @@ static rwc_layer columns_of(const rwc_layer *l, int64_t column, int64_t out)
     return part;
 }
 
-static void slide(const member *m, const flowing *c, const rwc_layer *l, const uint16_t *x, const uint16_t *add, uint16_t *y)
+static void slide(member *m, const flowing *c, const rwc_layer *l, const uint16_t *x, const uint16_t *add, uint16_t *y)
 {
     multiplied(m, (product){.layer = l, .x = x, .add = add, .y = y, .rows_in = c->rows, .rows = c->rows});
 }
 
-static void couple(const member *m, const flowing *c, const rwc_coupling *k, const float *conditions, const uint16_t *p)
+static void couple(member *m, const flowing *c, const rwc_coupling *k, const float *conditions, const uint16_t *p)
 {
     int turn = 0;
     slide(m, c, k->pre, p, NULL, c->h[0]);
@@ -113,17 +117,16 @@ static void couple(const member *m, const flowing *c, const rwc_coupling *k, con
     slide(m, c, k->post, c->out[turn], NULL, c->shift);
 }
 
-static void run_flow(void *data, int number, int count)
+static void run_flow(member *m, void *data)
 {
     const flowing *c = data;
-    const member m = {c->team, number, count, c->threads};
     const uint16_t *p = c->x, *q = c->x + c->half;
     for (int64_t n = 0; n < c->f->count; n++) {
-        flip(&m, c, p, q, n ? c->half : 2 * c->half, n > 0, c->p[n % 2], c->q[n % 2]);
+        flip(m, c, p, q, n ? c->half : 2 * c->half, n > 0, c->p[n % 2], c->q[n % 2]);
         p = c->p[n % 2], q = c->q[n % 2];
-        couple(&m, c, c->f->couplings + n, c->conditions + n * c->f->layers * 2 * c->width, p);
+        couple(m, c, c->f->couplings + n, c->conditions + n * c->f->layers * 2 * c->width, p);
     }
-    join(&m, c, p, q);
+    join(m, c, p, q);
 }
 
 void rwc_amx_flow(const rwc_flow *f, uintptr_t x, uintptr_t conditions, int64_t rows, uintptr_t scratch, int threads,
@@ -135,7 +138,7 @@ void rwc_amx_flow(const rwc_flow *f, uintptr_t x, uintptr_t conditions, int64_t 
     flowing c = {.f = f, .conditions = (void *)conditions, .x = (void *)x, .p = {s, s + narrow},
                  .q = {s + 2 * narrow, s + 3 * narrow}, .shift = s + 4 * narrow, .h = {t, t + wide},
                  .out = {t + 2 * wide, t + 3 * wide}, .gated = t + 4 * wide, .both = t + 5 * wide, .rows = rows,
-                 .half = half, .width = width, .team = team, .threads = threads};
+                 .half = half, .width = width};
     in_team(team, threads, run_flow, &c);
 }
 

@@ -22,8 +22,6 @@ typedef struct {
     const rwc_encoder *e;
     uint16_t *x, *qkv, *heard, *inner, *sum; /* [rows, width], three times as wide, as x, what `up` gives, as x */
     int64_t rows;
-    const rwc_team *team;
-    int threads;
 } encoding;
 
 /* Keys of one head with rows beside each other: [pairs of channels][rows], for one product of pairs at a time. */
@@ -134,41 +132,44 @@ AMX static void norm(const uint16_t *x, uint16_t *y, int64_t width, const float 
     }
 }
 
-static void projected(const member *m, const encoding *c, const rwc_layer *l, const uint16_t *x, const uint16_t *add,
+static void projected(member *m, const encoding *c, const rwc_layer *l, const uint16_t *x, const uint16_t *add,
                       uint16_t *y, int act)
 {
     multiplied(m, (product){.layer = l, .x = x, .add = add, .y = y, .rows_in = c->rows, .rows = c->rows, .act = act});
 }
 
-static void normed(const member *m, const encoding *c, const uint16_t *x, uint16_t *y, const float *const *norm_of)
+static void normed(member *m, int64_t rows, int64_t width, const uint16_t *x, uint16_t *y, const float *const *norm_of)
 {
-    const int64_t width = c->e->qkv->in;
-    for (int64_t row = m->number; row < c->rows; row += m->count)
-        norm(x + row * width, y + row * width, width, norm_of[0], norm_of[1]);
+    int64_t row, end;
+    while (take(m, rows, &row, &end))
+        for (; row < end; row++)
+            norm(x + row * width, y + row * width, width, norm_of[0], norm_of[1]);
     wait_for_all(m);
 }
 
-static void encode(void *data, int number, int count)
+static void encode(member *m, void *data)
 {
-    encoding *c = data;
-    const member m = {c->team, number, count, c->threads};
+    const encoding *c = data;
     const rwc_encoder *e = c->e;
-    projected(&m, c, e->qkv, c->x, NULL, c->qkv, RWC_PLAIN);
-    for (int64_t head = number; head < e->heads; head += count)
-        attend(c, head);
-    wait_for_all(&m);
-    projected(&m, c, e->out, c->heard, c->x, c->sum, RWC_PLAIN);
-    normed(&m, c, c->sum, c->x, e->norm);
-    projected(&m, c, e->up, c->x, NULL, c->inner, e->act);
-    projected(&m, c, e->down, c->inner, c->x, c->sum, RWC_PLAIN);
-    normed(&m, c, c->sum, c->x, e->norm + 2);
+    const int64_t width = e->qkv->in;
+    int64_t head, end;
+    projected(m, c, e->qkv, c->x, NULL, c->qkv, RWC_PLAIN);
+    while (take(m, e->heads, &head, &end))
+        for (; head < end; head++)
+            attend(c, head);
+    wait_for_all(m);
+    projected(m, c, e->out, c->heard, c->x, c->sum, RWC_PLAIN);
+    normed(m, c->rows, width, c->sum, c->x, e->norm);
+    projected(m, c, e->up, c->x, NULL, c->inner, e->act);
+    projected(m, c, e->down, c->inner, c->x, c->sum, RWC_PLAIN);
+    normed(m, c->rows, width, c->sum, c->x, e->norm + 2);
 }
 
 void rwc_amx_encode(const rwc_encoder *e, uintptr_t x, int64_t rows, uintptr_t scratch, int threads, const rwc_team *team)
 {
     const int64_t cells = rows * e->qkv->in;
     uint16_t *s = (uint16_t *)scratch;
-    encoding c = {e, (void *)x, s, s + 3 * cells, s + 5 * cells, s + 4 * cells, rows, team, threads};
+    encoding c = {e, (void *)x, s, s + 3 * cells, s + 5 * cells, s + 4 * cells, rows};
     in_team(team, threads, encode, &c);
 }
 
