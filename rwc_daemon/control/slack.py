@@ -2,14 +2,17 @@
 
 Too little is heard as gaps, too much is latency. It grows at once when voice ran out, at most to the double. It shrinks
 by a quarter of what is too much after half a minute without trouble, at a quiet moment, because each change is a dip
-of 10 ms.
+of 10 ms. What is too much the last three minutes say: bursts of a busy machine are further apart than half a minute,
+and every one that had been forgotten was heard.
 """
 
 from __future__ import annotations
 
 import math
+from collections import deque
 
 CALM_S = 30.0
+REMEMBERED = 6  # times CALM_S
 WARM_S = 2.0  # the first blocks of a stream are slow, and say nothing about the later ones
 LONGEST_MS = 500.0
 
@@ -23,9 +26,9 @@ class Slack:
         self._most = max(quantum, min(most, round(LONGEST_MS * rate / 1000)) // quantum * quantum)
         self._least = self._bounded(least)
         self.samples = max(self._least, self._bounded(start))
-        self._calm_s = 0.0
-        self._age_s = 0.0
-        self._worst_ms = 0.0
+        self._calm_s = self._age_s = self._period_s = 0.0
+        self._worst_ms: deque[float] = deque([0.0], REMEMBERED)
+        # of each CALM_S, the newest last
 
     def look(self, elapsed_s: float, underruns: int, compute_max_ms: float, quiet: bool) -> bool:
         """What happened since the last look (`underruns`: new ones); True when `samples` changed."""
@@ -34,18 +37,25 @@ class Slack:
         self._age_s += elapsed_s
         if cold:
             return False
-        self._worst_ms = max(self._worst_ms, compute_max_ms)
+        self._remember(elapsed_s, compute_max_ms)
         if underruns:
             return self._raise()
-        if self._calm_s < CALM_S or not quiet:
+        if self._calm_s < CALM_S or not quiet or len(self._worst_ms) < REMEMBERED:
             return False
         wanted = self._wanted()
-        self._calm_s, self._worst_ms = 0.0, 0.0
+        self._calm_s = 0.0
         if wanted >= self.samples:
             return False
         quarter = (self.samples - wanted) // 4 // self._quantum * self._quantum
         self.samples = max(self._least, self.samples - max(self._quantum, quarter))
         return True
+
+    def _remember(self, elapsed_s: float, compute_max_ms: float) -> None:
+        self._period_s += elapsed_s
+        if self._period_s > CALM_S:
+            self._period_s = 0.0
+            self._worst_ms.append(0.0)
+        self._worst_ms[-1] = max(self._worst_ms[-1], compute_max_ms)
 
     def _raise(self) -> bool:
         before = self.samples
@@ -55,7 +65,7 @@ class Slack:
         return self.samples != before
 
     def _wanted(self) -> int:
-        return max(self._least, self._bounded(round(self._worst_ms * self._rate / 1000) + self._quantum))
+        return max(self._least, self._bounded(round(max(self._worst_ms) * self._rate / 1000) + self._quantum))
 
     def _bounded(self, samples: int) -> int:
         quanta = max(1, math.ceil(samples / self._quantum))

@@ -16,7 +16,8 @@ from rwc_daemon.engine.stream import Stream
 from rwc_daemon.plan import Plan
 from rwc_daemon.voices.base import Voice
 
-MEASURED_BLOCKS = 2
+LEAST_MEASURED, MOST_MEASURED = 2, 6  # blocks
+ALIKE = 1.1  # the two quickest: then they were not disturbed
 
 
 def warm(
@@ -47,12 +48,23 @@ def warm(
 
     if stream.costly:
         use_threads(1)
-    times_ms = []
-    for count in ([threads, threads] if threads > 1 and stream.costly else [1]) + [1] * (1 + MEASURED_BLOCKS):
+    times_ms: list[float] = []
+    for count in [threads, threads, 1] if threads > 1 and stream.costly else [1, 1]:
         if stop():
             return None
         if count > 1:
             as_team(count, convert)
         else:
-            times_ms.append(convert())
-    return min(times_ms[-MEASURED_BLOCKS:])  # the least: what other programs did to it is no property of the voice
+            convert()
+    while not _measured(times_ms):
+        if stop():
+            return None
+        times_ms.append(convert())
+    return min(times_ms)  # what other programs did to it is no property of the voice
+
+
+def _measured(times_ms: list[float]) -> bool:
+    if len(times_ms) < LEAST_MEASURED:
+        return False
+    least, next_ms = sorted(times_ms)[:2]
+    return next_ms <= ALIKE * least or len(times_ms) >= MOST_MEASURED

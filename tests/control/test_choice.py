@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from rwc_daemon.control.choice import Choice, Verdict
-from rwc_daemon.control.slack import CALM_S, WARM_S, Slack
+from rwc_daemon.control.slack import CALM_S, REMEMBERED, WARM_S, Slack
 
 
 def playing(*voices: str, first: str = "deep") -> Choice:
@@ -112,16 +112,26 @@ def test_slack_grows_with_gaps_and_shrinks_after_calm_at_quiet_moments() -> None
         seen.append(slack.samples // 256)
     assert seen == [2, 4, 5, 6]  # 960 samples of computing are 4 quanta, and one beyond
     steps = [slack.samples]
-    for _ in range(int(6 * CALM_S)):
+    for _ in range(int((REMEMBERED + 6) * CALM_S)):
         if slack.look(1, underruns=0, compute_max_ms=1.0, quiet=True):
             steps.append(slack.samples)
     assert all(before - after == 256 for before, after in pairwise(steps))
     assert steps[-1] == 2 * 256
 
 
+def test_slack_remembers_bursts_that_are_further_apart_than_calm_is_long() -> None:
+    slack = warm(Slack(48000, 128, start=4800, least=0, most=48000))
+    for second in range(900):
+        slack.look(1, 0, compute_max_ms=90.0 if second % 100 == 0 else 50.0, quiet=True)
+        assert slack.samples >= 4320 + 128
+    for _ in range(900):
+        slack.look(1, 0, compute_max_ms=50.0, quiet=True)
+    assert slack.samples <= 2400 + 2 * 128
+
+
 def test_slack_does_not_shrink_while_somebody_speaks() -> None:
     slack = warm(Slack(48000, 256, start=2560, least=0, most=48000))
-    assert not any(slack.look(1, 0, 0.0, quiet=False) for _ in range(200))
+    assert not any(slack.look(1, 0, 0.0, quiet=False) for _ in range(400))
     assert slack.samples == 2560
 
 

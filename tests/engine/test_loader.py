@@ -2,9 +2,10 @@
 
 import queue
 import threading
+import time
 
 import pytest
-from plain_voices import CostlyVoice, DelayVoice
+from plain_voices import CostlyVoice, DelaySession, DelayVoice
 from whole_engine import Shelf
 
 from rwc_daemon.controls import Controls
@@ -127,3 +128,26 @@ def test_warming_stops_between_two_blocks():
     assert warm(voice, plan, Controls(), stop=lambda: next(stops)) is None
     assert len(voice.heard) == 2
     assert warm(voice, plan, Controls()) > 0
+
+
+@pytest.mark.parametrize(
+    ("work_ms", "blocks"), [([9, 9, 8, 8], 4), ([9, 9, 40, 20, 8, 8], 6), ([9, 9, *[80, 40, 20] * 2], 8)]
+)
+def test_a_block_s_cost_is_measured_until_two_were_not_disturbed(work_ms, blocks):
+    """The first two only settle; what never settles is given up after six."""
+
+    class Uneven(DelayVoice):
+        def open(self, plan, controls, seed=0):
+            return UnevenSession(self, plan)
+
+    class UnevenSession(DelaySession):
+        def convert(self, x, controls, silent=False):
+            until_s = time.thread_time() + next(left_s)
+            while time.thread_time() < until_s:
+                pass
+            return super().convert(x, controls, silent)
+
+    voice, left_s = Uneven(), (ms / 1000 for ms in work_ms)
+    cost_ms = warm(voice, Plan.fit(48000, 128, Block(5)), Controls())
+    assert min(work_ms[2:]) <= cost_ms < 1.5 * min(work_ms[2:])
+    assert len(voice.heard) == blocks
