@@ -11,12 +11,15 @@ import ctypes
 import gc
 import importlib
 import importlib.util
+import mmap
 import os
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+import numpy as np
 
 # torch's own order and scope; the last of them is most of it. What is missing here is torch's to complain about
 LIBRARIES = (
@@ -26,6 +29,11 @@ LIBRARIES = (
 )
 # torch and what it and the nets import when they are first used
 MODULES = ("rwc_daemon.voices.rvc.voice", "torch._dynamo", "faiss")
+
+LARGE = 1 << 21  # bytes of a large page
+MADV_COLLAPSE = 25  # Linux 6.1
+USED = LARGE // mmap.PAGESIZE // 16  # small pages in use that make a large one worth its memory
+LARGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def bring_in() -> None:
@@ -74,6 +82,38 @@ def give_back() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # not every C library has it
     if trim is not None:
         trim(ctypes.c_size_t(0))
+
+
+def gather() -> None:
+    """What lies in small pages, because memory around it was given back, lies in large ones from now on: 0.1 s for a
+    voice. The kernel gets there by itself in seven minutes; until then one block in twenty took a fifth longer."""
+    with suppress(OSError):
+        if "[never]" in LARGE_PAGES.read_text():
+            return
+        for begin, end in _own_memory():
+            _gather(begin, end)
+
+
+def _gather(begin: int, end: int) -> None:
+    """What the kernel has no room for, or does not know how to do, stays as it is."""
+    madvise = ctypes.CDLL(None).madvise
+    madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    with open("/proc/self/pagemap", "rb") as pages:
+        pages.seek(begin // mmap.PAGESIZE * 8)
+        entries = np.frombuffer(pages.read((end - begin) // mmap.PAGESIZE * 8), np.int64)
+    used = (entries < 0).reshape(-1, LARGE // mmap.PAGESIZE).sum(axis=1)  # the uppermost bit: it is there
+    for n in np.flatnonzero(used >= USED):
+        madvise(begin + int(n) * LARGE, LARGE, MADV_COLLAPSE)
+
+
+def _own_memory() -> Iterator[tuple[int, int]]:
+    """Whole large pages of the heap and of what is mapped beside it."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        place, rights, *_, inode, name = (*line.split(maxsplit=5), "")[:6]
+        begin, end = (int(address, 16) for address in place.split("-"))
+        begin, end = -(-begin // LARGE) * LARGE, end // LARGE * LARGE
+        if rights == "rw-p" and inode == "0" and name in ("", "[heap]") and begin < end:
+            yield begin, end
 
 
 def collect() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from rwc_daemon.controls import Controls
 from rwc_daemon.engine.errands import Errands
-from rwc_daemon.engine.heavy import as_team, use_threads
+from rwc_daemon.engine.heavy import as_team, gather, use_threads
 from rwc_daemon.engine.stream import Stream
 from rwc_daemon.plan import Plan
 from rwc_daemon.voices.base import Voice
@@ -56,6 +56,8 @@ def warm(
             as_team(count, convert)
         else:
             convert()
+    if stream.costly:
+        gather()  # all that a block needs is there now
     while not _measured(times_ms):
         if stop():
             return None

@@ -1,10 +1,21 @@
 """Bringing in what is large, in a process of its own: torch is imported once in a process."""
 
 import gc
+import os
 import subprocess
 import sys
 
-from rwc_daemon.engine.heavy import collect, uncollected
+import pytest
+
+from rwc_daemon.engine.heavy import LARGE, LARGE_PAGES, collect, uncollected
+
+
+def read(path, otherwise):
+    return path.read_text() if path.exists() else otherwise
+
+
+def kernel():
+    return tuple(int(part) for part in os.uname().release.split(".")[:2])
 
 
 def test_libraries_opened_before_are_the_ones_that_torch_uses():
@@ -52,6 +63,33 @@ print(before - used_mb())
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, stdout=subprocess.PIPE)
     assert float(done.stdout) > 80
+
+
+@pytest.mark.skipif("[never]" in read(LARGE_PAGES, "[never]"), reason="this machine has no large pages")
+@pytest.mark.skipif(kernel() < (6, 1), reason="before Linux 6.1 no process could ask for them")
+def test_what_is_used_is_gathered_in_large_pages_and_what_is_not_stays_unused():
+    code = """
+import mmap
+import numpy as np
+from rwc_daemon.engine.heavy import LARGE, gather
+def figure(name):
+    return next(int(line.split()[1]) for line in open("/proc/self/smaps_rollup") if line.startswith(name + ":")) * 1024
+def mapped(pages, step):
+    memory = np.frombuffer(mmap.mmap(-1, (pages + 1) * LARGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), np.uint8)
+    at = -memory.ctypes.data % LARGE
+    there = memory[at : at + pages * LARGE : step]
+    there[:] = np.arange(len(there)) % 251
+    return there
+full, sparse = mapped(8, 1), mapped(64, LARGE)
+before = figure("AnonHugePages"), figure("Rss")
+gather()
+print(figure("AnonHugePages") - before[0], figure("Rss") - before[1])
+assert all((one == np.arange(len(one)) % 251).all() for one in (full, sparse))
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, stdout=subprocess.PIPE)
+    large, more = (int(figure) for figure in done.stdout.split())
+    assert large >= 8 * LARGE
+    assert more < 32 * LARGE  # the sparse ones would be 64
 
 
 def test_a_team_is_dismissed_when_its_work_is_done():

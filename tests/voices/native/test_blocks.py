@@ -55,6 +55,16 @@ def test_it_is_the_mean_of_the_blocks(kind, width, columns):
     assert torch.equal(x, before)
 
 
+def test_whoever_helps_whom_the_bits_are_the_same():
+    """Three threads on two cores: one of them is always late, and never the same."""
+    together, x, threads = fused(made(PairBlock)), sound(64, 300), torch.get_num_threads()
+    with torch.inference_mode():
+        torch.set_num_threads(1)
+        alone = together(x, LAST)
+        torch.set_num_threads(threads)
+        assert all(torch.equal(together(x, LAST), alone) for _ in range(50))
+
+
 @pytest.mark.parametrize(("kernels", "dilations"), [((5,), (1, 2)), ((3, 5), (2,)), ((3, 3, 3, 3), (1, 2, 3, 4))])
 def test_any_number_of_blocks_and_steps(kernels, dilations):
     blocks, x = made(PairBlock, 32, kernels, dilations), sound(32, 50)
