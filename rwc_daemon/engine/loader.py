@@ -222,7 +222,8 @@ class Loader:
                 if info.kind != "builtin":
                     heavy.bring_in_torch()
                 voice = self._shelf.load(wanted, self._device)
-            heavy.give_back()
+            if info.kind != "builtin":
+                heavy.give_back()  # what a built-in one leaves is not worth the large pages that this takes apart
             kept = Kept(info, voice, max(used_mb() - before_mb, info.size / 2**20))
             self._kept.add(kept)
             self._untidy = True
