@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from rwc_daemon.errors import BadModel, MissingPackage
-from rwc_daemon.voices.rvc.rows import FRAMES_PER_ROW
+from rwc_daemon.voices.rvc.rows import rows_on
 
 NEIGHBOURS = 8
 PROTECT_OFF = 0.5
@@ -114,8 +114,8 @@ class KeptFound:
         return found
 
     def _fitting(self, first: int, most: int) -> Found | None:
-        ahead, between = divmod(first - self._first, FRAMES_PER_ROW)
-        if self._found is None or between or ahead < 0:
+        ahead = rows_on(self._first, first)
+        if self._found is None or ahead is None:
             return None
         return self._found.part(ahead, ahead + most)
 

@@ -20,6 +20,12 @@ UNSURE_16K = HOP_16K  # of the newest sound: the next block says it again, bette
 DRIFT = math.log(1.25)  # of the channels' spreads, on average; beyond it kept rows are too loud or too soft
 
 
+def rows_on(then: int, now: int) -> int | None:
+    """How many rows frame `now` is on from frame `then`; None where it is before, or between two rows."""
+    ahead, between = divmod(now - then, FRAMES_PER_ROW)
+    return None if between or ahead < 0 else ahead
+
+
 class KeptRows:
     """The memory of one live conversion."""
 
@@ -46,8 +52,8 @@ class KeptRows:
 
     def _fitting(self, known: Statistics, first: int) -> Tensor:
         """The kept rows from frame `first` on."""
-        ahead, between = divmod(first - self._first, FRAMES_PER_ROW)
-        if between or ahead < 0 or self._known is None or self._drifted(known, self._known):
+        ahead = rows_on(self._first, first)
+        if ahead is None or self._known is None or self._drifted(known, self._known):
             return self._rows[:, :0]
         return self._rows[:, ahead:]
 
