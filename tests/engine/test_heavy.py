@@ -85,11 +85,21 @@ before = figure("AnonHugePages"), figure("Rss")
 gather()
 print(figure("AnonHugePages") - before[0], figure("Rss") - before[1])
 assert all((one == np.arange(len(one)) % 251).all() for one in (full, sparse))
+flags = [line.split() for line in open("/proc/self/smaps") if line.startswith("VmFlags:")]
+print(sum("nh" in line for line in flags))  # not even by the kernel, later
+later = np.lib.stride_tricks.as_strided(sparse, (8 * LARGE,), (1,))
+later[:] = 7
+before = figure("AnonHugePages")
+gather()
+print(figure("AnonHugePages") - before)
+assert (later == 7).all()
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, timeout=60, stdout=subprocess.PIPE)
-    large, more = (int(figure) for figure in done.stdout.split())
+    large, more, left, filled = (int(figure) for figure in done.stdout.split())
     assert large >= 8 * LARGE
     assert more < 32 * LARGE  # the sparse ones would be 64
+    assert left >= 1
+    assert filled >= 8 * LARGE
 
 
 def test_a_team_is_dismissed_when_its_work_is_done():
