@@ -49,10 +49,11 @@ def made(folder: Path, kind: str, tiny: bool) -> tuple[VoiceCard, Assets]:
 
 
 class Stages:
-    """Milliseconds spent in each net, by block."""
+    """Milliseconds spent in each net, by block. `settle` waits until the device has done what it was asked for."""
 
-    def __init__(self) -> None:
+    def __init__(self, settle: Callable[[], object] = lambda: None) -> None:
         self.ms: dict[str, list[float]] = defaultdict(list)
+        self._settle = settle
 
     def watch(self, voice: RvcVoice, tracker: Tracker) -> Tracker:
         """From now on; the tracker to use instead of `tracker`."""
@@ -69,14 +70,18 @@ class Stages:
 
     def _hook(self, name: str, net: nn.Module) -> None:
         begun: list[float] = []
-        net.register_forward_pre_hook(lambda *_: begun.append(time.perf_counter()))
-        net.register_forward_hook(lambda *_: self.ms[name].append(1000 * (time.perf_counter() - begun.pop())))
+        net.register_forward_pre_hook(lambda *_: begun.append(self._now()))
+        net.register_forward_hook(lambda *_: self.ms[name].append(1000 * (self._now() - begun.pop())))
+
+    def _now(self) -> float:
+        self._settle()
+        return time.perf_counter()
 
     def _timed(self, name: str, run: Callable) -> Callable:
         def timed(*args: Any, **named: Any) -> Any:
-            begin = time.perf_counter()
+            begin = self._now()
             result = run(*args, **named)
-            self.ms[name].append(1000 * (time.perf_counter() - begin))
+            self.ms[name].append(1000 * (self._now() - begin))
             return result
 
         return timed
@@ -107,7 +112,8 @@ class Times:
         """Without the first `warm` blocks."""
         wall, cpu = np.array(self.wall_ms[warm:]), np.array(self.cpu_ms[warm:])
         stages = {name: round(float(np.median(ms[warm:])), 2) for name, ms in self.stages.ms.items()}
-        stages["rest"] = round(float(np.median(wall)) - sum(stages.values()), 2)
+        if stages:
+            stages["rest"] = round(float(np.median(wall)) - sum(stages.values()), 2)
         return {
             "stages_ms": stages,
             **{f"p{p}_ms": round(float(np.percentile(wall, p)), 2) for p in (50, 95, 99)},

@@ -10,7 +10,7 @@ Source: spec section 9.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -253,7 +253,8 @@ class BatchConverter:
         assert isinstance(voice, RvcVoice)
         heard = soxr.resample(self._gated(x), self._rate, RATE_16K)
         tracker = voice.tracker(controls.f0_method) if voice.info.f0 else None
-        pipeline = OfflinePipeline(voice.renderer, Options(fill_gaps=voice.fill_gaps))
+        renderer = replace(voice.renderer, static=None)  # no two pieces are of one length
+        pipeline = OfflinePipeline(renderer, Options(fill_gaps=voice.fill_gaps))
         y = pipeline.convert(heard, tracker, voice.noise(self._seed), controls, self._progress)
         y = below_full_scale(soxr.resample(y, voice.info.rate, self._rate))
         return self._levelled(np.pad(y, (0, max(0, len(x) - len(y))))[: len(x)].astype(np.float32))

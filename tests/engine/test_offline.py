@@ -21,6 +21,7 @@ from rwc_daemon.engine.offline import (
 from rwc_daemon.errors import NoSuchControl, OutOfRange
 from rwc_daemon.voices.builtin.voice import load_builtin
 from rwc_daemon.voices.f0.yin import Yin
+from rwc_daemon.voices.rvc.static import Static
 from tests.voices.rvc.tiny import made_voice, speech
 
 CONTROLS = Controls(f0_method="yin", gate_db=-90)
@@ -60,6 +61,13 @@ def test_one_seed_gives_the_same_bits(voice):
     x = speech(0.6)
     assert np.array_equal(converted(voice, x), converted(voice, x))
     assert not np.array_equal(converted(voice, x), converted(voice, x, seed=1))
+
+
+def test_no_graph_is_recorded_for_lengths_that_never_come_again(voice):
+    fixed = replace(voice, renderer=replace(voice.renderer, static=Static("cpu")))
+    x = speech(0.5)
+    assert np.array_equal(converted(fixed, x), converted(voice, x))
+    assert not fixed.renderer.static._known
 
 
 def test_nothing_in_nothing_out(voice):

@@ -157,8 +157,11 @@ class Fcpe(nn.Module):
     @torch.inference_mode()
     def track(self, x_16k: np.ndarray) -> np.ndarray:
         """f32[N] → f32[N // 160 + 1]: Hz, 0 where unvoiced."""
-        x = torch.from_numpy(np.asarray(x_16k, np.float32)).to(self.norm.weight.device)
-        return decode(self.salience(self.mel(x))[0]).cpu().numpy()
+        return self.hz(torch.from_numpy(np.asarray(x_16k, np.float32)).to(self.norm.weight.device)).cpu().numpy()
+
+    def hz(self, x: Tensor) -> Tensor:
+        """The same where the net lies."""
+        return decode(self.salience(self.mel(x))[0])
 
     def mel(self, x: Tensor) -> Tensor:
         """f32[N] → f32[1, 128, N // 160 + 1]; the last frame is repeated where the sound ends before it."""

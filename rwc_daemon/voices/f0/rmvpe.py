@@ -204,8 +204,11 @@ class Rmvpe(nn.Module):
     @torch.inference_mode()
     def track(self, x_16k: np.ndarray) -> np.ndarray:
         """f32[N] → f32[N // 160 + 1]: Hz, 0 where unvoiced."""
-        x = torch.from_numpy(np.asarray(x_16k, np.float32)).to(self.log_mel.window.device)
-        return decode(self.salience(self.mel(x))[0]).float().cpu().numpy()
+        return self.hz(torch.from_numpy(np.asarray(x_16k, np.float32)).to(self.log_mel.window.device)).cpu().numpy()
+
+    def hz(self, x: Tensor) -> Tensor:
+        """The same where the net lies."""
+        return decode(self.salience(self.mel(x))[0]).float()
 
     def mel(self, x: Tensor) -> Tensor:
         """f32[N] → f32[1, 128, N // 160 + 1]; frames centred, the sound mirrored at its ends."""

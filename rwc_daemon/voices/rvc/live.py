@@ -202,7 +202,7 @@ class LiveStep:
         newest = self._g.block_16k if self._tracked else self._pitched() * HOP_16K
         length = min(tracked_16k(tracker.name, newest), len(x_16k))
         self._tracked = True
-        f0_hz = tracker.track(x_16k[-length:])
+        f0_hz = self._r.tracked(tracker, x_16k[-length:])
         fill = self._habits.fill_gaps or controls.f0_gaps == "fill"
         self.memory.advance(Pitch.of(f0_hz, controls.pitch - controls.formant, fill), self._g.block_frames)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from rwc_daemon.dsp.resample import resample
 from rwc_daemon.errors import OutOfRange
 from rwc_daemon.store.layout import SynthConfig
 from rwc_daemon.voices.f0 import shape
+from rwc_daemon.voices.f0.base import Tracker
 from rwc_daemon.voices.rvc.content import SHORTEST_16K, ContentEncoder
 from rwc_daemon.voices.rvc.onnx import OnnxSynthesizer
 from rwc_daemon.voices.rvc.retrieval import Index, Look, protect
@@ -27,6 +28,14 @@ from rwc_daemon.voices.rvc.static import Static
 from rwc_daemon.voices.rvc.synth import Draws, Synthesizer, Window
 
 OFF = 0.5  # of `protect`: retrieval everywhere alike
+
+
+@runtime_checkable
+class NetTracker(Tracker, Protocol):
+    """A tracker that is a net from end to end, with nothing for the host to do in between."""
+
+    def hz(self, x_16k: Tensor) -> Tensor:
+        """f32[N] → f32[N // 160 + 1] on the device: Hz, 0 where unvoiced."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +96,13 @@ class Renderer:
         if self.static is not None:
             return self.static(("content", heard), run, [x])[0]
         return run(x.to(self.device))[0]
+
+    def tracked(self, tracker: Tracker, x_16k: np.ndarray) -> np.ndarray:
+        """What `tracker` says; one that is a net runs as the others do."""
+        if self.static is None or not isinstance(tracker, NetTracker):
+            return tracker.track(x_16k)
+        x = torch.from_numpy(np.ascontiguousarray(x_16k, np.float32))
+        return self.static(("pitch", tracker.name), tracker.hz, [x]).cpu().numpy()
 
     def mixed(self, rows: Tensor, rate: float, skip: int = 0, strict: bool = False, look: Look | None = None) -> Tensor:
         """[n, C] → [n, C] with the share `rate` from the index, from row `skip` on (see `Index.mix`)."""

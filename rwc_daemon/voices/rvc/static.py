@@ -7,16 +7,22 @@ filled and the computation runs as ever, so both ways can be compared anywhere.
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Hashable, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
 
+log = logging.getLogger(__name__)
+
 ALIGNED = 16  # bytes, where each input begins
 WARM_RUNS = 3  # before a capture: libraries choose their kernels then
-KEPT = 8  # shapes remembered at once
+KEPT = 24  # shapes remembered at once: three nets, a first block and the others, for the steps of engine/kept.py, twice
 Run = Callable[..., Tensor]
+Answer = Callable[[Sequence[Tensor]], Tensor]
 
 
 class Places:
@@ -28,6 +34,7 @@ class Places:
         pinned = device.type == "cuda"
         self._out = torch.empty(max(1, sum(sizes)), dtype=torch.uint8, pin_memory=pinned)
         self._there = torch.empty_like(self._out, device=device)
+        self._sent = torch.cuda.Event() if pinned else None
         self._views: dict[int, Tensor] = {}
         self.inputs = [torch.empty_like(one, device=device) for one in given]
         at = 0
@@ -36,9 +43,13 @@ class Places:
             at += size
 
     def fill(self, given: Sequence[Tensor]) -> None:
+        if self._sent is not None:
+            self._sent.synchronize()  # the device may still be reading what was given last
         for n, one in enumerate(given):
             self._views.get(n, self.inputs[n]).copy_(one)
         self._there.copy_(self._out, non_blocking=True)
+        if self._sent is not None:
+            self._sent.record()
 
 
 def _view(buffer: Tensor, at: int, like: Tensor) -> Tensor:
@@ -48,46 +59,81 @@ def _view(buffer: Tensor, at: int, like: Tensor) -> Tensor:
 class Static:
     """`run` for any number of shapes, each with its own places and, on CUDA, its own graph.
 
-    A lock keeps two threads apart that use the same places: the one that plays, and the one that warms.
+    Two threads may ask, the one that plays and the one that warms: a graph is recorded aside, which the other need not
+    wait for, and graphs run one at a time. So they share their memory, and an answer is copied before the next.
     """
 
     def __init__(self, device: str, capture: bool = True) -> None:
         self._device = torch.device(device)
-        self._capture = capture and self._device.type == "cuda"
-        self._stream = torch.cuda.Stream(priority=-1) if self._device.type == "cuda" else None
-        self._known: dict[Hashable, Callable[[Sequence[Tensor]], Tensor]] = {}
-        self._lock = threading.Lock()
+        on_gpu = self._device.type == "cuda"
+        self._capture = capture and on_gpu
+        self._stream = torch.cuda.Stream(self._device, priority=-1) if on_gpu else None
+        self._aside = torch.cuda.Stream(self._device) if self._capture else None
+        self._pool = torch.cuda.graph_pool_handle() if self._capture else None
+        self._known: OrderedDict[Hashable, Answer] = OrderedDict()
+        self._lock, self._making = threading.Lock(), threading.Lock()
 
     def __call__(self, name: Hashable, run: Run, given: Sequence[Tensor]) -> Tensor:
         """`run(*given)`; `name` says which computation, if not the shapes do."""
         key = (name, *(one.shape for one in given))
-        with self._lock, torch.inference_mode(), torch.cuda.stream(self._stream):
-            if key not in self._known:
-                if len(self._known) == KEPT:
-                    self._known.pop(next(iter(self._known)))
-                self._known[key] = self._made(run, given)
-            answer = self._known[key](given).clone()
-        if self._stream is not None:
-            torch.cuda.current_stream().wait_stream(self._stream)
-        return answer
+        with torch.inference_mode():
+            answer = self._find(key)
+            if answer is None:
+                with self._making:
+                    answer = self._find(key) or self._made(run, given)
+                self._keep(key, answer)
+            with self._lock, self._in_turn(self._stream):
+                return answer(given).clone()
 
-    def _made(self, run: Run, given: Sequence[Tensor]) -> Callable[[Sequence[Tensor]], Tensor]:
+    def _find(self, key: Hashable) -> Answer | None:
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+            return self._known.get(key)
+
+    def _keep(self, key: Hashable, answer: Answer) -> None:
+        with self._lock:
+            self._known[key] = answer
+            while len(self._known) > KEPT:
+                self._known.popitem(last=False)
+
+    @contextmanager
+    def _in_turn(self, stream: torch.cuda.Stream | None) -> Iterator[None]:
+        """On `stream`, behind what the caller has asked of the device; the caller goes on behind it."""
+        if stream is None:
+            yield
+            return
+        callers = torch.cuda.current_stream(self._device)
+        stream.wait_stream(callers)
+        with torch.cuda.stream(stream):
+            yield
+        callers.wait_stream(stream)
+
+    def _made(self, run: Run, given: Sequence[Tensor]) -> Answer:
         places = Places(given, self._device)
+
+        def ordinary(given: Sequence[Tensor]) -> Tensor:
+            places.fill(given)
+            return run(*places.inputs)
+
         if not self._capture:
-
-            def ordinary(given: Sequence[Tensor]) -> Tensor:
-                places.fill(given)
-                return run(*places.inputs)
-
             return ordinary
-        places.fill(given)
-        for _ in range(WARM_RUNS):
-            run(*places.inputs)
-        assert self._stream is not None
-        self._stream.synchronize()
+        with self._in_turn(self._aside):
+            for _ in range(WARM_RUNS):
+                ordinary(given)
+        try:
+            return self._captured(run, places)
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError as error:
+            log.warning("this GPU records no CUDA graph, its kernels are launched one by one: %s", error)
+            self._capture = False
+            return ordinary
+
+    def _captured(self, run: Run, places: Places) -> Answer:
         graph = torch.cuda.CUDAGraph()
         # thread_local: what other threads do on the device meanwhile does not break the capture, nor it them
-        with torch.cuda.graph(graph, stream=self._stream, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, self._pool, self._aside, capture_error_mode="thread_local"):
             answer = run(*places.inputs)
 
         def replayed(given: Sequence[Tensor]) -> Tensor:

@@ -11,6 +11,7 @@ import torch
 from rwc_daemon.controls import QUALITIES, Controls
 from rwc_daemon.errors import OutOfRange
 from rwc_daemon.plan import Block, Plan
+from rwc_daemon.voices.f0.fcpe import Fcpe
 from rwc_daemon.voices.f0.yin import Yin
 from rwc_daemon.voices.layers import Conv, Dense, Up, can_pack
 from rwc_daemon.voices.rvc.decoder import Reaches
@@ -233,6 +234,14 @@ def test_fixed_places_give_what_the_ordinary_way_gives(voice, formant):
         steps(voice, replace(LIVE, keep_rows=False), g, x, controls), steps(fixed, LIVE, g, x, controls), strict=True
     )
     assert all(np.array_equal(a, b) for a, b in pairs)
+
+
+def test_a_tracker_that_is_a_net_has_fixed_places_too(voice):
+    fixed, x = replace(voice.renderer, static=Static("cpu")), speech(0.5, 16000)
+    net = Fcpe(hidden=32, layers=2).eval().requires_grad_(False)
+    for tracker in (net, Yin()):
+        assert np.array_equal(fixed.tracked(tracker, x), tracker.track(x))
+    assert [name for name, *_ in fixed.static._known] == [("pitch", "fcpe")]
 
 
 def test_places_hold_inputs_of_any_kind_in_one_buffer():
