@@ -12,9 +12,10 @@ def gpu_trouble(error: BaseException) -> str:
     torch = sys.modules.get("torch")
     if torch is None or not isinstance(error, RuntimeError):
         return ""
-    if isinstance(error, torch.OutOfMemoryError):
+    if isinstance(error, torch.cuda.OutOfMemoryError):
         return "ran out of memory"
-    if isinstance(error, torch.AcceleratorError) or any(sign in str(error) for sign in SIGNS):
+    lost = getattr(torch, "AcceleratorError", ())  # torch has it since 2.8
+    if isinstance(error, lost) or any(sign in str(error) for sign in SIGNS):
         return "was lost"
     return ""
 

@@ -5,6 +5,7 @@ import pytest
 from plain_voices import CostlyVoice, DelayVoice
 from whole_engine import RATE
 
+from rwc_daemon.engine.lost import gpu_trouble
 from rwc_daemon.messages import EngineFault, VoiceOn
 
 
@@ -40,6 +41,14 @@ def test_a_lost_gpu_is_silence_never_the_microphone(engine_of):
     heard = engine.play(np.full(RATE, 0.4, np.float32))
     assert np.abs(heard).max() <= 0.25 * 0.4 * 1.3
     assert "was lost" in engine.expect(EngineFault).message
+
+
+def test_a_torch_that_has_no_name_for_it_yet_says_it_in_words(monkeypatch):
+    torch = pytest.importorskip("torch")
+    monkeypatch.delattr(torch, "AcceleratorError")  # before 2.8
+    assert gpu_trouble(RuntimeError("CUDA error: unspecified launch failure")) == "was lost"
+    assert gpu_trouble(out_of_memory()) == "ran out of memory"
+    assert not gpu_trouble(RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
 
 
 def test_a_gpu_too_small_for_a_voice_is_left_while_loading(engine_of):

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 ALIGNED = 16  # bytes, where each input begins
 WARM_RUNS = 3  # before a capture: libraries choose their kernels then
-KEPT = 24  # shapes remembered at once: three nets, a first block and the others, for the steps of engine/kept.py, twice
+KEPT = 24  # shapes remembered at once: of three nets, first blocks and later ones, for the steps of engine/kept.py
 Run = Callable[..., Tensor]
 Answer = Callable[[Sequence[Tensor]], Tensor]
 
@@ -123,7 +123,7 @@ class Static:
                 ordinary(given)
         try:
             return self._captured(run, places)
-        except torch.OutOfMemoryError:
+        except torch.cuda.OutOfMemoryError:
             raise
         except RuntimeError as error:
             log.warning("this GPU records no CUDA graph, its kernels are launched one by one: %s", error)

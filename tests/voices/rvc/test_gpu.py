@@ -146,9 +146,9 @@ def test_a_gpu_that_records_no_graph_runs_without(monkeypatch, caplog):
     for n in range(3):
         assert torch.equal(fixed("double", lambda x: x * 2, [torch.full((n,), 2.0)]), torch.full((n,), 4.0))
     assert caplog.text.count("no CUDA graph") == 1
-    monkeypatch.setattr(Static, "_captured", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("none left")))
+    monkeypatch.setattr(Static, "_captured", lambda *_: (_ for _ in ()).throw(torch.cuda.OutOfMemoryError("none left")))
     fixed._capture = True
-    with pytest.raises(torch.OutOfMemoryError):  # which the engine answers with the CPU
+    with pytest.raises(torch.cuda.OutOfMemoryError):  # which the engine answers with the CPU
         fixed("double", lambda x: x * 2, [torch.ones(9)])
 
 
