@@ -49,7 +49,7 @@ LOOK_S = 0.5  # how often the deadline controller looks
 BEFORE_BLOCK = 0.2  # of a block before the next one is whole: no errand is begun
 SLOW_MS = 4.0  # a voice faster than this needs no slack of its own
 SLACK_SHARE = 1.1  # of a typical warm block on one thread; what takes longer than it lasts cannot be helped by slack
-TEAM_SHARE = 1.55  # two threads need three quarters of the time that one does, but where one of them waits both do
+TEAM_SHARE = 1.6  # two threads need three quarters of the time that one does, but where one of them waits both do
 log = logging.getLogger(__name__)
 
 Order = Configure | Keep | Rest | Watch | Controls | Loaded | Warmed | Failed | None  # None: stop
