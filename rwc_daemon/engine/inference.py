@@ -12,8 +12,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
-
 from rwc_daemon.controls import Controls
 from rwc_daemon.engine.crew import Crew
 from rwc_daemon.engine.deck import Deck
@@ -247,7 +245,7 @@ class Inference:
         x = self._link.read(plan.block)
         if self._link.lag() >= plan.block:
             deck.skip(x)
-            self._link.write(np.zeros_like(x))
+            self._link.write_nothing(len(x))
             self._meter.skip(len(x))
             return
         self._call_crew(deck.stream)

@@ -132,13 +132,16 @@ static inline int rwc_mic_get(rwc_link *link, uint64_t generation, float *out, u
   return atomic_compare_exchange_strong(&link->mic_read, &read, read + n) ? RWC_OK : RWC_STALE;
 }
 
-/* `y` NULL: n zeros. A sample that is no number becomes silence here, before anyone can hear it. */
+/* A sample that is no number becomes silence here, before anyone can hear it. `y` NULL: these n samples have no voice.
+   Then nothing up to their end is played any more, or a changed hold would play the zeros between two sounds without a
+   fade. As in rwc_join voice_start goes first. */
 static inline int rwc_voice_put(rwc_link *link, uint64_t generation, const float *y, uint64_t n) {
-  uint64_t write = RWC_PEEK(link->voice_write);
+  uint64_t write = RWC_PEEK(link->voice_write), start = RWC_PEEK(link->voice_start);
   if (RWC_GET(link->generation) != generation) return RWC_STALE;
   if (write + n > RWC_PEEK(link->mic_read)) return RWC_AHEAD;
   float *ring = rwc_voice(link);
   for (uint64_t i = 0; i < n; i++) ring[(write + i) & (link->capacity - 1)] = y && isfinite(y[i]) ? y[i] : 0.0f;
+  if (!y && !atomic_compare_exchange_strong(&link->voice_start, &start, write + n)) return RWC_STALE;
   return atomic_compare_exchange_strong(&link->voice_write, &write, write + n) ? RWC_OK : RWC_STALE;
 }
 

@@ -210,6 +210,10 @@ class Link:
         assert samples.ndim == 1, samples.shape
         self._check(lib.rwc_voice_put(self._link, self._generation, _floats(samples), samples.size))
 
+    def write_nothing(self, n: int) -> None:
+        """The next `n` samples have no voice: RWC Mic fades out before them and in after them. Raises StaleWriter."""
+        self._check(lib.rwc_voice_put(self._link, self._generation, ffi.NULL, n))
+
     def skip(self, n: int) -> None:
         """Drops the next `n` microphone samples and leaves their turn silent; counted. Raises StaleWriter."""
         self._check(lib.rwc_skip(self._link, self._generation, n))
