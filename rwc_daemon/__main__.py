@@ -15,9 +15,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rwc_daemon.control.audience import own_version
 from rwc_daemon.control.core import Core
 from rwc_daemon.control.floor import audio_floor
-from rwc_daemon.errors import BadSettings, RwcError
+from rwc_daemon.errors import AlreadyRunning, BadSettings, RwcError
 from rwc_daemon.faces.dbus import DbusFace
 from rwc_daemon.host import journal, paths
 from rwc_daemon.host.lifetime import Lifetime
@@ -27,7 +28,7 @@ from rwc_daemon.settings import Settings, read
 
 log = logging.getLogger("rwc_daemon")
 
-STOPPED, FAILED, WRONG_SETTINGS = 0, 1, 2
+STOPPED, FAILED, WRONG_SETTINGS, ANOTHER_RUNS = 0, 1, 2, 3
 PRIVATE = 0o077  # whatever this process and its children write is the user's alone
 READY_S = 5.0  # systemd is told READY without RWC Mic after this: the status says what is missing
 CLOSE_S = 8.0  # then this process ends whatever still holds it (libjack's close can hang)
@@ -39,7 +40,7 @@ BUS_LOST = "the session bus is gone: rwc-daemon ends, and runs again when there 
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     os.umask(PRIVATE)
     journal.set_up("info", plain=options.foreground)
     lifetime = Lifetime(paths.runtime_dir())
@@ -49,8 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = asyncio.run(serve(settings, lifetime))
     except BadSettings as error:
         return _refuse(error, WRONG_SETTINGS)
+    except AlreadyRunning as error:
+        return _refuse(error, ANOTHER_RUNS)
     except RwcError as error:
-        return _refuse(error, error.exit_status)
+        return _refuse(error, FAILED)
     except Exception as bug:  # noqa: BLE001 - the top of this process: whatever it was, its user gets a sentence
         status = _fail(bug, lifetime)
     logging.shutdown()
@@ -123,9 +126,10 @@ def _fail(bug: Exception, lifetime: Lifetime) -> int:
     return FAILED
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="rwc-daemon", description="The microphone whose voice is converted live.")
     parser.add_argument("--config", type=Path, metavar="FILE", help="settings file instead of the user's config.toml")
+    parser.add_argument("--version", action="version", version=f"rwc-daemon {own_version()}")
     parser.add_argument("--foreground", action="store_true", help="log plain lines to the terminal")
     return parser
 

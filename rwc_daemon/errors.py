@@ -3,9 +3,9 @@
     RwcError                     the message says what to do next
     ├── NoSuchVoice              no voice of that name (the message lists near ones)
     ├── NoSuchInput              no microphone of that name
-    ├── NoSuchControl            no control or setting key of that name
+    ├── NoSuchControl            no control or setting key of that name       (exit status 2)
     ├── NoSuchJob                no slow work of that number
-    ├── OutOfRange               a value that is not a number, or outside its range
+    ├── OutOfRange               not a number, or outside its range           (exit status 2)
     ├── BadModel                 a file that is not a voice, an index or a support file we can use
     ├── BadAudio                 a sound file that cannot be read or written
     ├── BadSettings              config.toml or RWC_… cannot be read
@@ -20,7 +20,7 @@
     ├── Overloaded               this machine is too slow for what is asked, and does less
     ├── Interrupted              a part ended or stood still unasked: silence meanwhile, and it goes on by itself
     ├── NoAudioServer            neither PipeWire nor JACK answers
-    ├── NoSessionBus             no D-Bus session bus
+    ├── NoSessionBus             no D-Bus session bus                         (exit status 3)
     ├── NoDaemon                 rwc-daemon does not run                      (exit status 3)
     └── AlreadyRunning           another rwc-daemon owns the name             (exit status 3)
 
@@ -55,7 +55,7 @@ class NoSuchInput(RwcError):
 
 
 class NoSuchControl(RwcError):
-    pass
+    exit_status = 2
 
 
 class NoSuchJob(RwcError):
@@ -63,7 +63,7 @@ class NoSuchJob(RwcError):
 
 
 class OutOfRange(RwcError):
-    pass
+    exit_status = 2
 
 
 class BadModel(RwcError):
@@ -123,7 +123,7 @@ class NoAudioServer(RwcError):
 
 
 class NoSessionBus(RwcError):
-    pass
+    exit_status = 3
 
 
 class NoDaemon(RwcError):

@@ -30,14 +30,14 @@ class Delay:
     # correlation of the two envelopes at that lag, 0 … 1
 
 
-def bursts(rate: int, seed: int = 0) -> Samples:
-    """About 4 s of noise bursts, f32[n] @rate; the same for the same seed."""
+def bursts(rate: int, seed: int = 0, tail_ms: float = LONGEST_MS) -> Samples:
+    """About 3 s of noise bursts, f32[n] @rate, and as much silence as they may be late; the same for the same seed."""
     random = np.random.default_rng(seed)
     pieces = [np.zeros(round(LEAD_MS * rate / 1000))]
     for _ in range(BURSTS):
         sound, gap = (round(random.uniform(*span) * rate / 1000) for span in (BURST_MS, GAP_MS))
         pieces += [_noise(random, sound, rate), np.zeros(gap)]
-    pieces.append(np.zeros(round(LONGEST_MS * rate / 1000)))
+    pieces.append(np.zeros(round(tail_ms * rate / 1000)))
     return np.concatenate(pieces).astype(np.float32)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -138,8 +139,29 @@ def test_inputs(daemon: Running) -> None:
     ids=" ".join,
 )
 def test_bad_input_is_refused(daemon: Running, unchanged: None, words: tuple[str, ...], expected: str) -> None:
-    status = USAGE if words == ("mode", "bypass") else FAILED
-    assert expected in refused(daemon.rwcctl(*words), status)
+    """A value or word that is wrong is wrong usage; a voice or microphone that is not there is a failed request."""
+    names_something = words[0] in ("use", "remove", "voice", "input")
+    assert expected in refused(daemon.rwcctl(*words), FAILED if names_something else USAGE)
+
+
+def test_demo_is_played_where_there_is_an_output(daemon: Running, tmp_path: Path) -> None:
+    tone = tmp_path / "out.wav"
+    soundfile.write(tone, 0.3 * np.sin(2 * np.pi * 440 * np.arange(48000) / 48000), 48000)
+    play = f"from pathlib import Path; from rwc_daemon.faces.cli.demo import *; play(find_player(), Path('{tone}'))"
+    module = daemon.run("pactl", "load-module", "module-null-sink", "sink_name=ear").stdout.strip()
+    recorded = tmp_path / "heard.raw"
+    command = daemon.enter("parec", "-d", "ear.monitor", "--format=float32le", "--channels=1", "--latency-msec=20")
+    with recorded.open("wb") as file, subprocess.Popen(command, stdout=file) as recorder:
+        until(lambda: recorded.stat().st_size > 0)
+        done = daemon.run(sys.executable, "-c", play)
+        recorder.terminate()
+    heard = np.fromfile(recorded, np.float32)
+    assert done.returncode == 0, done.stderr
+    assert np.count_nonzero(np.abs(heard) > 0.2) > 10000
+    assert "not a microphone" in daemon.rwcctl("input", "ear.monitor").stdout
+    daemon.rwcctl("input", "default")
+    daemon.run("pactl", "unload-module", module)
+    assert daemon.json("status")["input"] == "default"
 
 
 def test_a_second_daemon_says_so(daemon: Running, unchanged: None) -> None:

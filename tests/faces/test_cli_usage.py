@@ -111,10 +111,10 @@ def test_no_daemon(words: str, tmp_path: Path, empty_bus: str) -> None:
 
 def test_no_session_bus(tmp_path: Path) -> None:
     done = rwcctl("status", tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == NO_DAEMON
     assert "session bus" in says_one_line(done)
     done = rwcctl("status", tmp_path, DBUS_SESSION_BUS_ADDRESS=f"unix:path={tmp_path}/none")
-    assert done.returncode == 1
+    assert done.returncode == NO_DAEMON
     assert "session bus" in says_one_line(done)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import io
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from rich.console import Console
 
 from rwc_daemon.controls import Controls, to_dict
 from rwc_daemon.faces.cli import show, status
-from rwc_daemon.faces.cli.watch_view import BAR, HIGHEST_HZ, LOWEST_HZ, bar, place, view
+from rwc_daemon.faces.cli.watch import as_line
+from rwc_daemon.faces.cli.watch_view import HIGHEST_HZ, LOWEST_HZ, bar, place, view
 
 LEVELS = {"in_db": -21.0, "out_db": -3.0}
 REPORT: dict[str, Any] = {
@@ -42,9 +44,13 @@ REPORT: dict[str, Any] = {
 }
 
 
-def drawn(report: dict[str, Any]) -> str:
-    console = Console(file=io.StringIO(), width=104, height=40)
-    console.print(view(report, LEVELS))
+BAR = 60
+FAULT = "the microphone 'usb' is not there: plug it in, or choose another with `rwcctl input NAME` (`rwcctl inputs`)"
+
+
+def drawn(report: dict[str, Any], columns: int = 104, lines: int = 40) -> str:
+    console = Console(file=io.StringIO(), width=columns, height=lines)
+    console.print(view(report, LEVELS, (columns, lines)))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -55,6 +61,31 @@ def test_view_shows_the_moment() -> None:
                  "23.4 ms", "voice 7.3", "13.0 %", "quantum 128"):  # fmt: skip
         assert part in text
     assert max(map(len, text.splitlines())) <= 104
+
+
+@pytest.mark.parametrize(("columns", "lines"), [(80, 24), (80, 15), (60, 24), (60, 20), (40, 24), (40, 18), (32, 12)])
+@pytest.mark.parametrize("fault", ["", FAULT])
+def test_view_fits_the_terminal(columns: int, lines: int, fault: str) -> None:
+    report = copy.deepcopy(REPORT) | {"fault": {"code": "NoSuchInput" if fault else "", "message": fault}}
+    shown = drawn(report, columns, lines).splitlines()
+    assert max(map(len, shown)) <= columns
+    assert len(shown) <= lines
+    assert "live" in shown[0]
+    for part in ("-21.0 dB", "-3.0 dB", fault[:11]):
+        assert part in "\n".join(shown)
+
+
+def test_view_of_80_by_24_loses_no_figure() -> None:
+    text = drawn(REPORT, 80, 24)
+    for part in ("deep", "pitch +2", "some_mic", "118.2 Hz", "83.1 Hz", "23.4 ms", "slack 2.7", "13.0 %",
+                 "late cycles 0", "quantum 128", "MB", "500"):  # fmt: skip
+        assert part in text
+
+
+def test_watch_into_a_pipe_is_one_line() -> None:
+    line = as_line(REPORT | {"levels": LEVELS})
+    assert line == "live deep  in -21.0 dB  out -3.0 dB  pitch 118 > 83 Hz  23.4 ms  load 13 %  underruns 1"
+    assert as_line(REPORT | {"levels": LEVELS, "mode": "mute"}).startswith("live deep  mode mute  in ")
 
 
 def test_view_shouts_bypass_and_faults() -> None:
@@ -77,9 +108,9 @@ def test_bar_keeps_its_width(share: float) -> None:
 
 
 def test_ruler_is_even_in_octaves() -> None:
-    assert place(LOWEST_HZ) == 0
-    assert place(HIGHEST_HZ) == BAR - 1
-    assert abs((place(200) - place(100)) - (place(400) - place(200))) <= 1
+    assert place(LOWEST_HZ, BAR) == 0
+    assert place(HIGHEST_HZ, BAR) == BAR - 1
+    assert abs((place(200, BAR) - place(100, BAR)) - (place(400, BAR) - place(200, BAR))) <= 1
 
 
 def test_status_in_words(capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,6 +135,38 @@ def test_status_in_words(capsys: pytest.CaptureFixture[str]) -> None:
 def test_input_in_words(chosen: str, node: str, capturing: bool, says: str) -> None:
     report = REPORT | {"input": chosen, "input_node": node, "statistics": {"capturing": capturing}}
     assert status.input_text(report) == says
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Makes the output a terminal of so many columns."""
+    monkeypatch.setattr(show, "coloured", lambda: False)
+
+    def be(columns: int) -> None:
+        monkeypatch.setattr(show, "columns", lambda: columns)
+
+    return be
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_status_and_tables_wrap_between_words(
+    columns: int, terminal: Callable[[int], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    status.write(REPORT | {"fault": {"code": "x", "message": FAULT}})
+    show.table(("", "voice", "kind"), [("*", "ann", "a voice of a kind with a long description"), ("", "bo", "rvc")])
+    unwrapped = capsys.readouterr().out
+    terminal(columns)
+    status.write(REPORT | {"fault": {"code": "x", "message": FAULT}})
+    show.table(("", "voice", "kind"), [("*", "ann", "a voice of a kind with a long description"), ("", "bo", "rvc")])
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= columns
+    assert sorted(text.split()) == sorted(unwrapped.split()), "no word is cut or lost"
+
+
+def test_colours_take_no_room() -> None:
+    painted = "\x1b[31mone two\x1b[0m three"
+    assert show.wrapped(painted, 13) == [painted]
+    assert show.wrapped("abcdefgh ij", 4) == ["abcd", "efgh", "ij"]
 
 
 def test_sizes_and_durations() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import textwrap
 from typing import Any
 
 from rwc_daemon.errors import RwcError
@@ -50,15 +49,9 @@ def write(report: dict[str, Any]) -> None:
     for finding in findings:
         sign, colour = SIGNS[finding["state"]]
         head = f"{show.paint(sign, colour)} {finding['part']:<{width}}"
-        print(head + hanging(finding["text"], width + 2))
+        print(head + show.hanging(finding["text"], width + 2, WIDTH))
         if finding["mend"]:
-            print(" " * (width + 2) + show.paint("→ " + hanging(finding["mend"], width + 4), "bold"))
+            print(" " * (width + 2) + show.paint("→ " + show.hanging(finding["mend"], width + 4, WIDTH), "bold"))
     wrong = sum(finding["state"] == "bad" for finding in findings)
     print()
     print(show.paint("All is well." if not wrong else f"{wrong} to mend.", "red" if wrong else "green"))
-
-
-def hanging(text: str, indent: int) -> str:
-    """Wrapped so that further lines stand under the first."""
-    lines = textwrap.wrap(text, max(40, WIDTH - indent), break_long_words=False, break_on_hyphens=False) or [""]
-    return ("\n" + " " * indent).join(lines)

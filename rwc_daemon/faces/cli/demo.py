@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import subprocess
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rwc_daemon.errors import BadAudio, RwcError
+from rwc_daemon.errors import BadAudio, MissingPackage, NotReady, RwcError
 from rwc_daemon.faces.cli import show
 from rwc_daemon.faces.cli.remote import Daemon, connected
 
@@ -25,10 +27,11 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "demo",
         description="Plays a spoken sentence into the daemon as if it were your microphone, records RWC Mic as an "
-        "application would, and writes in.wav, out.wav and demo.png (both spectrograms with pitch). Takes about "
-        "15 s; input and voice are put back afterwards.",
+        "application would, and writes in.wav, out.wav and demo.png (both spectrograms with pitch). Whoever listens "
+        "to RWC Mic hears the sentence instead of you for about 15 s; input and voice are put back afterwards.",
     )
     parser.add_argument("--voice", metavar="V", help="with this voice (default: the one in use)")
+    parser.add_argument("--play", action="store_true", help="then play out.wav on the default output")
     parser.add_argument(
         "-o", "--output", metavar="DIR", type=Path, default=Path("."), help="where to write (default: here)"
     )
@@ -38,8 +41,11 @@ def run(args: argparse.Namespace) -> int:
     from rwc_daemon.faces.cli.through import open_line, scratch
 
     prepare(args.output)
+    player = find_player() if args.play else ""
     with connected() as daemon, scratch() as folder:
         before = daemon.properties()["Voice"]
+        if not args.json:
+            print("RWC Mic takes a sentence instead of your microphone for about 15 s …", flush=True)
         try:
             if args.voice:
                 daemon.use(args.voice, LOAD_TIMEOUT_S)
@@ -49,7 +55,25 @@ def run(args: argparse.Namespace) -> int:
             if args.voice and before:
                 put_back_voice(daemon, before)
     report(args, done)
+    if player:
+        play(player, Path(done["files"][1]))
     return 0
+
+
+def find_player() -> str:
+    """Raises MissingPackage."""
+    found = shutil.which("paplay") or shutil.which("pw-play")
+    if found is None:
+        raise MissingPackage("paplay is not installed: it comes with pulseaudio-utils (Arch: libpulse)")
+    return found
+
+
+def play(player: str, file: Path) -> None:
+    """Raises NotReady where there is no output that plays."""
+    done = subprocess.run([player, str(file)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = " ".join((done.stderr.strip().splitlines() or ["it says nothing"])[-1].split())
+        raise NotReady(f"{file} could not be played ({said}): is there an output? `pactl list short sinks` shows them")
 
 
 def prepare(folder: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from rwc_daemon.audio.routing import MONITOR
 from rwc_daemon.faces.cli import show
 from rwc_daemon.faces.cli.remote import connected
 
@@ -12,7 +13,7 @@ from rwc_daemon.faces.cli.remote import connected
 def add_parser(subparsers: Any) -> None:
     subparsers.add_parser("inputs", description="The microphones that can feed RWC; the one in use is marked with *.")
     choose = subparsers.add_parser("input", description="Choose the microphone that feeds RWC.")
-    choose.add_argument("name", metavar="NAME", nargs="?", help="a name of `rwcctl inputs`, or `default` to follow")
+    choose.add_argument("name", metavar="INPUT", nargs="?", help="a name of `rwcctl inputs`, or `default` to follow")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -26,8 +27,18 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         show.as_json({"input": chosen})
     else:
-        print(f"input {chosen}" + (": follows the default source" if chosen == "default" else ""))
+        print(f"input {chosen}{meaning(chosen)}")
     return 0
+
+
+def meaning(chosen: str) -> str:
+    """What a choice does where its name does not say it."""
+    if chosen == "default":
+        return ": follows the default source"
+    if chosen.endswith(MONITOR):
+        output = chosen.removesuffix(MONITOR)
+        return f": RWC Mic converts what the output '{output}' plays, not a microphone (`rwcctl input default` ends it)"
+    return ""
 
 
 def write(inputs: list[dict[str, Any]], as_json: bool) -> None:

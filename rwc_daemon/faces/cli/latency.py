@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from rwc_daemon.faces.cli.through import Line
 
 LEAST_LIKENESS = 0.5
-ATTEMPTS = 4  # a busy machine asks for more slack while it is measured
+SPARE_MS = 400.0  # silence after the bursts, beyond the delay that is claimed
+ATTEMPTS = 4  # a busy machine asks for more slack, or loses sound, while it is measured
 
 
 @dataclass(frozen=True)
@@ -55,23 +56,24 @@ def run(args: argparse.Namespace) -> int:
 def measure(daemon: Daemon, line: Line) -> Measured:
     """Raises NotReady where the bursts were not heard, or where the delay never stands still."""
     for _ in range(ATTEMPTS):
-        before = parts_of(daemon.statistics())
+        before = daemon.statistics()
         found = attempt(daemon, line)
-        if found.parts_ms == before:
+        if found.likeness >= LEAST_LIKENESS and found.parts_ms == parts_of(before):
             return found
-    raise NotReady("the daemon changed its own delay during every measurement: the machine is too busy; try again")
+        if found.likeness < LEAST_LIKENESS and daemon.statistics()["underruns"] == before["underruns"]:
+            raise NotReady(
+                f"the bursts did not come back (likeness {found.likeness:.2f}): RWC Mic is silent or very unlike its "
+                "input; see `rwcctl status`, and try `rwcctl use plain` to compare"
+            )
+    raise NotReady("sound was lost or the delay changed during every measurement: the machine is too busy; try again")
 
 
 def attempt(daemon: Daemon, line: Line) -> Measured:
-    from rwc_daemon.faces.bursts import bursts, delay_between
+    from rwc_daemon.faces.bursts import LONGEST_MS, bursts, delay_between
 
-    played = bursts(line.rate)
+    claimed_ms = sum(parts_of(daemon.statistics()).values())
+    played = bursts(line.rate, tail_ms=min(LONGEST_MS, claimed_ms + SPARE_MS))
     delay = delay_between(played, line.round_trip(played), line.rate)
-    if delay.likeness < LEAST_LIKENESS:
-        raise NotReady(
-            f"the bursts did not come back (likeness {delay.likeness:.2f}): RWC Mic is silent or very unlike its "
-            "input; see `rwcctl status`, and try `rwcctl use plain` to compare"
-        )
     statistics, voice = daemon.statistics(), daemon.properties()["Voice"]
     parts = parts_of(statistics)
     quantum_ms = 1000 * statistics["quantum_samples"] / statistics["rate_hz"]

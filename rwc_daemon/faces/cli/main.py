@@ -3,7 +3,7 @@
 One table of commands; each lives in a module of this folder that has `add_parser(subparsers)` and `run(args) -> int`.
 Only the module of the command that was typed is imported, so that `rwcctl status` answers at once.
 
-Exit status: 0 done, 1 the request failed, 2 wrong usage, 3 no daemon.
+Exit status: 0 done, 1 the request failed, 2 wrong usage or value, 3 no daemon or session bus.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from rwc_daemon.errors import RwcError
+from rwc_daemon.faces.cli import show
 
 PACKAGE = "rwc_daemon.faces.cli"
 USAGE, INTERRUPTED = 2, 130
+EXIT_STATUS = "0 done, 1 failed (stderr says why), 2 wrong usage or value, 3 no daemon or session bus."
+NAME_WIDTH = 13  # of a command in the overview, with the blanks around it
 
 # heading → command → (module, what it does)
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
@@ -56,6 +59,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "input": ("inputs", "choose the microphone, or follow the default"),
     },
     "service": {
+        "completion": ("completion", "what bash, zsh or fish needs to complete rwcctl"),
         "install": ("service", "install and start the systemd user services"),
         "uninstall": ("service", "stop and remove them; voices stay"),
     },
@@ -98,6 +102,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def act(words: list[str]) -> int:
     """Do what was typed; raises RwcError, or SystemExit for wrong usage and help."""
+    if "_ARGCOMPLETE" in os.environ:
+        load("completion").answer(whole_parser())  # a shell asks; this does not return
     command = next((word for word in words if not word.startswith("-")), "")
     parser = Parser(prog="rwcctl", add_help=False, usage="rwcctl COMMAND … (rwcctl --help lists them)")
     if not command:
@@ -111,18 +117,23 @@ def act(words: list[str]) -> int:
     return int(module.run(args))
 
 
+def whole_parser() -> Parser:
+    """Of all commands: for completion and the man page. Imports every command's module."""
+    parser = Parser(prog="rwcctl", description="Speaks to rwc-daemon, the microphone that converts your voice.")
+    parser.add_argument("--version", action="version", version=version_line())
+    subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", prog="rwcctl", parser_class=Parser)
+    for name in dict.fromkeys(MODULES.values()):
+        importlib.import_module(f"{PACKAGE}.{name}").add_parser(subparsers)
+    return parser
+
+
 def load(command: str) -> ModuleType:
     return importlib.import_module(f"{PACKAGE}.{MODULES[command]}")
 
 
 def without_command(parser: Parser, words: list[str]) -> int:
     if "--version" in words:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            print(f"rwcctl {version('rwc-daemon')}")
-        except PackageNotFoundError:
-            print("rwcctl (not installed: run ./tools/start)")
+        print(version_line())
         return 0
     if words and words[0] in ("-h", "--help"):
         print(overview())
@@ -133,6 +144,15 @@ def without_command(parser: Parser, words: list[str]) -> int:
     return USAGE
 
 
+def version_line() -> str:
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return f"rwcctl {version('rwc-daemon')}"
+    except PackageNotFoundError:
+        return "rwcctl (not installed: run ./tools/start)"
+
+
 def overview() -> str:
     """All commands, by what one wants."""
     lines = [
@@ -141,9 +161,10 @@ def overview() -> str:
         "Speaks to rwc-daemon, the microphone that converts your voice.",
     ]
     for heading, group in COMMANDS.items():
-        lines += ["", heading, *(f"  {command:<10} {what}" for command, (_, what) in group.items())]
-    lines += ["", "rwcctl COMMAND --help tells ranges and units.", ""]
-    return "\n".join([*lines, "Exit status: 0 done, 1 failed (stderr says why), 2 wrong usage, 3 no daemon."])
+        lines += ["", heading]
+        lines += [f"  {command:<10} {show.hanging(what, NAME_WIDTH)}" for command, (_, what) in group.items()]
+    ends = ["rwcctl COMMAND --help tells ranges and units.", "", f"Exit status: {EXIT_STATUS}"]
+    return "\n".join([*lines, "", *(show.hanging(end, 2) for end in ends)])
 
 
 def did_you_mean(word: str, known: Sequence[str] | dict[str, str]) -> str:

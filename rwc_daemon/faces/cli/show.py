@@ -1,15 +1,24 @@
-"""How rwcctl prints: aligned lines and tables in plain text, a little colour on a terminal, JSON when asked."""
+"""How rwcctl prints: aligned lines and tables in plain text, a little colour on a terminal, JSON when asked.
+
+On a terminal, long text is wrapped between words to the terminal's width. Output to a pipe is never wrapped, so that
+scripts find each record on one line.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 STYLES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 LABEL_WIDTH = 14
+GAP = 2  # cells between the columns of a table
+MIN_WIDTH, MIN_CELL = 16, 6  # text and table cells are never squeezed below this
+ESCAPE = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def coloured() -> bool:
@@ -27,23 +36,71 @@ def as_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def columns() -> int:
+    """Width of the terminal in cells; 0 where the output is not a terminal."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+
+
+def wrapped(text: str, width: int) -> list[str]:
+    """`text` in lines of at most `width` visible cells, broken between words; longer words are cut. 0: one line."""
+    if width <= 0 or _visible(text) <= width:
+        return [text]
+    lines = [""]
+    for word in text.split(" "):
+        if not lines[-1]:
+            lines[-1] = word
+        elif _visible(lines[-1]) + 1 + _visible(word) <= width:
+            lines[-1] += " " + word
+        else:
+            lines.append(word)
+        while "\x1b" not in lines[-1] and len(lines[-1]) > width:
+            lines[-1:] = [lines[-1][:width], lines[-1][width:]]
+    return lines
+
+
+def hanging(text: str, indent: int, most: int = 0) -> str:
+    """`text` for a terminal, its further lines `indent` cells in; `most`: width where the terminal is wider."""
+    width = min(filter(None, (columns(), most)), default=0)
+    return ("\n" + " " * indent).join(wrapped(text, max(MIN_WIDTH, width - indent) if width else 0))
+
+
 def line(label: str, text: str) -> None:
     """One aligned line: a quiet label, then what it is."""
-    print(paint(f"{label:<{LABEL_WIDTH}}", "dim") + text)
+    print(paint(f"{label:<{LABEL_WIDTH}}", "dim") + hanging(text, LABEL_WIDTH))
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], marked: int | None = None) -> None:
-    """Columns as wide as their widest cell; the row numbered `marked` in bold."""
+    """Columns as wide as their widest cell, or narrower where the terminal is; the row numbered `marked` in bold."""
     cells = [list(map(str, row)) for row in rows]
-    widths = [max(len(row[i]) for row in [list(header), *cells]) for i in range(len(header))]
-    print(paint(_row(header, widths), "dim"))
+    widths = _fitted([max(len(row[i]) for row in [list(header), *cells]) for i in range(len(header))])
+    for text in _row(header, widths):
+        print(paint(text, "dim"))
     for number, row in enumerate(cells):
-        text = _row(row, widths)
-        print(paint(text, "bold") if number == marked else text)
+        for text in _row(row, widths):
+            print(paint(text, "bold") if number == marked else text)
 
 
-def _row(cells: Sequence[str], widths: Sequence[int]) -> str:
-    return "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
+def _fitted(widths: list[int]) -> list[int]:
+    """The widest columns give way until the table fits the terminal."""
+    room = columns() - GAP * (len(widths) - 1)
+    fitted = list(widths)
+    while columns() and sum(fitted) > room and max(fitted) > MIN_CELL:
+        fitted[fitted.index(max(fitted))] -= 1
+    return fitted
+
+
+def _row(cells: Sequence[str], widths: Sequence[int]) -> list[str]:
+    """The lines of one row."""
+    parts = [wrapped(cell, width) for cell, width in zip(cells, widths, strict=True)]
+    height = max(len(part) for part in parts)
+    padded = [part + [""] * (height - len(part)) for part in parts]
+    lines = zip(*padded, strict=True)
+    return [(" " * GAP).join(f"{c:<{w}}" for c, w in zip(line, widths, strict=True)).rstrip() for line in lines]
+
+
+def _visible(text: str) -> int:
+    """Cells that `text` takes, without its colours."""
+    return len(ESCAPE.sub("", text))
 
 
 def size(count: float) -> str:

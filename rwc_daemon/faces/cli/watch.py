@@ -1,11 +1,12 @@
-"""`rwcctl watch`: the live view. `view` draws one moment from plain values; `run` asks the daemon and repeats."""
+"""`rwcctl watch`: the live view on a terminal, one line a second into a pipe, one JSON object a second with --json."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,7 +23,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "watch",
         description="Live view of levels, pitch in and out, latency parts, load and counters, until Ctrl+C. "
-        "With --json one line a second.",
+        "Into a pipe, one line a second; with --json, one JSON object a second.",
     )
     parser.add_argument("--seconds", type=float, metavar="N", help="stop by itself after N seconds")
 
@@ -30,15 +31,37 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     end = time.monotonic() + args.seconds if args.seconds else float("inf")
     with connected() as daemon, levels_wanted(daemon):
-        if args.json:
-            return stream(daemon, end)
+        if args.json or not sys.stdout.isatty():
+            return stream(daemon, end, as_json if args.json else as_line)
         return live(daemon, end)
 
 
-def stream(daemon: Daemon, end: float) -> int:
+def stream(daemon: Daemon, end: float, said: Callable[[dict[str, Any]], str]) -> int:
     for levels in moments(daemon, end, every_s=1.0):
-        print(json.dumps({**gather(daemon), "levels": levels}, ensure_ascii=False), flush=True)
+        print(said({**gather(daemon), "levels": levels}), flush=True)
     return 0
+
+
+def as_json(report: dict[str, Any]) -> str:
+    return json.dumps(report, ensure_ascii=False)
+
+
+def as_line(report: dict[str, Any]) -> str:
+    """One moment in one line: "live deep  in -21.0 dB  out -18.2 dB  pitch 118 > 83 Hz  23.4 ms  load 13 %"."""
+    statistics, levels = report["statistics"], report["levels"]
+    pitch = " > ".join(f"{statistics.get(f'pitch_{side}_hz', 0.0):.0f}" for side in ("in", "out"))
+    parts = [
+        f"{report['state']} {report['voice'] or 'no voice yet'}",
+        f"in {levels['in_db']:.1f} dB",
+        f"out {levels['out_db']:.1f} dB",
+        f"pitch {pitch} Hz",
+        f"{report['latency_ms']:.1f} ms",
+        f"load {100 * report['load']:.0f} %",
+        f"underruns {report['underruns']}",
+    ]
+    if report["mode"] != "convert":
+        parts.insert(1, f"mode {report['mode']}")
+    return "  ".join([*parts, *filter(None, [report["fault"]["message"]])])
 
 
 def live(daemon: Daemon, end: float) -> int:
@@ -48,11 +71,12 @@ def live(daemon: Daemon, end: float) -> int:
     from rwc_daemon.faces.cli.watch_view import view
 
     report, asked = gather(daemon), time.monotonic()
-    with Live(console=Console(), screen=True, auto_refresh=False) as screen:
+    console = Console()
+    with Live(console=console, screen=True, auto_refresh=False) as screen:
         for levels in moments(daemon, end, every_s=REFRESH_S):
             if time.monotonic() - asked >= FIGURES_S:
                 report, asked = gather(daemon), time.monotonic()
-            screen.update(view(report, levels), refresh=True)
+            screen.update(view(report, levels, console.size), refresh=True)
     return 0
 
 

@@ -1,12 +1,18 @@
-"""What `rwcctl watch` draws: bars, pitch rulers and figures of one moment, with rich."""
+"""What `rwcctl watch` draws: bars, pitch rulers and figures of one moment, with rich.
+
+The view fits the terminal: bars take the width that is there, and where there are too few lines, blank lines go first,
+then the rows of least use. What the user must see (state, mode, fault, levels) stays.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rich.align import Align
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -23,67 +29,134 @@ from rwc_daemon.faces.cli.status import (
     voice_text,
 )
 
-WIDTH = 100
-BAR = 60
+WIDEST = 100
+ROOMY = 70  # cells from which on there are margins
+FIGURE = 10  # cells of the figure behind a bar
+SHORTEST_BAR = 6
 FLOOR_DB = -60.0
 LOUD_DB, CLIP_DB = -18.0, -6.0
 LOWEST_HZ, HIGHEST_HZ = 50.0, 800.0
 RULER_HZ = (60, 100, 150, 220, 330, 500, 750)
 INSIDE, OUTSIDE = "dodger_blue1", "dark_orange"  # in and out, as in the demo's picture
 PART_COLOURS = ("steel_blue1", "medium_purple1", "dark_orange", "grey62", "sea_green3")
+COUNTERS = ("xruns", "underruns", "overruns", "missed_cycles", "late_cycles")
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
-def view(report: dict[str, Any], levels: dict[str, float]) -> RenderableType:
-    """One moment. `report`: as `status.gather` gives it; `levels`: in_db and out_db, dB full scale."""
+@dataclass(frozen=True)
+class Row:
+    """One row of the view."""
+
+    label: str
+    content: RenderableType
+    keep: int = 9
+    # the rows with the least number go first where the terminal has too few lines
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How wide things are, in cells."""
+
+    columns: int
+
+    @property
+    def width(self) -> int:
+        return min(WIDEST, self.columns)
+
+    @property
+    def margin(self) -> int:
+        return 2 if self.columns >= ROOMY else 0
+
+    @property
+    def label(self) -> int:
+        return 8
+
+    @property
+    def content(self) -> int:
+        frame = 2 + 2 * self.margin
+        return self.width - frame - self.label - self.gap
+
+    @property
+    def gap(self) -> int:
+        return 2 if self.columns >= ROOMY else 1
+
+    @property
+    def bar(self) -> int:
+        return max(SHORTEST_BAR, self.content - FIGURE)
+
+
+def view(report: dict[str, Any], levels: dict[str, float], size: tuple[int, int] = (WIDEST, 40)) -> RenderableType:
+    """One moment. `report`: as `status.gather` gives it; `levels`: in_db and out_db, dB full scale; `size`: columns and
+    lines of the terminal."""
+    shape, lines = Shape(size[0]), size[1]
+    rows = sections(report, levels, shape)
+    box = _boxed(rows, report, shape)
+    while _height(box, shape) > lines and len(rows) > 1:
+        least = min(rows, key=lambda row: row.keep)
+        rows.remove(least)
+        box = _boxed(rows, report, shape)
+    return Align.center(box, vertical="middle")
+
+
+def _boxed(rows: Sequence[Row], report: dict[str, Any], shape: Shape) -> Panel:
     colour, meaning = STATES.get(report["state"], ("yellow", ""))
     title = Text.assemble(("RWC Mic ", "bold"), (report["state"], f"bold {colour}"), (f"  {meaning}", "dim"))
-    rows = Table.grid(padding=(0, 2))
-    rows.add_column(justify="right", style="dim", width=9)
-    rows.add_column()
-    for label, content in sections(report, levels):
-        rows.add_row(label, content)
-    box = Panel(
-        rows,
+    grid = Table.grid(padding=(0, shape.gap, 0, 0))
+    grid.add_column(justify="right", style="dim", width=shape.label)
+    grid.add_column(width=shape.content)
+    for row in rows:
+        grid.add_row(row.label, row.content)
+    return Panel(
+        grid,
         title=title,
         title_align="left",
         subtitle="Ctrl+C ends",
         subtitle_align="right",
-        width=WIDTH,
+        width=shape.width,
         border_style=colour,
-        padding=(1, 2),
+        padding=(0, shape.margin),
     )
-    return Align.center(box, vertical="middle")
 
 
-def sections(report: dict[str, Any], levels: dict[str, float]) -> list[tuple[str, RenderableType]]:
-    statistics = report["statistics"]
-    rows: list[tuple[str, RenderableType]] = [("voice", Text(voice_text(report), style="bold"))]
+def _height(box: Panel, shape: Shape) -> int:
+    measuring = Console(width=shape.width)
+    return len(measuring.render_lines(box, measuring.options))
+
+
+def sections(report: dict[str, Any], levels: dict[str, float], shape: Shape) -> list[Row]:
+    """All rows, in their order; `view` takes some away where they do not fit."""
+    statistics, gap = report["statistics"], Text()
+    rows = [Row("voice", Text(voice_text(report), style="bold"))]
     if report["mode"] != "convert":
-        rows.append(("mode", Text(mode_text(report["mode"]), style="bold red")))
-    rows += [
-        ("controls", Text(controls_text(report["controls"]))),
-        ("input", Text(input_text(report))),
-        ("", Text()),
-        ("in", level(levels["in_db"])),
-        ("out", level(levels["out_db"])),
-        ("", Text()),
-        ("pitch in", pitch(statistics.get("pitch_in_hz", 0.0), INSIDE)),
-        ("out", pitch(statistics.get("pitch_out_hz", 0.0), OUTSIDE)),
-        ("Hz", ruler()),
-        ("", Text()),
-        ("latency", latency(report)),
-        ("", Text()),
-        ("load", load(report)),
-        ("counters", counters(report)),
-        ("server", Text(server_text(statistics))),
-        ("engine", engine(statistics)),
-    ]
+        rows.append(Row("mode", Text(mode_text(report["mode"]), style="bold red")))
     if report["fault"]["message"]:
-        rows.append(("fault", Text(report["fault"]["message"], style="bold red")))
-    elif report["last_fault"]["message"]:
-        rows.append(("trouble", Text(past_text(report["last_fault"]), style="dim")))
-    return rows
+        rows.append(Row("fault", Text(report["fault"]["message"], style="bold red")))
+    return [
+        *rows,
+        Row("controls", Text(controls_text(report["controls"])), 5),
+        Row("input", Text(input_text(report)), 7),
+        Row("", gap, 0),
+        Row("in", level(levels["in_db"], shape.bar)),
+        Row("out", level(levels["out_db"], shape.bar)),
+        Row("", gap, 0),
+        Row("pitch in", pitch(statistics.get("pitch_in_hz", 0.0), INSIDE, shape.bar), 6),
+        Row("out", pitch(statistics.get("pitch_out_hz", 0.0), OUTSIDE, shape.bar), 6),
+        Row("Hz", ruler(shape.bar), 1),
+        Row("", gap, 0),
+        Row("latency", latency(report, shape), 8),
+        Row("load", load(report, shape.bar), 8),
+        Row("counters", counters(report, shape.content), 4),
+        Row("", gap, 0),
+        Row("server", Text(server_text(statistics)), 3),
+        Row("engine", engine(statistics), 2),
+        *_past(report),
+    ]
+
+
+def _past(report: dict[str, Any]) -> list[Row]:
+    if report["fault"]["message"] or not report["last_fault"]["message"]:
+        return []
+    return [Row("trouble", Text(past_text(report["last_fault"]), style="dim"), 5)]
 
 
 def bar(share: float, width: int, style: str) -> Text:
@@ -93,70 +166,82 @@ def bar(share: float, width: int, style: str) -> Text:
     return Text.assemble((filled, style), ("─" * (width - len(filled)), "grey35"))
 
 
-def level(db: float) -> Text:
+def level(db: float, width: int) -> Text:
     style = "red" if db > CLIP_DB else "yellow" if db > LOUD_DB else "green"
-    figure = f"{db:6.1f} dB" if db > FLOOR_DB else "   silent"
-    return Text.assemble(bar((db - FLOOR_DB) / -FLOOR_DB, BAR, style), "  ", figure)
+    figure = f"{db:.1f} dB" if db > FLOOR_DB else "silent"
+    return _with_figure(bar((db - FLOOR_DB) / -FLOOR_DB, width, style), figure)
 
 
-def place(hz: float) -> int:
-    """The cell of a frequency on the ruler, which is even in octaves."""
+def place(hz: float, width: int) -> int:
+    """The cell of a frequency on a ruler of `width` cells, which is even in octaves."""
     share = math.log(hz / LOWEST_HZ) / math.log(HIGHEST_HZ / LOWEST_HZ)
-    return min(BAR - 1, max(0, round(share * (BAR - 1))))
+    return min(width - 1, max(0, round(share * (width - 1))))
 
 
-def pitch(hz: float, style: str) -> Text:
+def pitch(hz: float, style: str, width: int) -> Text:
     if hz <= 0:
-        return Text.assemble(("─" * BAR, "grey35"), ("   unvoiced", "dim"))
-    cell = place(hz)
-    return Text.assemble(
-        ("─" * cell, "grey35"), ("●", style), ("─" * (BAR - 1 - cell), "grey35"), (f"  {hz:6.1f} Hz", style)
-    )
+        return _with_figure(Text("─" * width, "grey35"), "unvoiced", "dim")
+    cell = place(hz, width)
+    dial = Text.assemble(("─" * cell, "grey35"), ("●", style), ("─" * (width - 1 - cell), "grey35"))
+    return _with_figure(dial, f"{hz:.1f} Hz", style)
 
 
-def ruler() -> Text:
-    cells = [" "] * (BAR + 4)
+def ruler(width: int) -> Text:
+    cells = [" "] * width
+    free = 0
     for hz in RULER_HZ:
-        start = place(hz) - len(str(hz)) // 2
-        cells[start : start + len(str(hz))] = str(hz)
+        label = str(hz)
+        start = max(0, place(hz, width) - len(label) // 2)
+        if start >= free and start + len(label) <= width:
+            cells[start : start + len(label)] = label
+            free = start + len(label) + 1
     return Text("".join(cells).rstrip(), style="dim")
 
 
-def latency(report: dict[str, Any]) -> RenderableType:
+def latency(report: dict[str, Any], shape: Shape) -> RenderableType:
     """One bar cut into the named parts, and under it what each colour is."""
     total, parts = report["latency_ms"], report["latency"]
     if total <= 0:
         return Text("known once somebody records", style="dim")
-    stripe, legend = Text(), Text()
-    ends = [round(BAR * sum(parts[part] for part in PARTS[: n + 1]) / total) for n in range(len(PARTS))]
+    stripe, names = Text(), []
+    ends = [round(shape.bar * sum(parts[part] for part in PARTS[: n + 1]) / total) for n in range(len(PARTS))]
     for part, colour, start, end in zip(PARTS, PART_COLOURS, [0, *ends], ends, strict=False):
         stripe.append("█" * (end - start), style=colour)
-        legend.append("■ ", style=colour)
-        legend.append(f"{part} {parts[part]:.1f}   ")
-    stripe.append(f"  {total:6.1f} ms", style="bold")
-    return Group(stripe, legend)
+        names.append(Text.assemble(("■ ", colour), f"{part} {parts[part]:.1f}"))
+    return Group(_with_figure(stripe, f"{total:.1f} ms", "bold"), _packed(names, shape.content))
 
 
-def load(report: dict[str, Any]) -> Text:
+def load(report: dict[str, Any], width: int) -> Text:
     share = report["load"]
     style = "red" if share > 1 else "yellow" if share > 0.8 else "green"
-    return Text.assemble(bar(share, BAR, style), f"  {100 * share:6.1f} %")
+    return _with_figure(bar(share, width, style), f"{100 * share:.1f} %")
 
 
-def counters(report: dict[str, Any]) -> Text:
+def counters(report: dict[str, Any], width: int) -> Text:
     """Quiet while zero, red where not."""
-    text, statistics = Text(), report["statistics"]
-    for name in ("xruns", "underruns", "overruns", "missed_cycles", "late_cycles"):
-        count = statistics.get(name, 0)
-        text.append(f"{name.replace('_', ' ')} {count}   ", style="bold red" if count else "dim")
-    return text
+    counts = {name: report["statistics"].get(name, 0) for name in COUNTERS}
+    named = counts.items()
+    return _packed([Text(f"{n.replace('_', ' ')} {c}", "bold red" if c else "dim") for n, c in named], width)
+
+
+def _with_figure(drawing: Text, figure: str, style: str = "") -> Text:
+    return Text.assemble(drawing, (f"{figure:>{FIGURE}}", style))
+
+
+def _packed(pieces: Sequence[Text], width: int) -> Text:
+    """The pieces beside each other, in as many lines as they need; no piece is broken."""
+    lines: list[Text] = []
+    for piece in pieces:
+        if lines and len(lines[-1]) + 2 + len(piece) <= width:
+            lines[-1] = Text.assemble(lines[-1], "  ", piece)
+        else:
+            lines.append(piece)
+    return Text("\n").join(lines)
 
 
 def engine(statistics: dict[str, Any]) -> Text:
     p50, p95 = statistics.get("compute_p50_ms", 0.0), statistics.get("compute_p95_ms", 0.0)
-    text = (
-        f"{statistics.get('engine_resident_mb', 0.0):.0f} MB, started anew {statistics.get('engine_restarts', 0)} times"
-    )
+    text = f"{statistics.get('engine_resident_mb', 0.0):.0f} MB, restarted {statistics.get('engine_restarts', 0)} times"
     if p95:
         text += f", a block takes {p50:.2f} ms (p95 {p95:.2f})"
     return Text(text + f", up {duration(statistics.get('uptime_s', 0.0))}")
