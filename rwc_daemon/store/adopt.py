@@ -16,37 +16,31 @@ from rwc_daemon.store.card import WEIGHTS
 from rwc_daemon.store.faiss_file import IndexInfo, read_index
 from rwc_daemon.store.files import sha256_of
 from rwc_daemon.store.kinds import shapes_of
-from rwc_daemon.store.layout import (
-    CONTENT_WIDTHS,
-    NSF,
-    SynthConfig,
-    check_shapes,
-    is_surplus,
-    parse_rate,
-    plain_name,
-    synth_shapes,
-)
+from rwc_daemon.store.layout import CONTENT_WIDTHS, NSF, check_shapes, is_surplus, parse_rate, plain_name, synth_shapes
 from rwc_daemon.store.onnx_file import OnnxInfo, read_onnx
 from rwc_daemon.store.recognise import Model
-from rwc_daemon.store.tensors import Progress, Tensor, Writer
+from rwc_daemon.store.tensors import Progress, Writer
+from rwc_daemon.store.voice_facts import read_facts, text_of
 
 COMMON_ROWS = 109  # rows of a speaker table that mean one speaker
 USUAL_EMBEDDERS = ("contentvec", "hubert_base", "hubert", "contentvec_base")
-MOST_TEXT, CHUNK = 200, 4 << 20
+CHUNK = 4 << 20
 
 
 def adopt_voice(model: Model, file: BinaryIO, origin: str, folder: Path, progress: Progress) -> dict[str, Any]:
     """Writes the weights of a voice into `folder`; what its card shall say. Raises BadModel or Unsupported."""
     tensors = {plain_name(name): tensor for name, tensor in model.tensors.items()}
-    config = _config(model.facts, tensors)
+    read = read_facts(model.facts, tensors)
+    config, listed = read.config, read.listed
     wanted = synth_shapes(config)
     check_shapes(shapes_of(tensors), wanted, "the voice")
-    listed = list(_listed(model.facts["config"]))
     listed[15], listed[17] = config.speakers, config.rate
     kept = {name: tensor for name, tensor in tensors.items() if not is_surplus(name)}
     notes = {"kind": "rvc", "version": config.version, "f0": str(int(config.f0)), "config": json.dumps(listed)}
     Writer(folder / WEIGHTS["rvc"], notes | {"vocoder": config.vocoder}, progress).write(kept)
-    return _facts(model.facts, "rvc", origin, file) | {
+    facts = _facts(model.facts, "rvc", origin, file)
+    return facts | {
+        "notes": [*read.notes, *facts["notes"]],
         "version": config.version,
         "f0": config.f0,
         "rate": config.rate,
@@ -54,43 +48,6 @@ def adopt_voice(model: Model, file: BinaryIO, origin: str, folder: Path, progres
         "config": listed,
         "vocoder": config.vocoder,
     }
-
-
-def _config(facts: dict[str, Any], tensors: dict[str, Tensor]) -> SynthConfig:
-    phone, table = tensors.get("enc_p.emb_phone.weight"), tensors.get("emb_g.weight")
-    if phone is None or table is None or len(phone.shape) != 2 or len(table.shape) != 2:
-        raise BadModel("the voice lacks its text encoder or speaker table: take a complete inference file")
-    version = _text(facts.get("version")) or "v1"
-    f0 = "enc_p.emb_pitch.weight" in tensors
-    if version in CONTENT_WIDTHS and phone.shape[1] != CONTENT_WIDTHS[version]:
-        raise BadModel(
-            f"the voice says {version} ({CONTENT_WIDTHS[version]} features) but hears {phone.shape[1]}: "
-            "its file was edited; take the original one"
-        )
-    if "f0" in facts and _flag(facts["f0"]) != f0:
-        raise BadModel("the voice's mark for pitch (f0) and its weights disagree: take the original file")
-    vocoder = _text(facts.get("vocoder")) or NSF
-    return SynthConfig.parse(_listed(facts["config"]), version, f0, table.shape[0], vocoder)
-
-
-def _listed(config: Any) -> list[Any]:
-    """The configuration as a list; safetensors files hold it as text."""
-    if isinstance(config, str) and len(config) < MOST_TEXT * 10:
-        try:
-            config = json.loads(config)
-        except (ValueError, RecursionError):
-            config = None
-    if not isinstance(config, (list, tuple)):
-        raise BadModel("the voice's configuration is no list: its file is damaged; get it again")
-    return list(config)
-
-
-def _flag(value: Any) -> bool:
-    return value in (1, True, "1", "True", "true")
-
-
-def _text(value: Any) -> str:
-    return value.strip()[:MOST_TEXT] if isinstance(value, str) else ""
 
 
 def _speakers(facts: dict[str, Any], rows: int) -> int:
@@ -104,16 +61,16 @@ def _speakers(facts: dict[str, Any], rows: int) -> int:
 
 def _facts(said: dict[str, Any], kind: str, origin: str, file: BinaryIO) -> dict[str, Any]:
     """What every card has, from what the file says about itself."""
-    embedder = _text(said.get("embedder_model") or said.get("embedder_name") or said.get("embedder")) or "contentvec"
+    embedder = text_of(said.get("embedder_model") or said.get("embedder_name") or said.get("embedder")) or "contentvec"
     embedder = embedder.removesuffix("768") or "contentvec"
     notes = []
     if embedder.lower() not in USUAL_EMBEDDERS:
         notes.append(f"made for the content encoder '{embedder}': with contentvec it may sound wrong")
     return {
-        "name": _text(said.get("model_name")),
+        "name": text_of(said.get("model_name")),
         "kind": kind,
         "embedder": "contentvec" if embedder.lower() in USUAL_EMBEDDERS else embedder,
-        "licence": _text(said.get("licence") or said.get("license")),
+        "licence": text_of(said.get("licence") or said.get("license")),
         "origin": origin,
         "sha256": sha256_of(file),
         "notes": notes,

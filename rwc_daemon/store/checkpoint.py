@@ -1,7 +1,8 @@
 """Files of `torch.save`, read without torch: the zip form and the older one of several pickles in a row.
 
-What is harmless and known (tensors, OrderedDict, sizes, dtypes, devices) is made; every other name in the file is noted
-in `Checkpoint.foreign` and stands as an inert object, so that the caller can refuse the file by that name.
+What is harmless and known (tensors, OrderedDict, sizes, dtypes, devices, and the data of `plain_objects`) is made;
+every other name in the file is noted in `Checkpoint.foreign` and stands as an inert object, so that the caller can
+refuse the file by that name.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, cast
 
 from rwc_daemon.errors import BadModel, Unsupported
+from rwc_daemon.store import plain_objects
 from rwc_daemon.store.archive import ZIP_TROUBLE
 from rwc_daemon.store.tensors import MOST_TENSORS, Storage, Tensor, read_at
 from rwc_daemon.store.unpickle import Inert, Machine, Name
@@ -38,7 +40,7 @@ class Checkpoint:
     root: Any = None
     # usually a dict
     foreign: set[str] = field(default_factory=set)
-    # names of code that the file wanted to have run
+    # names that the file wanted to have called and that are not known here
 
 
 def is_torch_zip(names: list[str]) -> bool:
@@ -80,14 +82,19 @@ class _Reader:
         match name:
             case ("torch._utils", "_rebuild_tensor_v2" | "_rebuild_tensor"):
                 return self._tensor(*arguments[:4])
-            case ("torch._utils", "_rebuild_parameter"):
+            case ("torch._utils", "_rebuild_parameter" | "_rebuild_parameter_with_state"):
                 return arguments[0]
+            case ("torch._tensor", "_rebuild_from_type_v2") if isinstance(arguments[0], Name):
+                return self._make(arguments[0], arguments[2])
             case ("collections", "OrderedDict"):
                 return _ordered(*arguments)
             case ("torch", "Size"):
                 return arguments[0] if arguments else ()
             case ("torch", "device"):
                 return "cpu"
+        plain = plain_objects.make(name, arguments)
+        if plain is not plain_objects.NOT_PLAIN:
+            return plain
         self.found.foreign.add(str(name))
         return Inert(name)
 

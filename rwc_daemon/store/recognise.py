@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from rwc_daemon.errors import BadModel, Unsupported
+from rwc_daemon.store import foreign
 from rwc_daemon.store.archive import ZIP_TROUBLE
 from rwc_daemon.store.checkpoint import is_torch_zip, read_legacy, read_torch_zip
 from rwc_daemon.store.faiss_file import looks_like_index
@@ -26,10 +27,15 @@ PACKED = {
 }
 # code that fairseq's files name; it is never run, and such a file is known for it
 FAIRSEQ_CODE = (
-    "fairseq.", "omegaconf.", "argparse.Namespace", "collections.", "typing.", "enum.", "numpy.", "_codecs.encode",
-    "copyreg._reconstructor", "copy_reg._reconstructor", "builtins.object", "__builtin__.object", "builtins.set",
-    "__builtin__.set", "pathlib.",
-)  # fmt: skip
+    "fairseq.",
+    "omegaconf.",
+    "collections.",
+    "typing.",
+    "enum.",
+    "numpy.",
+    "builtins.object",
+    "__builtin__.object",
+)
 
 
 @dataclass
@@ -92,25 +98,16 @@ def read_model(file: BinaryIO, container: Container) -> Model:
         tensors, notes = read_safetensors(file)
         return _safetensors_model(tensors, notes)
     found = read_torch_zip(file) if container is Container.TORCH else read_legacy(file)
-    _refuse_code(found.foreign, content=False, certain=True)
+    foreign.refuse({name for name in found.foreign if not name.startswith(FAIRSEQ_CODE) or foreign.runs_code(name)})
     try:
         kind, tensors = kind_of(found.root)
     except (BadModel, Unsupported):
-        _refuse_code(found.foreign, content=False)
+        foreign.refuse(found.foreign)
         raise
-    _refuse_code(found.foreign, content=kind is Kind.CONTENT)
+    if kind is not Kind.CONTENT:
+        foreign.refuse(found.foreign)
     facts = {str(key): value for key, value in found.root.items() if value is not tensors}
     return Model(kind, tensors, facts)
-
-
-def _refuse_code(foreign: set[str], content: bool, certain: bool = False) -> None:
-    """`content`: fairseq's own classes may be named. `certain`: only what no model file ever names."""
-    strange = sorted(name for name in foreign if not ((content or certain) and name.startswith(FAIRSEQ_CODE)))
-    if strange:
-        raise BadModel(
-            f"the file tries to run code ({', '.join(strange[:3])}): it was not run and not imported; "
-            "delete the file and take the voice from a source you trust"
-        )
 
 
 def _safetensors_model(tensors: dict[str, Tensor], notes: dict[str, str]) -> Model:

@@ -11,7 +11,7 @@ import pickletools
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, Protocol, runtime_checkable
 
 from rwc_daemon.errors import BadModel
 
@@ -40,6 +40,14 @@ class Inert:
     name: Name
 
 
+@runtime_checkable
+class Stateful(Protocol):
+    """An object of ours that is filled after it was made."""
+
+    def build(self, state: Any) -> None:
+        """Raises TypeError or ValueError for a state that makes no sense."""
+
+
 class _Mark:
     pass
 
@@ -61,7 +69,7 @@ class Machine:
                     raise BadModel(f"this pickle is absurdly long: {DAMAGED}")
                 self._step(operation.name, argument)
             return self._stack.pop()
-        except (ValueError, IndexError, KeyError, TypeError, OverflowError, struct.error):
+        except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, struct.error):
             raise BadModel(f"the pickle inside cannot be read: {DAMAGED}") from None
 
     def _step(self, name: str, argument: Any) -> None:
@@ -225,10 +233,10 @@ class Machine:
         return self._make(function, arguments)
 
     def _build(self, _: Any) -> None:
-        """The state of an object we made ourselves (a state dict's version notes) means nothing to us."""
-        self._stack.pop()
-        if not self._stack:
-            raise IndexError
+        """State goes to those of our objects that take some; for others (a state dict's notes) it means nothing."""
+        state, target = self._stack.pop(), self._stack[-1]
+        if isinstance(target, Stateful):
+            target.build(state)
 
     def _binpersid(self, _: Any) -> None:
         self._stack.append(self._persistent(self._stack.pop()))

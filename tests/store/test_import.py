@@ -173,10 +173,9 @@ def test_files_that_are_no_voice(tmp_path: Path, made: Path, anna: Path, store: 
     ("change", "words", "kind"),
     [
         ({"version": "voras_beta"}, "version 'voras_beta'.*v1 and v2", Unsupported),
-        ({"version": "v1"}, "says v1 .256 features. but hears 768", BadModel),
+        ({"version": "v1"}, "says v1 .* but its weights hear 768", BadModel),
         ({"vocoder": "RefineGAN"}, "vocoder RefineGAN cannot be used", Unsupported),
         ({"vocoder": "BigVGAN"}, "vocoder BigVGAN cannot be used", Unsupported),
-        ({"f0": 0}, "mark for pitch .f0. and its weights disagree", BadModel),
         ({"config": [1, 2, 3]}, "has 18 entries; this one has 3", BadModel),
         ({"config": "nonsense"}, "configuration is no list", BadModel),
     ],
