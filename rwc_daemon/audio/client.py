@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from rwc_daemon.audio import libjack
@@ -23,6 +24,7 @@ FADE_TIMEOUT_S, FADE_POLL_S = 0.1, 0.005
 MOST_LEFT = 20  # dead clients: each holds 28 descriptors and 0.8 MB; for more of them a new process is the better end
 STALLED_S = 0.05  # no cycle for so long: the server may have died
 SHUTDOWN_S = 0.2  # then its libjack says so within this, if it ever does (that of PipeWire 0.3.65 does not)
+PROOF_S, PROOF_POLL_S = 0.5, 0.01  # a server that is said to have died shows within this whether it has
 SILENCE_S = 1.0  # no cycle for so long, or for four periods: the server is gone
 WISHED_QUANTUM = 256  # at 48 kHz; a wish that yields to what others or the user force
 
@@ -30,6 +32,22 @@ WISHED_QUANTUM = 256  # at 48 kHz; a wish that yields to what others or the user
 def ignore_change(what: str) -> None:
     """The `on_change` of a client that nobody watches."""
     del what
+
+
+def no_identity() -> str:
+    """The `identity` of a server that nobody watches."""
+    return ""
+
+
+@dataclass(frozen=True)
+class LeftBehind:
+    """A client whose server was taken for dead."""
+
+    client: Any
+    callback: Callback
+    watcher: threading.Thread | None
+    served_by: str
+    # the server's identity when it was opened
 
 
 class AudioClient:
@@ -43,13 +61,16 @@ class AudioClient:
         self._watcher: threading.Thread | None = None
         self._lock = threading.Lock()
         self._shut_down = threading.Event()
-        self._left_behind: list[tuple[Any, Callback]] = []
+        self._left_behind: list[LeftBehind] = []
+        self._served_by = ""
         self._opened_s = 0.0
         self._delay = 0
         self._input_gain = 1.0
         self.server = ""
         self.on_change: Callable[[str], None] = ignore_change
         # called with "rate", "quantum" or "shutdown" from a thread of ours
+        self.identity: Callable[[], str] = no_identity
+        # of the server, as the graph shows it; a restart changes it; empty: no server, or one without (JACK2)
 
     @property
     def is_open(self) -> bool:
@@ -82,6 +103,7 @@ class AudioClient:
         callback.set_input_gain(self._input_gain)
         client.activate()
         self._client, self._callback, self._opened_s = client, callback, time.monotonic()
+        self._served_by = self.identity()
         self._shut_down = threading.Event()
         arguments = (callback, self._shut_down)
         self._watcher = threading.Thread(target=self._watch, args=arguments, name="rwc-audio", daemon=True)
@@ -97,20 +119,45 @@ class AudioClient:
             return
         if self._server_died() and len(self._left_behind) < MOST_LEFT:
             # PipeWire 1.4's libjack frees the ports of such a client twice, and that would end this process
-            self._left_behind.append((client, callback))
+            self._left_behind.append(LeftBehind(client, callback, self._watcher, self._served_by))
             os.eventfd_write(callback.notify_fd, 1)
             return
         if playing:
             _fade_out(callback)
-        closed = threading.Event()
-        arguments = (client, callback, self._watcher, closed)
-        threading.Thread(target=_close, args=arguments, name="rwc-close", daemon=True).start()
-        closed.wait(CLOSE_TIMEOUT_S)
+        _close_in_time(client, callback, self._watcher)
+
+    def close_left_behind(self) -> int:
+        """Closes the clients that were left behind and whose server turns out to live; answers how many there were.
+
+        They hold ports, descriptors and the capture of the microphone. Call it now and then, from the thread that calls
+        `close`; it costs nothing while there are none.
+        """
+        now = self.identity()
+        wrong = [left for left in self._left_behind if now and left.served_by == now]
+        for left in wrong:
+            self._left_behind.remove(left)
+            _close_in_time(left.client, left.callback, left.watcher)
+        return len(wrong)
 
     def _server_died(self) -> bool:
-        """Whether PipeWire's libjack has said so, which may be a moment after the last cycle."""
+        """Whether PipeWire's libjack has said so, which may be a moment after the last cycle, and it is true.
+
+        PipeWire's libjack 0.3.65 calls the shutdown callback for every error of the core, such as the answer to a
+        question about a recorder's port that has gone meanwhile (`on_error` in pipewire-jack.c; 1.0 and later call it
+        for a broken connection only). A server that lives runs more cycles, or keeps its identity.
+        """
         stalled = time.monotonic() - self._newest_s() > STALLED_S
-        return self.server.startswith("pipewire") and self._shut_down.wait(SHUTDOWN_S if stalled else 0)
+        if not self.server.startswith("pipewire") or not self._shut_down.wait(SHUTDOWN_S if stalled else 0):
+            return False
+        time.sleep(PROOF_POLL_S)  # a dead server's last wake-up may still be on its way
+        newest_s, deadline = self._newest_s(), time.monotonic() + PROOF_S
+        while time.monotonic() < deadline:
+            if self._newest_s() > newest_s:
+                return False
+            if self._served_by and self.identity() != self._served_by:
+                return True
+            time.sleep(PROOF_POLL_S)
+        return not self._served_by or self.identity() != self._served_by
 
     def _watch(self, callback: Callback, shut_down: threading.Event) -> None:
         """Ends when `close` has taken the callback away."""
@@ -203,6 +250,14 @@ def _fade_out(callback: Callback) -> None:
     deadline = time.monotonic() + FADE_TIMEOUT_S
     while not callback.silent and time.monotonic() < deadline:
         time.sleep(FADE_POLL_S)
+
+
+def _close_in_time(client: Any, callback: Callback, watcher: threading.Thread | None) -> None:
+    """After two seconds a libjack that does not come back is left to its thread."""
+    closed = threading.Event()
+    arguments = (client, callback, watcher, closed)
+    threading.Thread(target=_close, args=arguments, name="rwc-close", daemon=True).start()
+    closed.wait(CLOSE_TIMEOUT_S)
 
 
 def _close(client: Any, callback: Callback, watcher: threading.Thread | None, closed: threading.Event) -> None:

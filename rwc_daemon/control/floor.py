@@ -8,7 +8,9 @@ from rwc_daemon.audio.client import AudioClient
 from rwc_daemon.audio.either import EitherGraph
 from rwc_daemon.audio.listeners import Listeners
 from rwc_daemon.audio.microphone import Microphone
+from rwc_daemon.audio.programs import SERVER
 from rwc_daemon.audio.routing import Router
+from rwc_daemon.audio.strays import Strays
 from rwc_daemon.link.ring import Link
 from rwc_daemon.settings import Settings
 
@@ -22,6 +24,7 @@ class Audio:
     microphone: Microphone
     router: Router
     listeners: Listeners
+    strays: Strays
 
     @property
     def ports_only(self) -> bool:
@@ -44,10 +47,12 @@ def audio_floor(link: Link, settings: Settings, saved_input: str) -> Audio:
     audio = settings.audio
     client = AudioClient(link, audio.client_name)
     watch = EitherGraph(lambda: client.jack)
+    client.identity = lambda: watch.graph().identity(SERVER)
     return Audio(
         client=client,
         watch=watch,
         microphone=Microphone(watch),
         router=Router(watch, client, saved_input, audio.channel),
         listeners=Listeners(watch, audio.client_name, mute_lost=settings.privacy.mute_lost_recorders),
+        strays=Strays(watch, client),
     )

@@ -212,6 +212,8 @@ class Life:
             await self._release(stay=self._audio.ports_only)
         if self._audio.ports_only:
             await self._call(self._audio.client.open)
+        elif removed := await self._call(self._audio.strays.remove):
+            event(log, GRAPH, f"closed {removed} JACK clients of ours that were left over", logging.WARNING)
         self._outage.ends(self._settled)
 
     async def _keep_microphone(self) -> None:
