@@ -1,6 +1,7 @@
 """The report of a conversion run: how well each file kept to what was asked, as JSON and as one page.
 
-The page holds everything in itself (drawings as SVG, pictures as PNG in the text), so that it can be mailed.
+The page holds its drawings, its picture and that file's sound in itself, so that it can be mailed. The players of the
+other files find them by their place relative to the page.
 """
 
 from __future__ import annotations
@@ -9,14 +10,17 @@ import base64
 import html
 import io
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from statistics import median
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
+import soundfile
 import soxr
 
 from rwc_daemon.controls import Controls, to_dict
@@ -61,7 +65,7 @@ def write_report(path: Path, run: Run, entries: Sequence[Entry]) -> tuple[Path, 
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
         data.write_text(json.dumps(as_data(run, entries), indent=1, ensure_ascii=False) + "\n")
-        page.write_text(as_page(run, entries))
+        page.write_text(as_page(run, entries, page.parent))
     except OSError as failed:
         raise BadAudio(f"cannot write the report {page}: {failed.strerror}") from failed
     return page, data
@@ -80,8 +84,8 @@ def as_data(run: Run, entries: Sequence[Entry]) -> dict[str, Any]:
     }
 
 
-def as_page(run: Run, entries: Sequence[Entry]) -> str:
-    """The page's HTML."""
+def as_page(run: Run, entries: Sequence[Entry], folder: Path) -> str:
+    """The page's HTML; `folder`: where it will lie, for its links to the files."""
     summary = _summary(run, entries)
     tiles = [
         ("files", f"{summary['converted']}" + (f" + {summary['failed']} failed" if summary["failed"] else "")),
@@ -96,7 +100,7 @@ def as_page(run: Run, entries: Sequence[Entry]) -> str:
         seed=run.seed,
         written=datetime.now().strftime("%Y-%m-%d %H:%M"),
         tiles="".join(f"<div class=tile><b>{value}</b><span>{label}</span></div>" for label, value in tiles),
-        rows="".join(_row(entry) for entry in entries),
+        rows="".join(_rows(entries, folder)),
         pictures="".join(_picture(entry) for entry in _worth_a_look(entries)),
     )
 
@@ -149,9 +153,22 @@ def _rounded(value: Any) -> Any:
     return round(value, 4) if isinstance(value, float) else value
 
 
-def _row(entry: Entry) -> str:
+def _rows(entries: Sequence[Entry], folder: Path) -> Iterator[str]:
+    """A row a file; where the files lie in several folders, a line with its name above each folder's."""
+    several = len({entry.job.source.parent for entry in entries}) > 1
+    shown = None
+    for entry in entries:
+        source, target = entry.job.source.parent, entry.job.target.parent
+        if several and source != shown:
+            yield f"<tr class=folder><td colspan=10>{_text(source)} → {_text(target)}</td></tr>"
+            shown = source
+        yield _row(entry, folder)
+
+
+def _row(entry: Entry, folder: Path) -> str:
+    players = "".join(_player(_link(path, folder)) for path in (entry.job.source, entry.job.target) if entry.result)
     where = html.escape(str(entry.job.target), quote=True)
-    name = f"<td class=name title='{where}'>{html.escape(entry.job.source.name)}</td>"
+    name = f"<td class=name title='{where}'>{_text(entry.job.source.name)}{players}</td>"
     if not entry.result:
         return f"<tr>{name}<td class=bad colspan=9>{html.escape(entry.error)}</td></tr>"
     done, measured = entry.result.converted, entry.result.measured
@@ -170,6 +187,19 @@ def _row(entry: Entry) -> str:
         f"{_clock(done.seconds)}<br><small>{done.real_time_factor:.2f}</small>",
     ]
     return f"<tr>{name}" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _text(name: Path | str) -> str:
+    return html.escape(str(name))
+
+
+def _player(url: str) -> str:
+    return f"<audio controls preload=none src='{url}'></audio>"
+
+
+def _link(path: Path, folder: Path) -> str:
+    """The place of a file as the page's browser finds it."""
+    return html.escape(quote(os.fsencode(os.path.relpath(path, folder))), quote=True)
 
 
 def _spark(measured: Measured) -> str:
@@ -215,14 +245,26 @@ def _pitch_error(entry: Entry) -> float:
 
 def _picture(entry: Entry) -> str:
     before, after = read_sound(entry.job.source), read_sound(entry.job.target)
-    rate = after.rate
+    rate, name = after.rate, html.escape(entry.job.source.name, quote=True)
     x = soxr.resample(before.x[: int(PICTURE_S * before.rate)], before.rate, rate)
+    y = after.x[: len(x)]
     png = io.BytesIO()
-    draw_demo(png, x, after.x[: len(x)], rate, entry.job.source.name)
-    data = base64.b64encode(png.getvalue()).decode()
-    return (
-        f"<img alt='in and out: {html.escape(entry.job.source.name, quote=True)}' src='data:image/png;base64,{data}'>"
+    draw_demo(png, x, y, rate, entry.job.source.name)
+    picture = f"<img alt='in and out: {name}' src='{_data('image/png', png.getvalue())}'>"
+    return picture + "".join(
+        f"<figure>{what}: {_player(_sound(z, rate))}</figure>" for what, z in (("in", x), ("out", y))
     )
+
+
+def _sound(x: np.ndarray, rate: int) -> str:
+    """f32[n] @rate as a URL that holds it all."""
+    flac = io.BytesIO()
+    soundfile.write(flac, x, rate, format="FLAC", subtype="PCM_16")
+    return _data("audio/flac", flac.getvalue())
+
+
+def _data(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
 
 
 def _number(value: float | None, form: str) -> str:

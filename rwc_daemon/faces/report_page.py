@@ -21,6 +21,9 @@ th {{ text-align: left; font-weight: 500; color: #6c7786; vertical-align: bottom
 th, td {{ padding: 6px 10px 6px 0; border-bottom: 1px solid #e8ebef; white-space: nowrap }}
 th small, td small {{ font-size: 12px }}
 .name {{ max-width: 190px; overflow: hidden; text-overflow: ellipsis; font-weight: 500 }}
+.name audio {{ display: block; width: 180px; height: 26px; margin-top: 3px }}
+.folder td {{ padding-top: 16px; color: #6c7786; white-space: normal }}
+figure {{ display: inline-flex; align-items: center; gap: 8px; margin: 10px 22px 0 0 }}
 .bad {{ color: #b3261e; white-space: normal }}
 .wide {{ overflow-x: auto }}
 svg {{ display: block }}
@@ -56,7 +59,8 @@ dd {{ margin: 0 }}
 <dt>SNR</dt><dd>an estimate: the louder half of 20 ms frames over the quietest twentieth; 100 is digital silence.</dd>
 <dt>real-time factor</dt><dd>time to convert over length: 0.5 is twice as fast as real time, in one process.
  At the top: the whole run, all processes together.</dd>
-<dt>picture</dt><dd>the file whose pitch is furthest off, its first 20 s.</dd>
+<dt>players</dt><dd>the source above, the result below; they need the files beside this page.</dd>
+<dt>picture</dt><dd>the file whose pitch is furthest off, its first 20 s, with their sound.</dd>
 </dl>
 </footer>
 </html>

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
+import soundfile
 
 from rwc_daemon.engine.files import START, Converted
 from rwc_daemon.engine.order import FileJob, FileResult, FileWork, Order
@@ -71,13 +75,29 @@ def test_data(entries):
 
 
 def test_page_holds_everything_itself(entries):
-    page = Page(as_page(RUN, entries))
-    assert page.tags.count("tr") == 4
+    page = Page(as_page(RUN, entries, entries[0].job.target.parent))
+    assert page.tags.count("tr") == 6, "a line a file, one above each of two folders, the head"
     assert page.tags.count("svg") == 2
     assert page.tags.count("img") == 1
-    assert all(link.startswith("data:image/png;base64,") for link in page.links)
+    assert [link.partition(";")[0] for link in page.links if link.startswith("data:")] == [
+        "data:image/png", "data:audio/flac", "data:audio/flac",
+    ]  # fmt: skip
     assert NAME in page.text
     assert "cannot read <bad.wav>" in page.text
+
+
+def test_players_find_their_files(entries, tmp_path):
+    folder = tmp_path / "reports"
+    links = [link for link in Page(as_page(RUN, entries, folder)).links if not link.startswith("data:")]
+    found = [(folder / unquote(link)).resolve() for link in links]
+    assert found == [path.resolve() for entry in entries[:2] for path in (entry.job.source, entry.job.target)]
+
+
+def test_the_sound_of_the_picture_can_be_heard(entries):
+    page = Page(as_page(RUN, entries, Path("/")))
+    _, heard = (soundfile.read(io.BytesIO(base64.b64decode(u.partition(",")[2]))) for u in page.links if "flac" in u)
+    assert heard[1] == RATE
+    assert np.allclose(heard[0], soundfile.read(entries[0].job.target)[0], atol=1e-4)
 
 
 def test_written_where_asked(entries, tmp_path):
@@ -91,7 +111,7 @@ def test_written_where_asked(entries, tmp_path):
 
 
 def test_a_run_without_any_result_has_a_page():
-    assert "failed" in as_page(RUN, [Entry(FileJob(Path("a"), Path("b")), None, "no")])
+    assert "failed" in as_page(RUN, [Entry(FileJob(Path("a"), Path("b")), None, "no")], Path())
     assert as_data(Run("deep", START, 0, 0.0), [])["summary"]["speed"] is None
 
 
