@@ -37,12 +37,19 @@ class Controls:
     # dB full scale below which the input counts as silence; -90: off
     input_gain_db: float = 0.0
     output_gain_db: float = 0.0
+    volume_db: float = 0.0
+    # of RWC Mic: its volume in the mixer is held at 100 %
     speaker: int = 0
     # which speaker of a voice that holds several
     f0_method: str = "auto"
     f0_gaps: str = "zero"
     # unvoiced frames: 0 Hz, or filled with their neighbours' pitch (some voices trained since 2026 expect that)
     quality: str = "balanced"
+
+    @property
+    def louder_db(self) -> float:
+        """The voice's gain and RWC Mic's volume, both before the limiter: neither can overdrive a recorder."""
+        return self.output_gain_db + self.volume_db
 
 
 @dataclass(frozen=True)
@@ -64,9 +71,11 @@ NUMBERS: dict[str, Range] = {
     "gate_db": Range(-90, 0, "dB", "quieter input counts as silence; -90 is off"),
     "input_gain_db": Range(-30, 30, "dB", "louder or softer before conversion"),
     "output_gain_db": Range(-30, 30, "dB", "louder or softer after conversion"),
+    "volume_db": Range(-30, 12, "dB", "volume of RWC Mic, which other programs cannot change"),
     "speaker": Range(0, 65535, "number", "which speaker of a voice with several"),
 }
 CHOICES: dict[str, tuple[str, ...]] = {"f0_method": F0_METHODS, "f0_gaps": F0_GAPS, "quality": QUALITIES}
+SHORT = {"volume": "volume_db"}  # `rwcctl volume` and `rwcctl set volume`
 NAMES: tuple[str, ...] = tuple(field.name for field in fields(Controls))
 
 
@@ -74,6 +83,7 @@ def known_name(name: str) -> str:
     """`gate-db`, `GateDb` or `gate_db` → `gate_db`; raises NoSuchControl with the nearest name."""
     plain = name.replace("-", "_")
     snake = "".join("_" + c.lower() if c.isupper() else c for c in plain).lstrip("_").replace("__", "_")
+    snake = SHORT.get(snake, snake)
     if snake in NAMES:
         return snake
     near = difflib.get_close_matches(snake, NAMES, n=1)

@@ -14,6 +14,7 @@ import numpy as np
 from rwc_daemon.audio.callback import Callback
 from rwc_daemon.audio.graph import Graph as View
 from rwc_daemon.audio.routing import Input
+from rwc_daemon.audio.volume import VolumeHold
 from rwc_daemon.control.floor import Audio
 from rwc_daemon.errors import NoAudioServer, NoSuchInput
 from rwc_daemon.link.ring import Link
@@ -176,6 +177,7 @@ class Recorders:
 
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
+        self.volume = VolumeHold()
 
     def look(self) -> int:
         return self._graph.listeners

@@ -16,11 +16,13 @@ from typing import IO, Any, Protocol
 
 from rwc_daemon.audio import libjack
 from rwc_daemon.audio.holder import STANDBY_CLASS
+from rwc_daemon.audio.mixer import Mixer, mixer_of
 from rwc_daemon.audio.programs import note_program
 
 RETRY_S = 0.25  # between looks for a server that is not there
 FIRST_RETRY_S = 0.03  # after one was lost; doubled up to RETRY_S, since a server that is started again is back at once
 LINK_TIMEOUT_S = 2.0
+RECORDED = ("Audio/Source", "Audio/Duplex", "Stream/Input/Audio")
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Node:
     # of the session manager, for the choice of a default
     target: str = ""
     # a stream's: the node.name that its program asked for; empty: the default
+    mixer: Mixer = field(default_factory=Mixer)
+    # of sources and of streams that record
 
     @property
     def is_source(self) -> bool:
@@ -236,7 +240,7 @@ def changed(graph: Graph, batch: list[dict[str, Any]]) -> Graph:
                 table.pop(key, None)
         props = (info or {}).get("props") or {}
         if info and kind == "Node":
-            nodes[key] = _node(key, props)
+            nodes[key] = _node(key, props, info)
         elif info and kind == "Port" and "audio" in str(props.get("format.dsp", "audio")):
             ports[key] = Port(
                 key, str(props.get("node.id")), str(props.get("port.name")), info["direction"] == "output"
@@ -257,7 +261,7 @@ def _with_defaults(graph: Graph, entries: list[dict[str, Any]]) -> Graph:
     )
 
 
-def _node(key: str, props: dict[str, Any]) -> Node:
+def _node(key: str, props: dict[str, Any], info: dict[str, Any]) -> Node:
     media_class = str(props.get("media.class", ""))
     name = str(props.get("node.name", ""))
     return Node(
@@ -270,6 +274,8 @@ def _node(key: str, props: dict[str, Any]) -> Node:
         meter=bool(props.get("stream.monitor") or props.get("resample.peaks")),
         priority=int(props.get("priority.session", 0)),
         target=str(props.get("target.object", "")),
+        # a player's volume is nobody's business here: it would only wake us
+        mixer=mixer_of(info) if media_class.startswith(RECORDED) else Mixer(),
     )
 
 

@@ -37,6 +37,7 @@ context.objects = [ {{ factory = adapter  args = {STANDBY} }} ]
 #   source    class Audio/Source: some programs list nothing else (…/Virtual would have no ports at all here);
 #             MONO, never FL: an FL source is heard in one ear; priority 0: never the default uninvited;
 #             restore-props off and volumes locked: browsers pull a source's volume down, and it would stay there
+#             (0.3.65 knows no such lock, so audio/volume.py puts it back)
 FEED_PROPERTIES = f"""{{
         node.name           = {FEED}
         node.description    = "{DESCRIPTION} feed"

@@ -15,6 +15,7 @@ import pulsectl
 from rwc_daemon.audio import holder
 from rwc_daemon.audio.graph import Graph, GraphWatch, Node, run_quietly
 from rwc_daemon.audio.pulse import visit
+from rwc_daemon.audio.volume import VolumeHold
 
 MUTE_AFTER_S = 1.0
 RECENT_S = 2.5  # more than two looks apart
@@ -37,6 +38,7 @@ class Listeners:
         self._watch, self._client_name, self.ports_only = watch, client_name, ports_only
         self.on_change: Callable[[int], None] = ignore_count
         self.count = 0
+        self.volume = VolumeHold()
         self._rescue = Rescue(mute_lost)
         self._pinned: set[str] = set()
         self._lock = threading.Lock()
@@ -45,6 +47,7 @@ class Listeners:
         """Blocks for some 10 ms only where a recorder must be moved. Any thread."""
         with self._lock:
             graph = self._watch.graph()
+            self.volume.look(graph)
             count = self._connections(graph) if self.ports_only else self._recorders(graph)
             changed, self.count = count != self.count, count
         if changed:

@@ -26,6 +26,7 @@ from rwc_daemon.control.heart import IDLE_S, LIVE_S, Heart
 from rwc_daemon.control.hold import Hold
 from rwc_daemon.control.jobs import Jobs
 from rwc_daemon.control.life import Life
+from rwc_daemon.control.loudness import Loudness
 from rwc_daemon.control.memory import Memory
 from rwc_daemon.control.saving import Saver
 from rwc_daemon.control.shelving import Shelving
@@ -73,6 +74,7 @@ class Core:
         self.jobs = Jobs(self._audience)
         self.figures = Figures(link, audio.client)
         self.levels = LevelWatch(self.figures, self._audience)
+        self._loudness = Loudness(audio.listeners.volume, self.faults)
         self.life = Life(audio, settings.audio.listen == "always", self.faults, self)
         self.shelf = Shelf(data_dir)
         self._memory = Memory(self.shelf.store, self._saved.common, settings.state.remember_per_voice)
@@ -107,6 +109,7 @@ class Core:
         if self._damage:
             self.faults.happened("BadState", self._damage)
         self.voicing.supervisor.start()
+        self._loudness.start()
         self.life.start()
         self.beating = asyncio.get_running_loop().create_task(self._heart.run(), name="heart")
 
@@ -182,6 +185,7 @@ class Core:
             "last_fault_message": past.message,
             "last_fault_age_s": age_s,
             "capturing": self.life.capturing,
+            "volume_put_back": self._loudness.put_back,
         }
 
     def watch_levels(self, on: bool) -> None:

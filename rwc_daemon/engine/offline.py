@@ -267,5 +267,5 @@ class BatchConverter:
 
     def _levelled(self, y: Samples) -> Samples:
         limiter = Limiter(self._rate)
-        y = Gain(self._rate).feed(np.pad(y, (0, limiter.delay)), self._controls.output_gain_db)
+        y = Gain(self._rate).feed(np.pad(y, (0, limiter.delay)), self._controls.louder_db)
         return limiter.feed(y)[limiter.delay :]

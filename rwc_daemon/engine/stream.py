@@ -71,7 +71,7 @@ class Stream:
         if not np.isfinite(y).all():
             self.spoiled += 1
             y = np.zeros_like(y)
-        return self._limiter.feed(self._output_gain.feed(y, self.controls.output_gain_db))
+        return self._limiter.feed(self._output_gain.feed(y, self.controls.louder_db))
 
     @property
     def missing(self) -> int:
@@ -104,7 +104,7 @@ class Stream:
             return self.flush()
         known = np.nan_to_num(self._session.ending(), posinf=0.0, neginf=0.0)
         held = np.concatenate([known, np.zeros(self._limiter.delay, np.float32)])
-        return self._limiter.feed(self._output_gain.feed(held, self.controls.output_gain_db))
+        return self._limiter.feed(self._output_gain.feed(held, self.controls.louder_db))
 
     def _hear(self, x: Samples) -> tuple[Samples, bool]:
         """What the voice gets to hear of a block, and whether the gate found nothing in it."""

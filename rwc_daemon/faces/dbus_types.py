@@ -54,6 +54,7 @@ WRITABLE: dict[str, str] = {
     "GateDb": "d",
     "InputGainDb": "d",
     "OutputGainDb": "d",
+    "VolumeDb": "d",
     "Speaker": "u",
     "F0Method": "s",
     "F0Gaps": "s",
@@ -120,6 +121,7 @@ STATISTICS: dict[str, str] = {
     "last_fault_age_s": "d",
     "daemon_pid": "u",
     "capturing": "b",
+    "volume_put_back": "t",
 }
 
 

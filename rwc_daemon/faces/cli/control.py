@@ -1,4 +1,4 @@
-"""`rwcctl pitch`, `formant`, `set`, `get`, `reset`, `mode`, `mute`, `unmute`: the knobs."""
+"""`rwcctl pitch`, `formant`, `volume`, `set`, `get`, `reset`, `mode`, `mute`, `unmute`: the knobs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rwc_daemon.faces.cli import show
 from rwc_daemon.faces.cli.remote import Daemon, connected
 
 MODES = ("convert", "mute", "bypass")
-STEPPED = ("pitch", "formant")  # knobs with a command of their own
+STEPPED = ("pitch", "formant", "volume")  # knobs with a command of their own
 
 
 class NeedsYes(RwcError):
@@ -41,9 +41,10 @@ def add_parser(subparsers: Any) -> None:
 
 
 def add_stepped(subparsers: Any, name: str) -> None:
-    parser = subparsers.add_parser(name, description=f"Show or set: {span(name)}.")
+    control = controls.known_name(name)
+    parser = subparsers.add_parser(name, description=f"Show or set: {span(control)}.")
     how = parser.add_mutually_exclusive_group()
-    how.add_argument("value", metavar="N", nargs="?", help=f"the new value: {limits(name)}")
+    how.add_argument("value", metavar="N", nargs="?", help=f"the new value: {limits(control)}")
     how.add_argument("--by", metavar="±N", help="so much more or less than now, for instance --by +2")
 
 
@@ -69,7 +70,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def stepped(daemon: Daemon, args: argparse.Namespace) -> None:
-    name = args.command
+    name = controls.known_name(args.command)
     now = daemon.controls()[name]
     if args.value is None and args.by is None:
         tell(args, {name: now})

@@ -49,6 +49,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "turn": {
         "pitch": ("control", "show or set the pitch shift, in semitones"),
         "formant": ("control", "show or set the formant shift, in semitones"),
+        "volume": ("control", "show or set the volume of RWC Mic, in dB"),
         "set": ("control", "set any control"),
         "get": ("control", "show one control, or all"),
         "reset": ("control", "all controls back to where they start"),
