@@ -12,9 +12,14 @@ RATE = 48000
 OPEN = Controls(gate_db=-90)
 
 
+def exact(voice, plan):
+    """A stream that adds nothing of its own."""
+    return Stream(voice, plan, OPEN, high_pass=False)
+
+
 def stream(block_ms=5, quantum=128, **voice):
     wanted = Block(block_ms)
-    return Stream(DelayVoice(block=wanted, **voice), Plan.fit(RATE, quantum, wanted), OPEN)
+    return exact(DelayVoice(block=wanted, **voice), Plan.fit(RATE, quantum, wanted))
 
 
 def feed(deck, x, position, out):
@@ -83,9 +88,9 @@ def test_equal_power_for_voices_that_differ():
 def test_another_step_of_the_same_voice_takes_over_without_a_bump():
     x = (0.3 * np.sin(2 * np.pi * 200 * np.arange(RATE) / RATE)).astype(np.float32)
     voice = DelayVoice(block=Block(20), primes=True, delay=480)
-    deck, out = Deck(Stream(voice, Plan.fit(RATE, 128, Block(20)), OPEN)), []
+    deck, out = Deck(exact(voice, Plan.fit(RATE, 128, Block(20)))), []
     position = feed(deck, x[:30000], 0, out)
-    coming = Stream(voice, Plan.fit(RATE, 128, Block(47)), OPEN)
+    coming = exact(voice, Plan.fit(RATE, 128, Block(47)))
     delay, cold = coming.delay, coming.cold
     deck.switch(coming)
     feed(deck, x, position, out)

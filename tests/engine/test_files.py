@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from rwc_daemon.dsp.high_pass import HighPass
 from rwc_daemon.engine.files import START, Wanted, convert_file, convert_samples
 from rwc_daemon.engine.sounds import read_sound
 from rwc_daemon.errors import BadAudio, OutOfRange
@@ -23,12 +24,15 @@ def vowel(rate: int, seconds: float = 1.0, hz: float = 150.0, peak: float = 0.5)
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 16000, 22050, 44100, 48000, 96000])
-def test_a_voice_that_changes_nothing_changes_nothing(rate):
+def test_a_voice_that_changes_nothing_changes_what_lies_below_speech_only(rate):
     x = vowel(rate)
     y = convert_samples(x, rate, rate, DelayVoice(delay=777), START)
     assert len(y) == len(x)
     middle = slice(rate // 10, -rate // 10)
-    assert np.abs(y - x)[middle].max() < (1e-7 if rate in (44100, 48000, 96000) else 2e-4)
+    wanted = HighPass(rate).feed(x)
+    assert np.abs(y - wanted)[middle].max() < (
+        1e-7 if rate in (44100, 48000, 96000) else 3e-3
+    )  # there the filter runs at another rate
 
 
 @pytest.mark.parametrize("samples", [1, 7, 441, 44101])
@@ -94,7 +98,7 @@ def test_the_source_is_never_overwritten(tmp_path):
 def test_a_pause_is_left_as_it_is():
     quiet = 1e-4 * vowel(48000)  # -86 dB: the live gate would shut
     y = convert_samples(quiet, 48000, 48000, DelayVoice(), START)
-    assert np.abs(y).max() == pytest.approx(np.abs(quiet).max(), rel=1e-3)
+    assert y.std() == pytest.approx(HighPass(48000).feed(quiet).std(), rel=1e-3)
 
 
 def test_an_rvc_voice_from_its_file(tmp_path):

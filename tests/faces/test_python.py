@@ -6,6 +6,7 @@ import soundfile
 
 import rwc_daemon
 from rwc_daemon import BatchConverter, ConversionConfig, StreamingConverter, convert_file
+from rwc_daemon.dsp.high_pass import HighPass
 from rwc_daemon.errors import NoSuchVoice, NotReady, OutOfRange, RwcError, Unsupported
 
 RATE = 48000
@@ -48,7 +49,7 @@ def test_streaming_plain_is_the_input_late_by_its_latency():
     with StreamingConverter(ConversionConfig(voice="plain")) as converter:
         y = converted(converter, x, endless(333, 1000))
     assert len(y) == len(x)
-    assert np.corrcoef(x[4800:40000], y[4800:40000])[0, 1] > 0.99
+    assert np.corrcoef(HighPass(48000).feed(x)[4800:40000], y[4800:40000])[0, 1] > 0.99
 
 
 def test_the_same_bits_however_it_is_cut():
