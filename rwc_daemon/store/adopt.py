@@ -15,8 +15,10 @@ from rwc_daemon.errors import BadModel, Unsupported
 from rwc_daemon.store.card import WEIGHTS
 from rwc_daemon.store.faiss_file import IndexInfo, read_index
 from rwc_daemon.store.files import sha256_of
+from rwc_daemon.store.index_writer import write_index
 from rwc_daemon.store.kinds import shapes_of
 from rwc_daemon.store.layout import CONTENT_WIDTHS, NSF, check_shapes, is_surplus, parse_rate, plain_name, synth_shapes
+from rwc_daemon.store.npy_file import read_npy
 from rwc_daemon.store.onnx_file import OnnxInfo, read_onnx
 from rwc_daemon.store.recognise import Model
 from rwc_daemon.store.tensors import Progress, Writer
@@ -104,11 +106,22 @@ def _check_onnx(info: OnnxInfo) -> None:
     parse_rate(info.rate)
 
 
-def adopt_index(file: BinaryIO, path: Path, progress: Progress) -> IndexInfo:
-    """Judges an index and copies it to `path`. Raises BadModel or Unsupported."""
-    info = read_index(file)
-    copy(file, path, progress)
-    return info
+def adopt_index(file: BinaryIO, path: Path, progress: Progress, npy: bool = False) -> IndexInfo:
+    """Judges an index (or, with `npy`, a file of features) and writes it to `path` as the live voice wants it.
+
+    Raises BadModel or Unsupported; then `path` is not there.
+    """
+    found = read_npy(file) if npy else read_index(file)
+    try:
+        if found.plain:
+            found.judge()
+            copy(file, path, progress)
+        else:
+            write_index(found, path, progress)
+    except (BadModel, Unsupported):
+        path.unlink(missing_ok=True)
+        raise
+    return found.info
 
 
 def copy(file: BinaryIO, path: Path, progress: Progress) -> None:

@@ -15,6 +15,8 @@ CARD, SETTINGS, INDEX = "card.json", "settings.json", "voice.index"
 WEIGHTS = {"rvc": "weights.safetensors", "rvc-onnx": "model.onnx"}
 BUILTIN_NAMES = ("plain", "deep", "bright", "giant", "tiny", "robot", "whisper")
 LONGEST_ID = 40
+INDEX_NOTE = "plays without its index: "  # how the note begins that says why
+INDEX_COUNT = slice(8, 16)  # bytes of our two forms of index that say how many vectors are in it
 
 
 @dataclass(frozen=True)
@@ -51,9 +53,12 @@ class VoiceCard:
     index: Path | None = None
     notes: tuple[str, ...] = field(default=())
     # what the user should know
+    vectors: int = 0
+    # in the index
 
 
-STORED = tuple(one.name for one in fields(VoiceCard) if one.name not in ("id", "size", "folder", "weights", "index"))
+FROM_FOLDER = ("id", "size", "folder", "weights", "index", "vectors")  # not written down: the files themselves say it
+STORED = tuple(one.name for one in fields(VoiceCard) if one.name not in FROM_FOLDER)
 
 
 SHAPES = {"f0": bool, "rate": int, "speakers": int, "config": list, "notes": list}  # the others are text
@@ -73,6 +78,7 @@ def read_card(folder: Path) -> VoiceCard:
         weights = folder / WEIGHTS[facts["kind"]]
         index = folder / INDEX
         size = sum(path.stat().st_size for path in (weights, index) if path.is_file())
+        vectors = vectors_in(index) if index.is_file() else 0
         kept = {key: facts[key] for key in STORED} | {"config": frozen(facts["config"]), "notes": tuple(facts["notes"])}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise BadState(
@@ -81,8 +87,20 @@ def read_card(folder: Path) -> VoiceCard:
     if not weights.is_file():
         raise BadState(f"the voice in {folder} has lost its weights: `rwcctl remove {folder.name}`, import it again")
     return VoiceCard(
-        id=folder.name, folder=folder, weights=weights, index=index if index.is_file() else None, size=size, **kept
+        id=folder.name,
+        folder=folder,
+        weights=weights,
+        index=index if index.is_file() else None,
+        size=size,
+        vectors=vectors,
+        **kept,
     )
+
+
+def vectors_in(index: Path) -> int:
+    """How many vectors an index of ours holds, by its header."""
+    with index.open("rb") as file:
+        return min(LARGEST, int.from_bytes(file.read(INDEX_COUNT.stop)[INDEX_COUNT], "little"))
 
 
 def check_shapes(facts: Any) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 from rwc_daemon.errors import BadModel, OutOfRange, RwcError, Unsupported
 from rwc_daemon.store.adopt import adopt_index, adopt_onnx, adopt_voice
 from rwc_daemon.store.adopt_asset import adopt_asset
-from rwc_daemon.store.card import CARD, card_bytes
+from rwc_daemon.store.card import CARD, INDEX_NOTE, card_bytes
 from rwc_daemon.store.confine import Limits, confine
 from rwc_daemon.store.files import disk_error, sha256_of
 from rwc_daemon.store.kinds import Container, Kind
@@ -41,6 +41,8 @@ class Haul:
     voices: list[tuple[Source, dict[str, Any], Path]] = field(default_factory=list)
     indexes: list[tuple[Source, int, Path]] = field(default_factory=list)
     # width of the vectors
+    unusable: list[tuple[Source, RwcError]] = field(default_factory=list)
+    # indexes that cannot be read; their voices come in without
     refused: list[tuple[Source, RwcError]] = field(default_factory=list)
 
 
@@ -86,6 +88,7 @@ def bring_voices(request: dict[str, Any], staging: Path) -> dict[str, Any]:
         _look_into(source, staging, haul, _part_of(sizes, number))
     _judge(haul)
     pairs = _pairs(haul)
+    _tell_unusable(haul, pairs)
     wanted = request["name"]
     if wanted and len(haul.voices) > 1:
         raise OutOfRange(f"one name for {len(haul.voices)} voices: import them without --name, or one by one")
@@ -127,11 +130,12 @@ def _opened(sources: list[Source], folder: Path, haul: Haul) -> Iterator[Source]
 
 def _look_into(source: Source, staging: Path, haul: Haul, progress: Progress) -> None:
     folder = staging / "out" / str(len(haul.voices))
+    is_index = container(source) in (Container.INDEX, Container.NPY)
     try:
         with naming(source):
             _adopt(source, staging, folder, haul, progress)
     except (BadModel, Unsupported) as error:
-        haul.refused.append((source, error))
+        (haul.unusable if is_index else haul.refused).append((source, error))
         shutil.rmtree(folder, ignore_errors=True)  # what was written before the fault was found
 
 
@@ -139,9 +143,10 @@ def _adopt(source: Source, staging: Path, folder: Path, haul: Haul, progress: Pr
     packing = container_of(source.file)
     if packing is Container.ZIP:
         raise Unsupported("a zip within a zip: unpack it and import the folder")
-    if packing is Container.INDEX:
+    if packing in (Container.INDEX, Container.NPY):
         path = staging / "loose" / f"{len(haul.indexes)}.index"
-        haul.indexes.append((source, adopt_index(source.file, path, progress).width, path))
+        info = adopt_index(source.file, path, progress, npy=packing is Container.NPY)
+        haul.indexes.append((source, info.width, path))
         return
     folder.mkdir()
     if packing is Container.ONNX:
@@ -156,10 +161,11 @@ def _adopt(source: Source, staging: Path, folder: Path, haul: Haul, progress: Pr
 
 def _judge(haul: Haul) -> None:
     """A file that the user named must be of use; of a folder or zip, at least one."""
-    named = [error for source, error in haul.refused if source.named]
-    if named or (haul.refused and not haul.voices):
-        raise (named or [haul.refused[0][1]])[0]
-    for _, error in haul.refused:
+    refused = haul.refused if haul.voices else haul.refused + haul.unusable
+    named = [error for source, error in refused if source.named]
+    if named or (refused and not haul.voices and not haul.indexes):
+        raise (named or [refused[0][1]])[0]
+    for _, error in refused:
         say({"skipped": str(error)})
 
 
@@ -180,6 +186,18 @@ def _pairs(haul: Haul) -> dict[int, int]:
             raise BadModel(why)
         say({"skipped": why})
     return pairs
+
+
+def _tell_unusable(haul: Haul, pairs: dict[int, int]) -> None:
+    """An index that cannot be read is never dropped without a word: its voice, if it has no other, keeps the reason."""
+    if not haul.voices:
+        return  # it was refused
+    voices = [Thing(source.stem, source.folder, 0) for source, _, _ in haul.voices]
+    found = pair(voices, [Thing(source.stem, source.folder, 0) for source, _ in haul.unusable])
+    for number, (_, error) in enumerate(haul.unusable):
+        say({"skipped": str(error)})
+        for voice in (v for v, i in found.items() if i == number and v not in pairs):
+            haul.voices[voice][1]["notes"].append(f"{INDEX_NOTE}{error}")
 
 
 # -- support files ----------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ class Container(StrEnum):
     LEGACY = "old torch"
     SAFETENSORS = "safetensors"
     INDEX = "faiss index"
+    NPY = "numpy array"
     ONNX = "onnx"
     ZIP = "zip"
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
 
 from rwc_daemon.errors import BadModel, Unsupported
 from rwc_daemon.store import foreign
-from rwc_daemon.store.archive import ZIP_TROUBLE
+from rwc_daemon.store.archive import ZIP_TROUBLE, zip_file
 from rwc_daemon.store.checkpoint import is_torch_zip, read_legacy, read_torch_zip
 from rwc_daemon.store.faiss_file import looks_like_index
 from rwc_daemon.store.kinds import Container, Kind, kind_of
+from rwc_daemon.store.npy_file import MAGIC as NPY_MAGIC
 from rwc_daemon.store.onnx_file import looks_like_onnx
 from rwc_daemon.store.tensors import Tensor, read_safetensors
 
@@ -58,6 +58,8 @@ def container_of(file: BinaryIO) -> Container:
         return _zip_kind(file)
     if looks_like_index(head):
         return Container.INDEX
+    if head.startswith(NPY_MAGIC):
+        return Container.NPY
     if len(head) > 9 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size:
         return Container.SAFETENSORS
     if head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
@@ -69,7 +71,7 @@ def container_of(file: BinaryIO) -> Container:
 
 def _zip_kind(file: BinaryIO) -> Container:
     try:
-        with zipfile.ZipFile(file) as archive:
+        with zip_file(file) as archive:
             return Container.TORCH if is_torch_zip(archive.namelist()) else Container.ZIP
     except ZIP_TROUBLE:
         raise BadModel("the download is incomplete or damaged: get the file again") from None

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from rwc_daemon.errors import BadModel, RwcError, Unsupported
 from rwc_daemon.store.archive import unpack
 from rwc_daemon.store.kinds import Container
+from rwc_daemon.store.names import legible
 from rwc_daemon.store.recognise import container_of
 
 SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".onnx", ".index")
@@ -36,7 +37,10 @@ class Source:
 
 def sources_of(request: dict[str, Any]) -> list[Source]:
     """The open files that the parent handed over."""
-    return [Source(os.fdopen(one["fd"], "rb"), one["name"], one["folder"], one["named"]) for one in request["files"]]
+    return [
+        Source(os.fdopen(one["fd"], "rb"), legible(one["name"]), legible(one["folder"]), one["named"])
+        for one in request["files"]
+    ]
 
 
 class naming:
@@ -70,7 +74,7 @@ def unpacked(source: Source, place: Path) -> list[Source]:
     members = unpack(source.file, place, lambda name: name.lower().endswith(SUFFIXES))
     if not members:
         raise BadModel("the zip holds no .pth, .safetensors, .onnx or .index: check what was downloaded")
-    names = [PurePosixPath(member.name.replace("\\", "/")) for member in members]
+    names = [PurePosixPath(legible(member.name)) for member in members]
     return [
         Source(member.path.open("rb"), name.name, f"{source.stem}/{name.parent}".removesuffix("/."), False)
         for member, name in zip(members, names, strict=True)
@@ -81,4 +85,4 @@ def name_of(source: Source, said: str) -> str:
     """The file's name; where that names nothing, what the file calls itself, or the folders it lay in."""
     folders = reversed(PurePosixPath(source.folder).parts)
     telling = [name for name in (source.stem, said, *folders) if name.lower() not in GENERIC]
-    return telling[0][:80] if telling else source.stem or "voice"
+    return " ".join(telling[0][:80].split()) if telling else source.stem or "voice"

@@ -10,15 +10,26 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rwc_daemon.controls import Controls, changed, known_name
 from rwc_daemon.errors import BadModel, BadState, NoSuchControl, NoSuchVoice, OutOfRange
 from rwc_daemon.store import importer
-from rwc_daemon.store.card import CARD, INDEX, SETTINGS, WEIGHTS, VoiceCard, free_id, read_card
+from rwc_daemon.store.card import (
+    CARD,
+    INDEX,
+    INDEX_NOTE,
+    SETTINGS,
+    WEIGHTS,
+    VoiceCard,
+    card_bytes,
+    free_id,
+    read_card,
+)
 from rwc_daemon.store.files import (
+    PRIVATE_FILE,
     disk_error,
     make_private,
     plain_file,
@@ -33,6 +44,7 @@ from rwc_daemon.store.tensors import Progress
 LONGEST_NAME = 80
 
 Cards = list[VoiceCard]
+Tell = Callable[[str], None]
 log = logging.getLogger(__name__)
 
 
@@ -82,23 +94,31 @@ class VoiceStore:
         name: str | None = None,
         progress: Progress | None = None,
         cancelled: importer.Cancel | None = None,
+        left_out: Tell | None = None,
     ) -> Cards:
-        """Imports files, folders and zips in a confined child; the new voices (for an index alone, the one it joins).
+        """Imports files, folders and zips in a confined child; the voices (for an index alone, the one it joins).
 
-        `progress` is told the share done, `cancelled` asked whether to stop. Raises BadModel, Unsupported, Cancelled,
-        BadState (disk full) and OutOfRange; then the store is as it was.
+        A voice that is here already is not stored twice, unless `name` is another than it has. `progress` is told the
+        share done, `left_out` each file that was of no use and why, `cancelled` is asked whether to stop.
+        Raises BadModel, Unsupported, Cancelled, BadState (disk full) and OutOfRange; then the store is as it was.
         """
         name = " ".join(name.split())[:LONGEST_NAME] if name else None
         private_folder(self.root)
         with staging(self.root) as stage, importer.opened([Path(path) for path in paths]) as files:
             answer = importer.run("voices", files, stage, name, progress, cancelled)
-            for reason in answer.skipped:
+
+            def tell(reason: str) -> None:
                 log.warning("left out: %s", reason)
+                if left_out:
+                    left_out(reason)
+
+            for reason in answer.skipped:
+                tell(reason)
             if not answer.done.get("voices"):
                 return [self._join(stage, answer.done)]
             for folder, index in answer.done["joined"].items():
                 os.rename(stage / "loose" / _plain(index), stage / "out" / _plain(folder) / INDEX)
-            return self._settle(stage / "out")
+            return self._settle(stage / "out", name, tell)
 
     def remembered(self, wanted: str) -> dict[str, Any]:
         """The controls kept for a voice; none where there are none or they cannot be read."""
@@ -128,21 +148,43 @@ class VoiceStore:
         except FileNotFoundError:
             return []
 
-    def _settle(self, out: Path) -> Cards:
+    def _settle(self, out: Path, name: str | None, tell: Tell) -> Cards:
         """Moves what the child made into place, each voice in one step. The child is not believed unchecked."""
         ready = sorted(out.iterdir(), key=lambda folder: int(_plain(folder.name)))
         cards = [_checked(folder) for folder in ready]
-        settled = []
+        here = {card.sha256: card for card in reversed(self.list()) if name in (None, card.name)}
+        settled, made = [], []
         try:
             for card in cards:
+                if card.sha256 in here:
+                    settled.append(self._renew(here[card.sha256], card, tell))
+                    continue
                 make_private(card.folder)
-                settled.append(self._place(card))
+                made.append(self._place(card))
+                settled.append(made[-1])
             sync_folder(self.root)
         except OSError as error:
-            for folder in settled:
+            for folder in made:
                 shutil.rmtree(folder, ignore_errors=True)
             raise disk_error(self.root, error) from None
-        return [read_card(folder) for folder in settled]
+        return [read_card(folder) for folder in dict.fromkeys(settled)]
+
+    def _renew(self, here: VoiceCard, again: VoiceCard, tell: Tell) -> Path:
+        """The same file came again: what is here stays, but an index that came with it is taken."""
+        tell(f"{again.origin} is here already as '{here.id}', the same file: --name NAME makes a second voice of it")
+        if again.index:
+            self._give_index(here, again.index)
+        return here.folder
+
+    def _give_index(self, card: VoiceCard, index: Path) -> None:
+        """In one step; the note that it was missing is over."""
+        os.chmod(index, PRIVATE_FILE)
+        os.replace(index, card.folder / INDEX)
+        sync_folder(card.folder)
+        if any(note.startswith(INDEX_NOTE) for note in card.notes):
+            facts = json.loads((card.folder / CARD).read_bytes())
+            facts["notes"] = [note for note in card.notes if not note.startswith(INDEX_NOTE)]
+            write_atomic(card.folder / CARD, card_bytes(facts))
 
     def _place(self, card: VoiceCard) -> Path:
         while True:
@@ -171,9 +213,7 @@ class VoiceStore:
         card = cards[next(iter(pairs))]
         path = stage / "loose" / _plain(loose["path"])
         plain_file(path)
-        os.chmod(path, 0o600)
-        os.replace(path, card.folder / INDEX)
-        sync_folder(card.folder)
+        self._give_index(card, path)
         return read_card(card.folder)
 
 

@@ -114,12 +114,16 @@ def test_names_come_from_where_the_name_is(anna: Path, tmp_path: Path, store: Vo
     folder = tmp_path / "Ёлка & Co"
     folder.mkdir()
     shutil.copy(anna, folder / "model.pth")
-    assert store.bring_in([folder])[0].id == "ёлка-co"
+    (card,) = store.bring_in([folder])
+    assert card.id == "ёлка-co"
+    store.remove(card.id)
     with zipfile.ZipFile(tmp_path / "Zoe.zip", "w") as archive:
         archive.write(anna, "weights/model.pth")
         archive.writestr("readme.txt", "hello")
     assert store.bring_in([tmp_path / "Zoe.zip"])[0].name == "Zoe"
-    assert [store.bring_in([anna])[0].id for _ in range(3)] == ["anna", "anna-2", "anna-3"]
+    for wanted in ("anna", "anna-2"):
+        (card,) = store.bring_in([make_voice(tmp_path, name="anna", epoch=wanted)])
+        assert (card.id, card.name) == (wanted, "anna")
     assert store.bring_in([anna], name="deep")[0].id == "deep-2"
     assert store.bring_in([anna], name="../../etc")[0].id == "etc"
     assert store.bring_in([anna], name="…")[0].id == "voice"
@@ -203,6 +207,27 @@ def test_spoiled_weights(tmp_path: Path, anna: Path, store: VoiceStore) -> None:
     refused(store, spoiled(**{name: None}), words=f"lacks {name}")
     refused(store, spoiled(extra=torch.zeros(3)), words="tensors that do not belong there: extra")
     refused(store, spoiled(**{"emb_g.weight": None}), words="lacks its text encoder or speaker table")
+
+
+def test_the_same_voice_again_is_noticed(made: Path, anna: Path, tmp_path: Path, store: VoiceStore) -> None:
+    said: list[str] = []
+    (first,) = store.bring_in([anna], left_out=said.append)
+    assert (said, first.index) == ([], None)
+    (again,) = store.bring_in([anna], left_out=said.append)
+    assert again == first
+    assert said == ["anna.pth is here already as 'anna', the same file: --name NAME makes a second voice of it"]
+    # in a zip, under another name, with its index: the index is taken
+    with zipfile.ZipFile(tmp_path / "pack.zip", "w") as archive:
+        archive.write(anna, "other.pth")
+        archive.write(next(made.glob("*anna*.index")), "other.index")
+    (again,) = store.bring_in([tmp_path / "pack.zip"])
+    assert (again.id, again.vectors) == ("anna", 80)
+    # beside a new one
+    assert [card.id for card in store.bring_in([made])] == ["anna", "bob"]
+    # wanted twice, it is stored twice; the same name again is noticed again
+    for _ in range(2):
+        assert store.bring_in([anna], name="Second")[0].id == "second"
+    assert [card.id for card in store.list()] == ["anna", "bob", "second"]
 
 
 def test_one_name_is_for_one_voice(made: Path, store: VoiceStore) -> None:

@@ -9,6 +9,7 @@ import pytest
 from rwc_daemon.errors import BadState, NoSuchControl, NoSuchVoice, OutOfRange
 from rwc_daemon.store.card import BUILTIN_NAMES, free_id, slug
 from rwc_daemon.store.voices import VoiceStore
+from tests.makers import make_voice
 
 
 def test_nothing_is_made_by_looking(store: VoiceStore) -> None:
@@ -18,7 +19,7 @@ def test_nothing_is_made_by_looking(store: VoiceStore) -> None:
         store.get("anna")
 
 
-def test_found_by_id_and_name(made: Path, store: VoiceStore) -> None:
+def test_found_by_id_and_name(made: Path, tmp_path: Path, store: VoiceStore) -> None:
     store.bring_in([made / "anna.pth"], name="Anna Ångström")
     store.bring_in([made / "bob.pth"])
     assert store.get("anna-ångström") == store.get("ANNA ångström")
@@ -26,7 +27,7 @@ def test_found_by_id_and_name(made: Path, store: VoiceStore) -> None:
         store.get("bobb")
     with pytest.raises(NoSuchVoice, match="known: anna-ångström, bob"):
         store.get("../etc")
-    store.bring_in([made / "bob.pth"])
+    store.bring_in([make_voice(tmp_path, "v1-48k-nof0", name="bob", epoch=8)])
     with pytest.raises(NoSuchVoice, match=r"several voices.*bob or bob-2"):
         store.get("BOB")
 
