@@ -16,12 +16,13 @@ import soxr
 from rwc_daemon.controls import Controls
 from rwc_daemon.dsp.limiter import Limiter
 from rwc_daemon.engine.offline import BatchConverter, Progress
+from rwc_daemon.engine.reading.reader import SoundReader
 from rwc_daemon.engine.sounds import Sound, format_of, read_sound, write_sound
 from rwc_daemon.errors import BadAudio
 from rwc_daemon.plan import HOPS_PER_SECOND
 from rwc_daemon.voices.base import Samples, Voice
 
-START = Controls(gate_db=-90.0)  # where knobs start for files: a recording's pauses are left as they are
+START = Controls(gate_db=-90.0)  # where controls start for files: a recording's pauses are left as they are
 WORK_RATE = 48000  # where the source's own rate is not one that voices are made for
 LOWEST_WORK_RATE, HIGHEST_WORK_RATE = 32000, 96000
 LOWEST_RATE, HIGHEST_RATE = 8000, 192000  # that can be asked for
@@ -52,7 +53,9 @@ class Converted:
     frames: int
     # in the target
     downmixed: int
-    # channels that were mixed to one; 0 where the source is mono
+    # channels that were mixed to one; 0 where the source is mono, or not all of them were taken
+    notes: tuple[str, ...] = ()
+    # what was odd about the source, each a sentence without its beginning
 
     @property
     def real_time_factor(self) -> float:
@@ -67,20 +70,25 @@ def convert_file(
     seed: int = 0,
     wanted: Wanted | None = None,
     progress: Progress | None = None,
+    reader: SoundReader | None = None,
 ) -> Converted:
-    """Reads, converts, writes. The target appears whole or not at all. Raises BadAudio and what the voice raises."""
+    """Reads, converts, writes. The target appears whole or not at all. Raises BadAudio and what the voice raises.
+
+    `reader`: for many files; else one is started.
+    """
     wanted = wanted or Wanted()
     format_of(target)
     if target.exists() and target.samefile(source):
         raise BadAudio(f"{target} is the source itself: give another target")
     began = time.perf_counter()
-    sound = read_sound(source)
+    sound = read_sound(source, reader)
     rate = wanted.rate or sound.rate
     x = convert_samples(sound.x, sound.rate, rate, voice, controls, seed, progress)
     channels = sound.channels if wanted.stereo else 1
     write_sound(target, Sound(x, rate, channels, sound.subtype, sound.tags))
-    downmixed = sound.channels if sound.channels > 1 else 0
-    return Converted(source, target, sound.seconds, time.perf_counter() - began, rate, len(x), downmixed)
+    downmixed = sound.channels if sound.channels > 1 and not sound.picked else 0
+    took_s = time.perf_counter() - began
+    return Converted(source, target, sound.seconds, took_s, rate, len(x), downmixed, sound.notes)
 
 
 def convert_samples(

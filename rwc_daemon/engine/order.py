@@ -9,6 +9,7 @@ from rwc_daemon.controls import Controls
 from rwc_daemon.engine.files import Converted, Wanted, convert_file
 from rwc_daemon.engine.offline import Progress
 from rwc_daemon.engine.quality import Measured, measure
+from rwc_daemon.engine.reading.reader import SoundReader
 from rwc_daemon.engine.sounds import read_sound
 from rwc_daemon.voices.builtin.presets import PRESETS
 from rwc_daemon.voices.shelf import Shelf
@@ -50,6 +51,7 @@ class FileWork:
     def __init__(self, order: Order) -> None:
         shelf = Shelf(order.data_dir)
         self._order = order
+        self._reader = SoundReader()
         if order.model:
             self._voice = shelf.load_file(order.model, order.index, order.device)
         else:
@@ -58,13 +60,13 @@ class FileWork:
     def __call__(self, job: FileJob, progress: Progress) -> FileResult:
         order = self._order
         converted = convert_file(
-            job.source, job.target, self._voice, order.controls, order.seed, order.wanted, progress
+            job.source, job.target, self._voice, order.controls, order.seed, order.wanted, progress, self._reader
         )
         return FileResult(converted, self._measure(job) if order.measured else None)
 
     def _measure(self, job: FileJob) -> Measured:
         """Of what is in the two files now, not of what was meant to be."""
-        before, after = read_sound(job.source), read_sound(job.target)
+        before, after = read_sound(job.source, self._reader), read_sound(job.target, self._reader)
         return measure(before.x, before.rate, after.x, after.rate, self._shift())
 
     def _shift(self) -> float | None:

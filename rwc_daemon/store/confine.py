@@ -17,6 +17,7 @@ import platform
 import resource
 import struct
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,13 +82,16 @@ def limit(limits: Limits) -> None:
         resource.setrlimit(what, (most, most))
 
 
-def confine(writable: Path, limits: Limits) -> list[str]:
-    """All that this kernel offers; the layers that it does not. Cannot be undone."""
+def confine(writable: Path | None, limits: Limits, readable: Sequence[Path] = ()) -> list[str]:
+    """All that this kernel offers; the layers that it does not. Cannot be undone.
+
+    `writable`: the one folder, if any; `readable`: folders beside the interpreter's.
+    """
     limit(limits)
     libc = _libc()
     libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
     missing = [] if libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 else ["no_new_privs"]
-    if not _landlock(libc, writable):
+    if not _landlock(libc, writable, readable):
         missing.append("landlock")
     if not _seccomp(libc):
         missing.append("seccomp")
@@ -98,14 +102,15 @@ def _libc() -> ctypes.CDLL:
     return ctypes.CDLL(None, use_errno=True)
 
 
-def _landlock(libc: ctypes.CDLL, writable: Path) -> bool:
+def _landlock(libc: ctypes.CDLL, writable: Path | None, more: Sequence[Path]) -> bool:
     rights = struct.pack("=Q", ALL_FILES)
     ruleset = libc.syscall(LANDLOCK_CREATE, rights, len(rights), 0)
     if ruleset < 0:
         return False
     # Python still loads modules lazily, so its own folders stay readable
-    readable = {Path(sys.prefix), Path(sys.base_prefix), Path("/usr"), Path("/lib"), Path("/lib64")}
-    rules = [(path, READ_FILE | READ_FOLDER) for path in readable if path.is_dir()] + [(writable, ALL_FILES)]
+    readable = {Path(sys.prefix), Path(sys.base_prefix), Path("/usr"), Path("/lib"), Path("/lib64"), *more}
+    rules = [(path, READ_FILE | READ_FOLDER) for path in readable if path.is_dir()]
+    rules += [(writable, ALL_FILES)] if writable else []
     for path, allowed in rules:
         handle = os.open(path, os.O_PATH | os.O_DIRECTORY)
         failed = libc.syscall(LANDLOCK_ADD, ruleset, 1, struct.pack("=Qi", allowed, handle), 0)
