@@ -26,6 +26,8 @@ STALLED_S = 0.05  # no cycle for so long: the server may have died
 SHUTDOWN_S = 0.2  # then its libjack says so within this, if it ever does (that of PipeWire 0.3.65 does not)
 PROOF_S, PROOF_POLL_S = 0.5, 0.01  # a server that is said to have died shows within this whether it has
 SILENCE_S = 1.0  # no cycle for so long, or for four periods: the server is gone
+STARTED_S, STARTED_POLL_S = 0.3, 0.005  # a driver that was asleep runs its first cycle within this
+RATE_IS_COPIED = (0, 3, 71)  # PipeWire before this one: see `links_first`
 WISHED_QUANTUM = 256  # at 48 kHz; a wish that yields to what others or the user force
 
 
@@ -82,7 +84,7 @@ class AudioClient:
             return
         library = libjack.load()
         jack = library.module
-        with _pipewire_properties():
+        with _pipewire_properties(_copies_rates(library.server)):
             try:
                 client = jack.Client(self._name, use_exact_name=True, no_start_server=True)
             except jack.JackOpenError as error:
@@ -176,6 +178,24 @@ class AudioClient:
                     self.on_change(what)
 
     @property
+    def links_first(self) -> bool:
+        """Whether the microphone must be linked, and run, before anything else is.
+
+        PipeWire before 0.3.71 gives a driver that is asleep the rate of the driver from which a node moves to it
+        (`pw_impl_node_set_driver`). With several allowed rates, a program that plays at another rate than the
+        microphone's and a client that runs beside it already, the microphone then wants its own rate, is suspended for
+        it, the client moves back, and so on, 120 times a second. A client that joins the microphone's driver as its
+        first one brings no rate along.
+        """
+        return _copies_rates(self.server)
+
+    def await_cycle(self) -> None:
+        """Returns when cycles come, or after a moment without any."""
+        begun_s = time.monotonic()
+        while begun_s - self._newest_s() > STALLED_S and time.monotonic() - begun_s < STARTED_S:
+            time.sleep(STARTED_POLL_S)
+
+    @property
     def name(self) -> str:
         return self._name
 
@@ -197,6 +217,11 @@ class AudioClient:
             if self._client is None:
                 return 0
             return self._link.counters().quantum or int(self._client.blocksize)
+
+    @property
+    def cycles(self) -> int:
+        """Graph cycles served since the link was made."""
+        return self._link.counters().cycles
 
     def set_latency(self, delay_samples: int) -> None:
         """Tells the graph how many samples lie between our ports; kept for the next `open`."""
@@ -270,6 +295,11 @@ def _close(client: Any, callback: Callback, watcher: threading.Thread | None, cl
     callback.close()
 
 
+def _copies_rates(server: str) -> bool:
+    name, _, version = server.partition(" ")
+    return name == "pipewire" and tuple(int(n) for n in version.split(".") if n.isdigit()) < RATE_IS_COPIED
+
+
 def _why_not(name: str, server: str, status: Any) -> str:
     if status.name_not_unique:
         return f"a JACK client '{name}' is there already: is another rwc-daemon running?"
@@ -277,11 +307,13 @@ def _why_not(name: str, server: str, status: Any) -> str:
 
 
 @contextmanager
-def _pipewire_properties() -> Iterator[None]:
-    """What PipeWire's libjack reads when a client opens: by default it would nail the graph's quantum for everybody."""
+def _pipewire_properties(waits: bool) -> Iterator[None]:
+    """What PipeWire's libjack reads when a client opens: by default it would nail the graph's quantum for everybody.
+    `waits`: without links it is not run beside whatever plays (see `AudioClient.links_first`)."""
     before = os.environ.get("PIPEWIRE_PROPS")
     # no description or application name here: they would change the names of our JACK ports
-    os.environ["PIPEWIRE_PROPS"] = f"{{ node.lock-quantum = false  node.latency = {WISHED_QUANTUM}/48000 }}"
+    wishes = f"node.lock-quantum = false  node.latency = {WISHED_QUANTUM}/48000"
+    os.environ["PIPEWIRE_PROPS"] = f"{{ {wishes}  node.always-process = false }}" if waits else f"{{ {wishes} }}"
     try:
         yield
     finally:

@@ -151,9 +151,21 @@ class Router:
             node = find_input(graph, self._choice, self._client.name) if self.engaged else None
             ports = self._channels(_outputs(graph, node)) if node else []
             self._client.set_input_gain(1 / max(1, len(ports)))
+            joins = bool(ports) and not {link.source for link in graph.links_into(source)} & {port.id for port in ports}
+            if joins and self._client.links_first:
+                self._unfeed(graph)
             settled = self._hold(graph, source, ports)
+            if self._client.links_first and settled and ports:
+                self._client.await_cycle()
             self.current = node.name if node and settled else ""
-            return self._feed(graph) and settled
+            # not before the microphone runs: RWC Mic would bring along the rate of the driver that it waits at
+            return (settled or not self._client.links_first) and self._feed(graph) and settled
+
+    def _unfeed(self, graph: Graph) -> None:
+        output = graph.port(self._client.name, "output")
+        sinks = graph.ports_of(graph.node(holder.FEED), output=False)
+        for link in [link for sink in sinks for link in graph.links_into(sink) if output and link.source == output.id]:
+            self._watch.disconnect(link)
 
     def _channels(self, ports: list[Port]) -> list[Port]:
         """JACK sums the links of one port, so a mix of two is two links, halved by the client."""
