@@ -35,7 +35,7 @@ class Graph:
         self.opened = 0
         self.listeners = 0
         self.watch = Watch()
-        parts = (Client(self), self.watch, Node(self), Routes(self), Recorders(self), Leftovers())
+        parts = (Client(self), self.watch, Node(self), Routes(self), Recorders(self), Leftovers(), Output())
         self.audio = Audio(*parts)  # type: ignore[arg-type]
 
     def record(self, count: int) -> None:
@@ -188,3 +188,10 @@ class Leftovers:
 
     def remove(self) -> int:
         return 0
+
+
+class Output:
+    """What is fed comes out."""
+
+    def stands_still(self) -> bool:
+        return False

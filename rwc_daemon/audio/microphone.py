@@ -81,6 +81,11 @@ class Microphone:
         graph = self._watch.graph()
         return graph.node(holder.FEED) is None
 
+    def restart(self) -> None:
+        """The node made again, where its process lives and passes nothing on; recorders wait in the standby. Blocks."""
+        if self.tier == "loopback" and self._start_holder():
+            self._appears()
+
     def _start_holder(self) -> bool:
         return restart_unit() if unit_is_installed() else start_own_holder()
 

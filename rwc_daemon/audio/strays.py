@@ -7,17 +7,14 @@ libjack would crash if it closed one of those later, so nothing here does.
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import time
-from typing import Any
 
 from rwc_daemon.audio.client import AudioClient
 from rwc_daemon.audio.graph import GraphWatch, Node, run_quietly
+from rwc_daemon.audio.server_dump import nodes_of, server_objects
 
 PATIENCE_S = 3.0  # a client that is just being closed stays in the graph for a moment
-DUMP_TIMEOUT_S = 2.0
 
 
 class Strays:
@@ -36,7 +33,7 @@ class Strays:
         now, too_many = time.monotonic(), self._too_many()
         self._since_s = {node.serial: self._since_s.get(node.serial, now) for node in too_many}
         old = [node for node in too_many if now - self._since_s[node.serial] > self._patience_s]
-        ours = [node for node in old if node.id in nodes_of(self._pid)] if old else []
+        ours = [node for node in old if node.id in nodes_of(server_objects(), self._pid)] if old else []
         for node in ours:
             run_quietly("pw-cli", "destroy", node.id)
         return closed + len(ours)
@@ -46,24 +43,3 @@ class Strays:
         nodes = [node for node in self._watch.graph().nodes.values() if node.name == self._client.name]
         nodes.sort(key=lambda node: int(node.serial) if node.serial.isdigit() else 0)
         return nodes[:-1] if self._client.is_open else nodes
-
-
-def nodes_of(pid: int) -> set[str]:
-    """Ids of the nodes of one process, as the server knows it; empty where no server answers."""
-    try:
-        done = subprocess.run(
-            ["pw-dump", "--no-colors"], capture_output=True, text=True, timeout=DUMP_TIMEOUT_S, check=False
-        )
-        objects, _ = json.JSONDecoder().raw_decode(done.stdout.lstrip())
-    except (subprocess.TimeoutExpired, FileNotFoundError, ValueError):
-        return set()
-    ours = {item["id"] for item in objects if _props(item).get("pipewire.sec.pid") == pid}
-    return {str(item["id"]) for item in objects if _props(item).get("client.id") in ours and _is(item, "Node")}
-
-
-def _is(item: dict[str, Any], kind: str) -> bool:
-    return str(item.get("type", "")).endswith(f":{kind}")
-
-
-def _props(item: dict[str, Any]) -> dict[str, Any]:
-    return (item.get("info") or {}).get("props") or {}

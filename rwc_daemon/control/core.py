@@ -178,6 +178,7 @@ class Core:
             **self.figures.statistics(),
             "engine_pid": supervisor.pid,
             "engine_restarts": supervisor.restarts,
+            "microphone_stalls": self.life.stalls,
             "input_node": self.life.input,
             "fault_code": fault.code,
             "fault_message": fault.message,

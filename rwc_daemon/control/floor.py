@@ -8,6 +8,7 @@ from rwc_daemon.audio.client import AudioClient
 from rwc_daemon.audio.either import EitherGraph
 from rwc_daemon.audio.listeners import Listeners
 from rwc_daemon.audio.microphone import Microphone
+from rwc_daemon.audio.output import OutputWatch
 from rwc_daemon.audio.programs import SERVER
 from rwc_daemon.audio.routing import Router
 from rwc_daemon.audio.strays import Strays
@@ -25,6 +26,7 @@ class Audio:
     router: Router
     listeners: Listeners
     strays: Strays
+    output: OutputWatch
 
     @property
     def ports_only(self) -> bool:
@@ -55,4 +57,5 @@ def audio_floor(link: Link, settings: Settings, saved_input: str) -> Audio:
         router=Router(watch, client, saved_input, audio.channel),
         listeners=Listeners(watch, audio.client_name, mute_lost=settings.privacy.mute_lost_recorders),
         strays=Strays(watch, client),
+        output=OutputWatch(watch, client),
     )

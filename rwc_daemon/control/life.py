@@ -17,7 +17,7 @@ from rwc_daemon.audio.programs import SERVER, pulse_server
 from rwc_daemon.audio.routing import Input, find_input
 from rwc_daemon.control.faults import Faults
 from rwc_daemon.control.floor import Audio
-from rwc_daemon.control.neighbours import Neighbours
+from rwc_daemon.control.neighbours import HOLDER, Neighbours
 from rwc_daemon.control.outage import Outage
 from rwc_daemon.errors import NoAudioServer, NoSuchInput, RwcError
 from rwc_daemon.host.journal import GRAPH, INPUT, LISTENER, MICROPHONE, event
@@ -33,6 +33,8 @@ SETTLED_S = 1.5
 SEARCH_S = 2.0
 STUCK_S = 10.0  # one call to the audio server takes longer: only a new process helps
 CLOSE_S = 4.0
+GUARD_S = 0.5  # between two looks at what comes out of RWC Mic
+STALLED = "RWC Mic stood still and programs heard nothing for a second: the process that holds it was started again"
 PROBE = "rwc-probe"  # the JACK client of `rwcctl latency` and `demo`
 
 
@@ -58,6 +60,7 @@ class Life:
         self._poked = asyncio.Event()
         self._moved = asyncio.Event()
         self._following = asyncio.Event()
+        self._listened = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._probing = False
         self._chosen = audio.router.choice
@@ -68,6 +71,8 @@ class Life:
         self._call_began = 0.0
         self._stale_s = 0.0
         self.listeners = 0
+        self.stalls = 0
+        # times that RWC Mic passed nothing on and was made again
         self.tier = ""
         # how RWC Mic is made; empty: it is not there
         self.rehearsing = False
@@ -99,7 +104,8 @@ class Life:
             loop.call_soon_threadsafe(self.poke)
 
         self._audio.client.on_change = self._audio.watch.on_change = poke
-        self._tasks = [loop.create_task(self._run(), name="life"), loop.create_task(self._look(), name="listeners")]
+        works = {"life": self._run(), "listeners": self._look(), "output": self._guard_output()}
+        self._tasks = [loop.create_task(work, name=name) for name, work in works.items()]
 
     async def stop(self) -> None:
         for task in self._tasks:
@@ -157,6 +163,10 @@ class Life:
         if not count:
             self._left_at = asyncio.get_running_loop().time()
         self.listeners = count
+        if count:
+            self._listened.set()
+        else:
+            self._listened.clear()
         self.poke()
         self._owner.changed()
 
@@ -170,6 +180,21 @@ class Life:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self._pause_s()):
                     await self._moved.wait()
+
+    async def _guard_output(self) -> None:
+        """While somebody records: that what we play comes out of RWC Mic, too."""
+        while True:
+            await self._listened.wait()
+            await asyncio.sleep(GUARD_S)
+            if self.engaged and await asyncio.to_thread(self._audio.output.stands_still):
+                await self._restart_microphone()
+
+    async def _restart_microphone(self) -> None:
+        self.stalls += 1
+        self._neighbours.expect(HOLDER)
+        self._faults.happened("Interrupted", STALLED)
+        await self._call(self._audio.microphone.restart)
+        self.poke()
 
     async def _find_server(self) -> None:
         """There may be none yet: it is looked for until there is one."""

@@ -31,16 +31,23 @@ class Neighbours:
     def __init__(self, faults: Faults, clock: Callable[[], float] = time.monotonic) -> None:
         self._faults, self._clock = faults, clock
         self._known: dict[str, str] = {}
+        self._expected: set[str] = set()
         self._changed_s = 0.0
         self.unsettled = False
+
+    def expect(self, role: str) -> None:
+        """That one is about to be restarted by us, and told of already."""
+        self._expected.add(role)
 
     def look(self, graph: Graph, pulse: str) -> None:
         """`pulse`: the PulseAudio server, as `programs.pulse_server` names it."""
         node = graph.node(NODE)
         seen = {role: graph.identity(role) for role in (SERVER, MANAGER)}
         seen |= {HOLDER: node.serial if node else "", PULSE: pulse}
-        others = [role for role, who in self._known.items() if who and seen[role] != who]
+        changed = {role for role, who in self._known.items() if who and seen[role] != who}
+        others = [role for role in self._known if role in changed - self._expected]
         if not others:
+            self._expected -= changed
             self._known, self.unsettled = seen, False
         elif not self.unsettled:
             self._changed_s, self.unsettled = self._clock(), True

@@ -107,6 +107,7 @@ STATISTICS: dict[str, str] = {
     **dict.fromkeys(("compute_p50_ms", "compute_p95_ms", "compute_max_ms", "load_ratio"), "d"),
     "engine_pid": "u",
     "engine_restarts": "t",
+    "microphone_stalls": "t",
     "engine_resident_mb": "d",
     "pitch_in_hz": "d",
     "pitch_out_hz": "d",

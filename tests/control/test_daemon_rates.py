@@ -24,8 +24,16 @@ class Rates:
 
     def __init__(self, desktop: Session, folder: Path) -> None:
         self.desktop, self._log = desktop, folder / "log" / "pipewire"
-        self.sound = folder / "other.wav"
-        soundfile.write(self.sound, np.zeros(60 * OTHER_RATE, np.float32), OTHER_RATE, subtype="PCM_16")
+        self._folder = folder
+
+    def player(self, rate: int) -> subprocess.Popen[bytes]:
+        """A program that plays at that rate, after every node has gone to sleep."""
+        time.sleep(SUSPENDED_S)
+        path = self._folder / f"{rate}.wav"
+        soundfile.write(path, np.zeros(60 * rate, np.float32), rate, subtype="PCM_16")
+        player = self.desktop.spawn("pw-cat", "-p", str(path))
+        time.sleep(1.0)
+        return player
 
     def changes(self) -> int:
         return self._log.read_text(errors="replace").count("new rate:")
@@ -46,9 +54,7 @@ def test_a_player_at_another_rate_starts_no_storm(rates):
     desktop = rates.desktop
     with SyncDaemon.connect(address=desktop.bus) as daemon:
         until_state(daemon, "idle")
-        time.sleep(SUSPENDED_S)
-        player = desktop.spawn("pw-cat", "-p", str(rates.sound))
-        time.sleep(1.0)
+        player = rates.player(OTHER_RATE)
         before, quiet = rates.changes(), daemon.call("GetStatistics")
         recorder = desktop.spawn("parec", "-d", "rwc_mic", "--latency-msec=20", stdout=subprocess.DEVNULL)
         until_state(daemon, "live")
@@ -73,6 +79,27 @@ def test_a_player_at_another_rate_starts_no_storm(rates):
         assert rates.changes() - before < OFTEN
         cycles = daemon.call("GetStatistics")["cycles"]
         until(lambda: daemon.call("GetStatistics")["cycles"] > cycles + 100)
+        for program in (recorder, player):
+            program.kill()
+            program.wait()
+
+
+def test_a_stalled_microphone_is_made_again(rates, tmp_path):
+    """The loopback of PipeWire before 0.3.72 is never triggered again after some changes of rate: this one does it."""
+    desktop = rates.desktop
+    with SyncDaemon.connect(address=desktop.bus) as daemon:
+        until_state(daemon, "idle")
+        player = rates.player(44100)
+        stalls = daemon.call("GetStatistics")["microphone_stalls"]
+        heard = tmp_path / "heard"
+        with heard.open("wb") as file:
+            recorder = desktop.spawn("parec", "-d", "rwc_mic", "--latency-msec=20", "--rate=44100", stdout=file)
+        until_state(daemon, "live")
+        time.sleep(4.0)
+        assert heard.stat().st_size > 1.5 * 44100 * 4
+        figures = daemon.call("GetStatistics")
+        if figures["microphone_stalls"] > stalls:
+            assert "stood still" in figures["last_fault_message"]
         for program in (recorder, player):
             program.kill()
             program.wait()

@@ -11,7 +11,7 @@ from rwc_daemon.faces.cli.remote import Daemon, connected
 
 PARTS = ("input", "block", "voice", "slack", "output")  # of latency, microphone to application
 PROBE = "rwc-probe"  # the client of `rwcctl latency` and `demo`
-COUNTERS = ("xruns", "underruns", "overruns", "missed_cycles", "late_cycles", "engine_restarts")
+COUNTERS = ("xruns", "underruns", "overruns", "missed_cycles", "late_cycles", "engine_restarts", "microphone_stalls")
 STATES = {
     "starting": ("yellow", "the engine or the server is not ready yet"),
     "idle": ("green", "ready; nobody records RWC Mic"),
