@@ -99,6 +99,11 @@ def _pipewire_library(fallback: str | None = SONAME) -> str | None:
     return next((str(path) for path in paths if path.exists()), fallback)
 
 
+def installed() -> bool:
+    """Whether a libjack that speaks to PipeWire can be found, without loading it."""
+    return _pipewire_library(None) is not None or ctypes.util.find_library("jack") is not None
+
+
 def _imported() -> tuple[str, ModuleType] | None:
     module = sys.modules.get("jack")
     return (module._libname, module) if module else None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from rwc_daemon.control import doctor_audio, doctor_disk, doctor_host, doctor_services, doctor_voices
+from rwc_daemon.control import doctor_audio, doctor_disk, doctor_host, doctor_programs, doctor_services, doctor_voices
 from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding
 from rwc_daemon.host import paths
 from rwc_daemon.voices.builtin.voice import BUILTIN
@@ -43,6 +43,7 @@ def examine(asked: Asked) -> list[Finding]:
     checks: tuple[Callable[[], list[Finding]], ...] = (
         doctor_host.machine,
         doctor_host.packages,
+        doctor_programs.programs,
         lambda: doctor_host.gpu(doctor_host.wanted_device(config, os.environ), asked.device_of_nets),
         lambda: doctor_host.realtime(asked.get("scheduling", ""), asked.get("daemon_pid", 0)),
         doctor_host.rttime,

@@ -7,9 +7,9 @@ import platform
 import resource
 import sys
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from rwc_daemon import extras
 from rwc_daemon import settings as words
 from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding, answer
 from rwc_daemon.errors import BadSettings
@@ -27,14 +27,6 @@ NEEDED = (
     "soundfile",
     "soxr",
 )
-OPTIONAL = {
-    "torch": ("RVC voices", "rvc"),
-    "faiss-cpu": ("indexes of RVC voices", "rvc"),
-    "onnxruntime": ("ONNX voices", "onnx"),
-    "pyworld": ("pitch trackers harvest and dio", "world"),
-    "praat-parselmouth": ("pitch tracker pm", "praat"),
-    "systemd-python": ("structured lines in the journal", "systemd"),
-}
 MATRIX_UNITS = ("amx_bf16", "avx512_bf16", "bf16")  # what makes nets fast on a CPU, best first
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 IMPORT_TORCH_S = 60.0
@@ -58,18 +50,22 @@ def machine() -> list[Finding]:
 
 
 def packages() -> list[Finding]:
-    missing = [name for name in NEEDED if not _version(name)]
+    missing = [name for name in NEEDED if not extras.installed(name)]
     python = f"Python {platform.python_version()} in {sys.prefix}"
     found = [Finding("python", GOOD if sys.version_info >= (3, 11) else BAD, python)]
     if missing:
         found.append(Finding("packages", BAD, f"not installed: {', '.join(missing)}", "./tools/start installs them"))
-    for name, (gives, extra) in OPTIONAL.items():
-        have = _version(name)
+    left_out = extras.left_out()
+    for name, optional in extras.OPTIONAL.items():
+        have = extras.installed(name)
         if have:
-            found.append(Finding(name, GOOD, f"{have} ({gives})"))
+            found.append(Finding(name, GOOD, f"{have} ({optional.gives})"))
+        elif name in left_out:
+            text = f"left out, so no {optional.gives}: {left_out[name]}"
+            found.append(Finding(name, NOTE, text, "mend that, then ./tools/setup again"))
         else:
-            mend = f"pip install 'rwc-daemon[{extra}]', or in a checkout: pip install -e '.[{extra}]'"
-            found.append(Finding(name, NOTE, f"not installed, so no {gives}", mend))
+            mend = extras.install_command(optional.extra)
+            found.append(Finding(name, NOTE, f"not installed, so no {optional.gives}", mend))
     return found
 
 
@@ -84,7 +80,7 @@ def wanted_device(path: Path, environment: Mapping[str, str]) -> str:
 def gpu(wanted: str, used: str) -> list[Finding]:
     """Whether nets can run on a GPU, and if not, why. `wanted`: the setting engine.device; `used`: where the daemon's
     imported voice runs, or empty."""
-    build = _version("torch")
+    build = extras.installed("torch")
     if not NVIDIA_DRIVER.exists():
         other = any(Path("/sys/class/drm").glob("renderD*"))
         seen = "a GPU, but no NVIDIA driver: nets run on the CPU" if other else "none: nets run on the CPU"
@@ -94,7 +90,7 @@ def gpu(wanted: str, used: str) -> list[Finding]:
     if wanted == "cpu":
         return [Finding("gpu", NOTE, f"{card}, not used: engine.device is 'cpu'", "set it to 'auto' in config.toml")]
     if not build:
-        return [Finding("gpu", NOTE, f"{card}, not used: torch is not installed", "pip install torch")]
+        return [Finding("gpu", NOTE, f"{card}, not used: torch is not installed", extras.install_command("rvc"))]
     if "+cpu" in build:
         mend = "install the CUDA build: pip install --force-reinstall torch"
         return [Finding("gpu", NOTE, f"{card}, not used: torch {build} is the build without CUDA", mend)]
@@ -154,13 +150,6 @@ def settings(path: Path, environment: Mapping[str, str]) -> list[Finding]:
     except BadSettings as bad:
         return [Finding("settings", BAD, str(bad), f"mend {path} (or the variable), then restart the daemon")]
     return [Finding("settings", GOOD, str(path) if path.exists() else f"all at their defaults (no {path})")]
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
 
 
 def _has_os_release() -> bool:

@@ -7,6 +7,7 @@ import tempfile
 from functools import cached_property
 from pathlib import Path
 
+from rwc_daemon import extras
 from rwc_daemon.errors import NoSuchVoice
 from rwc_daemon.store.assets import Assets
 from rwc_daemon.store.voices import VoiceCard, VoiceStore
@@ -78,6 +79,7 @@ class Shelf:
 
     def _load_stored(self, card: VoiceCard, device: str) -> Voice:
         # torch is imported here and nowhere earlier: the daemon and built-in voices live without it
+        extras.require("torch", "an RVC voice")
         from rwc_daemon.voices.rvc.voice import RvcVoice
 
         return RvcVoice.load(card, self.assets, device, weight_bits=self._weight_bits)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from rwc_daemon import extras
 from rwc_daemon.audio.holder import STANDBY_CONFIGURATION, STANDBY_FILE
 from rwc_daemon.control import doctor, doctor_audio, doctor_disk, doctor_host, doctor_services, doctor_voices
 from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding
@@ -131,7 +132,7 @@ def test_gpu(
     driver = tmp_path / "version"
     driver.touch()
     monkeypatch.setattr(doctor_host, "NVIDIA_DRIVER", driver)
-    monkeypatch.setattr(doctor_host, "_version", lambda package: torch)
+    monkeypatch.setattr(extras, "installed", lambda package: torch)
     monkeypatch.setattr(doctor_host, "answer", lambda *words, **_: "A card" if words[0] == "nvidia-smi" else reachable)
     found = only(doctor_host.gpu(wanted, used))
     assert word in found.text

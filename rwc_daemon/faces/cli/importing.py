@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rwc_daemon import extras
 from rwc_daemon.errors import BadModel, NoDaemon, NoSessionBus, by_code
 from rwc_daemon.faces.cli import show
 from rwc_daemon.faces.cli.progress import share_bar
@@ -79,12 +80,14 @@ def through(daemon: SyncDaemon, given: Sequence[Path], name: str | None) -> list
 
 
 def missing_for(voices: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Support files that these voices want and this machine has not: name → what is not possible without."""
+    """Packages and support files that these voices want and this machine has not: name → what is not possible
+    without."""
     assets = Assets(paths.assets_dir())
     wanted = {ENCODER: "RVC voices cannot speak without it"}
     if any(voice["f0"] for voice in voices):
         wanted[TRACKER] = "a simpler pitch tracker is used without it"
-    return {name: why for name, why in wanted.items() if not assets.has(name)}
+    missing = {} if extras.installed("torch") else {"torch": "RVC voices cannot speak without it"}
+    return missing | {name: why for name, why in wanted.items() if not assets.has(name)}
 
 
 def tell(voices: Sequence[dict[str, Any]], missing: dict[str, str]) -> None:
@@ -95,7 +98,8 @@ def tell(voices: Sequence[dict[str, Any]], missing: dict[str, str]) -> None:
             f"{voice['id']}: {voice['name']}, RVC {voice['version']}, {voice['rate'] / 1000:g} kHz, {follows}{speakers}"
         )
     for name, why in missing.items():
-        print(f"missing: {name} ({why}): `rwcctl assets fetch {name}`")
+        cure = extras.install_command("rvc") if name in extras.OPTIONAL else f"rwcctl assets fetch {name}"
+        print(f"missing: {name} ({why}): `{cure}`")
     if voices:
         print(f"next: `rwcctl use {voices[0]['id']}`")
 

@@ -49,12 +49,18 @@ class Daemon:
         """Several at once, all or nothing; names as in `controls`."""
         self.call("SetControls", {controls.dbus_name(name): value for name, value in wanted.items()})
 
+    def id_of(self, voice: str) -> str:
+        """Of a voice that the daemon knows, by id or by name."""
+        known = self.voices()
+        by_name = {one["name"].casefold(): one["id"] for one in known}
+        return voice if any(one["id"] == voice for one in known) else by_name.get(voice.casefold(), voice)
+
     def use(self, voice: str, timeout_s: float) -> str:
         """Switches to a voice and waits until it converts; gives its id. Raises what the daemon says against it."""
         self.bus.listen()
         self.call("LoadVoice", voice)
-        have = self.properties()
-        wanted = have["Loading"] or have["Voice"]
+        # not from what is loading: a voice that fails at once is no longer loading now
+        wanted, have = self.id_of(voice), self.properties()
         end, fault = time.monotonic() + timeout_s, None
         while have["Loading"] or have["Voice"] != wanted:
             if fault and not have["Loading"]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from rwc_daemon import controls
+from rwc_daemon import controls, extras
 from rwc_daemon.faces.cli import show
 from rwc_daemon.faces.cli.remote import Daemon, connected
 
@@ -65,6 +65,7 @@ def gather(daemon: Daemon) -> dict[str, Any]:
         "controls": {name: have[controls.dbus_name(name)] for name in controls.NAMES},
         "statistics": statistics,
         "version": have["Version"],
+        "left_out": extras.left_out(),
     }
 
 
@@ -87,6 +88,8 @@ def write(report: dict[str, Any]) -> None:
         show.line("fault", show.paint(report["fault"]["message"], "red"))
     if report["last_fault"]["message"]:
         show.line("last trouble", past_text(report["last_fault"]))
+    if report["left_out"]:
+        show.line("left out", f"{', '.join(report['left_out'])}: could not be installed, `rwcctl doctor` says why")
 
 
 def past_text(fault: dict[str, Any]) -> str:

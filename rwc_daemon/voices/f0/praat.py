@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from rwc_daemon.errors import MissingPackage
+from rwc_daemon import extras
 from rwc_daemon.plan import HOPS_PER_SECOND, RATE_16K
 from rwc_daemon.voices.f0.base import HIGHEST_HZ, fitted, frame_count
 
@@ -27,7 +27,7 @@ class Praat:
         try:
             self.parselmouth = importlib.import_module("parselmouth")
         except ImportError as error:
-            raise MissingPackage("pm needs parselmouth: pip install 'rwc-daemon[praat]', or choose yin") from error
+            raise extras.missing("praat-parselmouth", "pm") from error
 
     def track(self, x_16k: np.ndarray) -> np.ndarray:
         """f32[N] → f32[N // 160 + 1]: Hz, 0 where unvoiced."""

@@ -6,18 +6,18 @@ Nothing is imported before it is asked for.
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from typing import Protocol
 
+from rwc_daemon import extras
 from rwc_daemon.controls import F0_METHODS
-from rwc_daemon.errors import MissingAsset, MissingPackage, OutOfRange, RwcError, Unsupported
+from rwc_daemon.errors import MissingAsset, OutOfRange, RwcError, Unsupported
 from rwc_daemon.voices.f0.base import Tracker
 from rwc_daemon.voices.shared import shared
 
 NETS = ("rmvpe", "fcpe", "crepe", "crepe-tiny")
 TRACKERS = tuple(name for name in F0_METHODS if name != "auto")
-PACKAGES = {"harvest": ("pyworld", "world"), "dio": ("pyworld", "world"), "pm": ("parselmouth", "praat")}
+PACKAGES = {"harvest": "pyworld", "dio": "pyworld", "pm": "praat-parselmouth"}
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
@@ -89,8 +89,8 @@ def _open_net(name: str, path: Path, device: str, precision: str) -> Tracker:
 def _require(name: str, assets: Assets) -> None:
     if name not in TRACKERS:
         raise OutOfRange(f"no pitch tracker '{name}': choose {', '.join(TRACKERS)}")
-    package, extra = PACKAGES.get(name, ("torch", "rvc") if name in NETS else ("", ""))
-    if package and importlib.util.find_spec(package) is None:
-        raise MissingPackage(f"{name} needs {package}: pip install 'rwc-daemon[{extra}]', or choose yin")
+    package = "torch" if name in NETS else PACKAGES.get(name)
+    if package:
+        extras.require(package, name)
     if name in NETS and not assets.has(name):
         raise MissingAsset(f"the weights of {name} are not here: `rwcctl assets fetch {name}`, or choose yin")

@@ -14,7 +14,7 @@ from types import ModuleType
 
 import numpy as np
 
-from rwc_daemon.errors import MissingPackage
+from rwc_daemon import extras
 from rwc_daemon.plan import RATE_16K
 from rwc_daemon.voices.f0 import shape
 from rwc_daemon.voices.f0.base import HIGHEST_HZ, LOWEST_HZ, fitted, frame_count
@@ -63,7 +63,7 @@ def _world() -> ModuleType:
     folders = package.submodule_search_locations if package else None
     spec = importlib.machinery.PathFinder.find_spec("pyworld.pyworld", folders) if folders else None
     if spec is None or spec.loader is None:
-        raise MissingPackage("harvest and dio need pyworld: pip install 'rwc-daemon[world]', or choose yin")
+        raise extras.missing("pyworld", "harvest or dio")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -15,7 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from rwc_daemon.errors import BadModel, MissingPackage
+from rwc_daemon import extras
+from rwc_daemon.errors import BadModel
 from rwc_daemon.store.layout import SynthConfig
 from rwc_daemon.voices.rvc.synth import Draws, Window
 
@@ -47,7 +48,7 @@ class OnnxSynthesizer:
             import onnxruntime
             from onnxruntime.capi import onnxruntime_pybind11_state as refusals
         except ImportError as error:
-            raise MissingPackage("an ONNX voice needs onnxruntime: pip install 'rwc-daemon[onnx]'") from error
+            raise extras.missing("onnxruntime", "an ONNX voice") from error
         wanted = ["CUDAExecutionProvider"] if device == "cuda" else []
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()

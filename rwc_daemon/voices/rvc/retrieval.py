@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rwc_daemon.errors import BadModel, MissingPackage
+from rwc_daemon import extras
+from rwc_daemon.errors import BadModel
 from rwc_daemon.voices.rvc.rows import rows_on
 
 NEIGHBOURS = 8
@@ -237,7 +238,7 @@ def _faiss() -> Any:
     try:
         import faiss
     except ImportError as error:
-        raise MissingPackage("an index needs faiss: pip install 'rwc-daemon[rvc]'") from error
+        raise extras.missing("faiss-cpu", "an index") from error
     return faiss
 
 
