@@ -13,6 +13,8 @@ import numpy as np
 
 from rwc_daemon.audio.callback import Callback
 from rwc_daemon.audio.graph import Graph as View
+from rwc_daemon.audio.graph import Node as Device
+from rwc_daemon.audio.input_choice import InputChoice
 from rwc_daemon.audio.routing import Input
 from rwc_daemon.audio.volume import VolumeHold
 from rwc_daemon.control.floor import Audio
@@ -148,8 +150,10 @@ class Routes:
             raise NoSuchInput(f"no input '{name[:60]}'; known: default, {', '.join(self._names[:2])}")
         self.choice = name
 
-    def waiting_for(self) -> str:
-        return ""
+    def decide(self) -> InputChoice:
+        return InputChoice(
+            Device(self.current, self.current, self.current, self.current, "Audio/Source", *[False] * 2, 0)
+        )
 
     def reconcile(self) -> None:
         if self._graph.down:

@@ -1,23 +1,27 @@
 """What is in the audio graph: nodes, ports, links and the default source, as plain data.
 
-`PipeWireGraph` follows PipeWire's registry through one `pw-dump --monitor`, which is silent while nothing changes.
+`PipeWireGraph` follows PipeWire's registry through one `pw-dump --monitor`, which is silent while nothing changes; the
+defaults come from `metadata`. Of a node, port or link that changed, pw-dump prints the whole (it merges what the server
+sends, in 0.3.65 as in 1.6).
 `JackGraph` asks JACK2 through our own client. Both link and unlink.
 """
 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import IO, Any, Protocol
 
 from rwc_daemon.audio import libjack
 from rwc_daemon.audio.holder import STANDBY_CLASS
+from rwc_daemon.audio.metadata import MetadataWatch, Table, node_name
 from rwc_daemon.audio.mixer import Mixer, mixer_of
-from rwc_daemon.audio.programs import note_program
+from rwc_daemon.audio.monitor import run_quietly, start_monitor
+from rwc_daemon.audio.programs import MANAGER, kin_of, note_program
 
 RETRY_S = 0.25  # between looks for a server that is not there
 FIRST_RETRY_S = 0.03  # after one was lost; doubled up to RETRY_S, since a server that is started again is back at once
@@ -58,6 +62,10 @@ class Node:
     # a stream's: the node.name that its program asked for; empty: the default
     mixer: Mixer = field(default_factory=Mixer)
     # of sources and of streams that record
+    autoconnect: bool = False
+    # a stream's: the session manager is to link it
+    kin: frozenset[str] = frozenset()
+    # what it shares with the other ends of the same program or filter, see `programs.kin_of`
 
     @property
     def is_source(self) -> bool:
@@ -142,7 +150,8 @@ class PipeWireGraph:
         self._lock = threading.Lock()
         self._stopping = threading.Event()
         self._known = threading.Event()
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._metadata = MetadataWatch(self._defaults)
         self._thread = threading.Thread(target=self._follow, name="rwc-graph", daemon=True)
 
     def start(self, timeout_s: float = 2.0) -> None:
@@ -156,6 +165,7 @@ class PipeWireGraph:
             if self._process:
                 self._process.terminate()
         self._thread.join(LINK_TIMEOUT_S)
+        self._metadata.follow("")
 
     def graph(self) -> Graph:
         with self._lock:
@@ -174,19 +184,12 @@ class PipeWireGraph:
             if libjack.pipewire_runs():
                 self._follow_server()
             pause_s = FIRST_RETRY_S if self.graph() != Graph() else min(RETRY_S, 2 * pause_s)
-            self._publish(Graph())
+            self._metadata.follow("")
+            self._publish(lambda graph: Graph())
             self._stopping.wait(pause_s)
 
     def _follow_server(self) -> None:
-        # the child must not outlive us, and is told so by the kernel: it writes nothing while nothing changes
-        wrapper = ["setpriv", "--pdeathsig", "TERM"] if shutil.which("setpriv") else []
-        with subprocess.Popen(
-            [*wrapper, "pw-dump", "--monitor", "--no-colors"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-        ) as process:
+        with start_monitor("pw-dump", "--monitor", "--no-colors") as process:
             with self._lock:
                 self._process = process
             if self._stopping.is_set():
@@ -197,35 +200,37 @@ class PipeWireGraph:
             with self._lock:
                 self._process = None
 
-    def _read(self, stream: IO[str]) -> None:
+    def _read(self, stream: IO[bytes]) -> None:
         """Every batch of changes is one JSON array whose brackets stand alone on their lines."""
-        lines: list[str] = []
+        lines: list[bytes] = []
         for line in stream:
             lines.append(line)
-            if line.rstrip() != "]":
+            if line.rstrip() != b"]":
                 continue
             try:
-                batch = json.loads("".join(lines))
+                batch = json.loads(b"".join(lines))
             except ValueError:
                 return  # out of step: begin again with a new process
             lines = []
-            self._publish(changed(self.graph(), batch))
-            self._known.set()
+            before = self.graph().nodes.keys()
+            self._publish(partial(changed, batch=batch))
+            if before != self.graph().nodes.keys():
+                self._metadata.check()
+            manager = self.graph().identity(MANAGER)
+            self._metadata.follow(manager)
+            if not manager:
+                self._known.set()
 
-    def _publish(self, graph: Graph) -> None:
+    def _defaults(self, table: Table) -> None:
+        self._publish(lambda graph: with_defaults(graph, table))
+        self._known.set()
+
+    def _publish(self, step: Callable[[Graph], Graph]) -> None:
         with self._lock:
-            same = graph == self._graph
-            self._graph = graph
+            before, self._graph = self._graph, step(self._graph)
+            same = before == self._graph
         if not same and not self._stopping.is_set():
             self.on_change()
-
-
-def run_quietly(*command: str) -> None:
-    """One of PipeWire's tools; what has gone meanwhile is no error: whoever reconciles will see."""
-    try:
-        subprocess.run(command, capture_output=True, timeout=LINK_TIMEOUT_S, check=False)
-    except (subprocess.TimeoutExpired, FileNotFoundError):
-        return
 
 
 def changed(graph: Graph, batch: list[dict[str, Any]]) -> Graph:
@@ -247,17 +252,14 @@ def changed(graph: Graph, batch: list[dict[str, Any]]) -> Graph:
             )
         elif info and kind == "Link":
             links[key] = Link(key, str(info["output-port-id"]), str(info["input-port-id"]))
-        elif kind == "Metadata" and item.get("props", {}).get("metadata.name") == "default":
-            graph = _with_defaults(graph, item.get("metadata") or [])
     return replace(graph, nodes=nodes, ports=ports, links=links, programs=programs)
 
 
-def _with_defaults(graph: Graph, entries: list[dict[str, Any]]) -> Graph:
-    names = {e["key"]: e["value"].get("name", "") for e in entries if isinstance(e.get("value"), dict)}
+def with_defaults(graph: Graph, table: Table) -> Graph:
     return replace(
         graph,
-        default_source=names.get("default.audio.source", ""),
-        configured_source=names.get("default.configured.audio.source", ""),
+        default_source=node_name(table, "default.audio.source"),
+        configured_source=node_name(table, "default.configured.audio.source"),
     )
 
 
@@ -276,6 +278,8 @@ def _node(key: str, props: dict[str, Any], info: dict[str, Any]) -> Node:
         target=str(props.get("target.object", "")),
         # a player's volume is nobody's business here: it would only wake us
         mixer=mixer_of(info) if media_class.startswith(RECORDED) else Mixer(),
+        autoconnect=bool(props.get("node.autoconnect")),
+        kin=kin_of(props),
     )
 
 

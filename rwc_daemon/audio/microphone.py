@@ -28,7 +28,9 @@ WAIT_S = 2.0
 GRACE_S = 0.5
 POLL_S = 0.02
 COMMAND_TIMEOUT_S = 5.0
-MEND = "restart all audio servers with 'systemctl --user restart pipewire wireplumber pipewire-pulse'"
+UNSERVED = (
+    "RWC Mic is there, but the session manager does not serve it: 'rwcctl doctor --fix' restarts the audio servers"
+)
 CONFIG_NAME = "PIPEWIRE_CONFIG_NAME"  # read by libpipewire
 
 
@@ -75,7 +77,7 @@ class Microphone:
         """The session manager gives nodes their ports; where it hangs, no other node would fare better."""
         if self._appears():
             return "null-sink" if self._is_null_sink() else "loopback"
-        raise NoAudioServer(f"RWC Mic is there, but the session manager does not serve it: {MEND}")
+        raise NoAudioServer(UNSERVED)
 
     def _is_null_sink(self) -> bool:
         graph = self._watch.graph()

@@ -1,4 +1,5 @@
-"""The programs that RWC Mic depends on, each with an identity that a restart changes."""
+"""The programs of the graph: those RWC Mic depends on, each with an identity that a restart changes, and which nodes
+belong together."""
 
 from __future__ import annotations
 
@@ -24,6 +25,18 @@ def note_program(programs: dict[str, tuple[str, str]], key: str, kind: str, item
         programs[key] = (role, str(identity))
     elif not kind or kind in found:
         programs.pop(key, None)
+
+
+def kin_of(props: dict[str, Any]) -> frozenset[str]:
+    """The client, group and link group: what enters one node of them may come out of another (a loopback, a filter).
+
+    The nodes of a sound card share such things too, and a node that outlives its client keeps its number: not these.
+    """
+    if "device.id" in props:
+        return frozenset()
+    lingers = props.get("object.linger") or "pulse.module.id" in props
+    keys = ("node.link-group", "node.group", *(() if lingers else ("client.id",)))
+    return frozenset(f"{key} {props[key]}" for key in keys if key in props)
 
 
 def pulse_server() -> str:

@@ -11,12 +11,22 @@ from dataclasses import dataclass
 
 from rwc_daemon.audio import holder
 from rwc_daemon.audio.client import AudioClient
-from rwc_daemon.audio.graph import Graph, GraphWatch, Link, Node, Port
+from rwc_daemon.audio.graph import Graph, GraphWatch, Link, Port
+from rwc_daemon.audio.input_choice import (
+    DEFAULT,
+    MONITOR,
+    CircleWatch,
+    InputChoice,
+    decide_input,
+    find_input,
+    is_ours,
+    named_input,
+)
 from rwc_daemon.errors import NoSuchInput, OutOfRange
 
-DEFAULT = "default"
+__all__ = ["CHANNELS", "DEFAULT", "Input", "Router", "find_input"]
+
 CHANNELS = ("left", "right", "mix")
-MONITOR = ".monitor"  # PulseAudio's name for what a sink plays
 
 
 @dataclass(frozen=True)
@@ -29,49 +39,10 @@ class Input:
     default: bool
     # the desktop's default source
     current: bool
-    # feeds us now
+    # feeds us, or will when somebody records
     channels: int
     virtual: bool
-    # no hardware: used only when chosen by name
-
-
-def is_ours(node: Node, client_name: str) -> bool:
-    return node.name in (holder.NODE, holder.FEED, client_name)
-
-
-def find_input(graph: Graph, choice: str, client_name: str) -> Node | None:
-    """The node that feeds us; None is silence.
-
-    The one chosen while it is there, else the default source, else the best real one. Never ourselves; a monitor or a
-    virtual source only when told: by name here or, where there is no real microphone, as the desktop's default.
-    """
-    chosen = named_input(graph, choice, client_name) if choice != DEFAULT else None
-    if chosen:
-        return chosen
-    usable = [n for n in graph.nodes.values() if n.is_source and not is_ours(n, client_name) and _outputs(graph, n)]
-    real = [node for node in usable if not node.virtual]
-    told = [node for node in usable if node.name == graph.configured_source == graph.default_source]
-    candidates = real or told
-    default = next((node for node in candidates if node.name == graph.default_source), None)
-    return default or max(candidates, key=lambda node: node.priority, default=None)
-
-
-def named_input(graph: Graph, name: str, client_name: str) -> Node | None:
-    """By node.name, by PulseAudio's name of a sink's monitor, or by the description that people read."""
-    nodes = [n for n in graph.nodes.values() if not is_ours(n, client_name) and _outputs(graph, n)]
-    for matches in (
-        lambda n: n.name == name and not n.media_class.startswith("Stream/"),
-        lambda n: n.name + MONITOR == name and n.media_class == "Audio/Sink",
-        lambda n: n.description.casefold() == name.casefold() and n.is_source,
-    ):
-        found = next(filter(matches, nodes), None)
-        if found:
-            return found
-    return None
-
-
-def _outputs(graph: Graph, node: Node) -> list[Port]:
-    return graph.ports_of(node, output=True)
+    # no hardware
 
 
 class Router:
@@ -83,6 +54,7 @@ class Router:
         self._lock = threading.Lock()
         self._choice = choice or DEFAULT
         self._channel = channel
+        self._circles = CircleWatch()
         self.engaged = False
         # links exist only while True
         self.current = ""
@@ -116,29 +88,29 @@ class Router:
         """What `choose` takes, real microphones first."""
         graph = self._watch.graph()
         nodes = [n for n in graph.nodes.values() if n.is_source and not is_ours(n, self._client.name)]
-        nodes = [node for node in nodes if _outputs(graph, node)]  # a node without ports is still being made
+        # a node without ports is still being made
+        nodes = [node for node in nodes if graph.ports_of(node, output=True)]
+        current = self._decide(graph).name
         found = [
             Input(
                 name=node.name,
                 description=node.description,
                 default=node.name == graph.default_source,
-                current=node.name == self.current,
-                channels=len(_outputs(graph, node)),
+                current=node.name == current,
+                channels=len(graph.ports_of(node, output=True)),
                 virtual=node.virtual,
             )
             for node in nodes
         ]
         return sorted(found, key=lambda item: (item.virtual, item.name))
 
-    def waiting_for(self) -> str:
-        """Why it is silent or not the chosen one, in a sentence; empty when all is as wished."""
-        graph = self._watch.graph()
-        node = find_input(graph, self._choice, self._client.name)
-        if node is None:
-            return "no microphone is connected: plug one in, or choose a source with 'rwcctl input NAME'"
-        if self._choice not in (DEFAULT, node.name, node.name + MONITOR):
-            return f"the chosen microphone '{self._choice}' is not there: using '{node.name}' until it returns"
-        return ""
+    def decide(self) -> InputChoice:
+        """What feeds us now, or would if somebody recorded, and why."""
+        return self._decide(self._watch.graph())
+
+    def _decide(self, graph: Graph) -> InputChoice:
+        self._circles.look(graph, self._client.name)
+        return decide_input(graph, self._choice, self._client.name, self.current, self._circles.circular)
 
     def reconcile(self) -> bool:
         """Mends the links; True when there was nothing to mend."""
@@ -148,8 +120,8 @@ class Router:
             if source is None:
                 self.current = ""
                 return not self.engaged
-            node = find_input(graph, self._choice, self._client.name) if self.engaged else None
-            ports = self._channels(_outputs(graph, node)) if node else []
+            node = self._decide(graph).node if self.engaged else None
+            ports = self._channels(graph.ports_of(node, output=True)) if node else []
             self._client.set_input_gain(1 / max(1, len(ports)))
             joins = bool(ports) and not {link.source for link in graph.links_into(source)} & {port.id for port in ports}
             if joins and self._client.links_first:

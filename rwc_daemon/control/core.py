@@ -174,12 +174,15 @@ class Core:
             self.figures.read()
         supervisor, fault = self.voicing.supervisor, self.faults.shown
         past, age_s = self.faults.past()
+        feed = self.life.input
         return {
             **self.figures.statistics(),
             "engine_pid": supervisor.pid,
             "engine_restarts": supervisor.restarts,
             "microphone_stalls": self.life.stalls,
-            "input_node": self.life.input,
+            "input_node": feed.name,
+            "input_note": feed.note,
+            "unlinked": self.life.unlinked,
             "fault_code": fault.code,
             "fault_message": fault.message,
             "last_fault_code": past.code,

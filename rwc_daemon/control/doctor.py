@@ -7,34 +7,22 @@ the face that asks, since the bus is its business.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
-from rwc_daemon.control import doctor_audio, doctor_disk, doctor_host, doctor_programs, doctor_services, doctor_voices
-from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding
+from rwc_daemon.audio.microphone import UNSERVED
+from rwc_daemon.control import (
+    doctor_audio,
+    doctor_disk,
+    doctor_graph,
+    doctor_host,
+    doctor_programs,
+    doctor_services,
+    doctor_voices,
+)
+from rwc_daemon.control.finding import BAD, GOOD, NOTE, Asked, Finding
 from rwc_daemon.host import paths
-from rwc_daemon.voices.builtin.voice import BUILTIN
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What the face knows about the daemon."""
-
-    running: bool
-    why_not: str = ""
-    # the error's one line, where it does not run
-    properties: Mapping[str, Any] | None = None
-    statistics: Mapping[str, Any] | None = None
-
-    def get(self, key: str, otherwise: Any = None) -> Any:
-        """A property (`State`) or a figure (`rate_hz`)."""
-        return (self.properties or {}).get(key, (self.statistics or {}).get(key, otherwise))
-
-    @property
-    def device_of_nets(self) -> str:
-        """ "cpu" or "cuda", where an imported voice runs; empty: none does."""
-        return "" if self.get("Voice", "") in ("", *BUILTIN) else self.get("Device", "")
 
 
 def examine(asked: Asked) -> list[Finding]:
@@ -56,7 +44,7 @@ def examine(asked: Asked) -> list[Finding]:
         lambda: doctor_services.standby(config.parent.parent),
         doctor_services.leftovers,
         doctor_audio.microphone,
-        doctor_audio.sources,
+        lambda: doctor_graph.graph(asked, paths.state_dir()),
         doctor_voices.voices,
         lambda: doctor_voices.assets(asked.get("F0Method", "")),
         doctor_disk.confinement,
@@ -82,9 +70,8 @@ def daemon(asked: Asked) -> list[Finding]:
     if asked.get("Mode") != "convert":
         mend = "rwcctl mode convert"
         found.append(Finding("mode", NOTE, f"{asked.get('Mode')}: what RWC Mic plays is not converted", mend))
-    if not asked.get("input_node") and asked.get("capturing"):
-        found.append(Finding("input", BAD, "no microphone feeds the daemon", "plug one in, or `rwcctl inputs`"))
-    if asked.get("fault_message"):
+    # the checks of the graph have said these already
+    if asked.get("fault_message", "") not in ("", UNSERVED, asked.get("input_note"), asked.get("unlinked")):
         found.append(Finding("fault", BAD, asked.get("fault_message"), "`rwcctl logs` has the whole story"))
     if asked.get("last_fault_message"):
         text = f"{asked.get('last_fault_message')} ({asked.get('last_fault_age_s'):.0f} s ago, over)"

@@ -1,4 +1,4 @@
-"""The doctor looks at the audio side: servers, libjack, the node, the default source."""
+"""The doctor looks at the audio side: servers, libjack, the node."""
 
 from __future__ import annotations
 
@@ -64,24 +64,6 @@ def microphone() -> list[Finding]:
     return [Finding("node", GOOD, f"{nodes[0].description}, {nodes[0].channel_count} channel, {volume}")]
 
 
-def sources() -> list[Finding]:
-    """Whether there is a real microphone, and whether the default source is one."""
-    pulse = _pulse()
-    if not pulse:
-        return []
-    real = [source for source in pulse["sources"] if source.name != NODE and not _is_monitor(source)]
-    if not real:
-        return [Finding("input", NOTE, "no microphone is there: RWC Mic stays silent", "plug one in; RWC picks it up")]
-    default = pulse["server"].default_source_name
-    if default == NODE:
-        text = f"the default source is {DESCRIPTION} itself, so RWC takes {real[0].name} instead"
-        return [Finding("input", NOTE, text, f"pactl set-default-source {real[0].name}, or `rwcctl input NAME`")]
-    if default.endswith(".monitor"):
-        mend = f"pactl set-default-source {real[0].name}"
-        return [Finding("input", NOTE, f"the default source {default} is a monitor, not a microphone", mend)]
-    return [Finding("input", GOOD, f"default source {default}, {len(real)} in all")]
-
-
 def _pulse() -> dict[str, Any] | None:
     """Server, sources: what the pulse server answers now; None where none does."""
     import pulsectl
@@ -92,10 +74,6 @@ def _pulse() -> dict[str, Any] | None:
             return {"server": pulse.server_info(), "sources": pulse.source_list()}
     except pulsectl.PulseError:
         return None
-
-
-def _is_monitor(source: Any) -> bool:
-    return source.name.endswith(".monitor") or source.proplist.get("device.class") == "monitor"
 
 
 def _session_manager() -> Finding:

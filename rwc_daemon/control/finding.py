@@ -1,9 +1,13 @@
-"""What a check of the doctor says."""
+"""What the checks of the doctor are told, and what they say."""
 
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
+
+from rwc_daemon.voices.builtin.voice import BUILTIN
 
 GOOD, NOTE, BAD = "good", "note", "bad"
 PATIENCE_S = 5.0
@@ -21,6 +25,28 @@ class Finding:
     # what was found
     mend: str = ""
     # what to do about it
+    fix: tuple[str, ...] = ()
+    # a command that does it and may be run unasked: `rwcctl doctor --fix` runs it
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the face knows about the daemon."""
+
+    running: bool
+    why_not: str = ""
+    # the error's one line, where it does not run
+    properties: Mapping[str, Any] | None = None
+    statistics: Mapping[str, Any] | None = None
+
+    def get(self, key: str, otherwise: Any = None) -> Any:
+        """A property (`State`) or a figure (`rate_hz`)."""
+        return (self.properties or {}).get(key, (self.statistics or {}).get(key, otherwise))
+
+    @property
+    def device_of_nets(self) -> str:
+        """ "cpu" or "cuda", where an imported voice runs; empty: none does."""
+        return "" if self.get("Voice", "") in ("", *BUILTIN) else self.get("Device", "")
 
 
 def answer(*command: str, timeout_s: float = PATIENCE_S) -> str | None:

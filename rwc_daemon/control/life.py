@@ -13,10 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
+from rwc_daemon.audio.input_choice import InputChoice
 from rwc_daemon.audio.programs import SERVER, pulse_server
-from rwc_daemon.audio.routing import Input, find_input
+from rwc_daemon.audio.routing import Input
 from rwc_daemon.control.faults import Faults
 from rwc_daemon.control.floor import Audio
+from rwc_daemon.control.linking import Linking
 from rwc_daemon.control.neighbours import HOLDER, Neighbours
 from rwc_daemon.control.outage import Outage
 from rwc_daemon.errors import NoAudioServer, NoSuchInput, RwcError
@@ -27,6 +29,7 @@ T = TypeVar("T")
 
 ENGAGED_S = 1.0
 IDLE_S = 10.0
+UNSETTLED_S = 0.5
 LINGER_S = 0.5  # a recorder that reopens its stream finds the client still there
 STALE_S = 2.0  # no graph cycle for so long while engaged: the server is gone, whatever it says
 SETTLED_S = 1.5
@@ -64,7 +67,7 @@ class Life:
         self._tasks: list[asyncio.Task[None]] = []
         self._probing = False
         self._chosen = audio.router.choice
-        self._outage, self._neighbours = Outage(faults), Neighbours(faults)
+        self._outage, self._neighbours, self._linking = Outage(faults), Neighbours(faults), Linking(faults)
         self._graph: tuple[int, int] | None = None
         self._fed_by = ""
         self._left_at = self._opened_at = 0.0
@@ -139,11 +142,14 @@ class Life:
         return self._chosen
 
     @property
-    def input(self) -> str:
-        """The node that feeds us, or that would; empty: none is there."""
-        audio = self._audio
-        node = find_input(audio.watch.graph(), audio.router.choice, audio.client.name)
-        return audio.router.current or (node.name if node else "")
+    def input(self) -> InputChoice:
+        """The node that feeds us, or that would, and why it is not the wished one."""
+        return self._audio.router.decide()
+
+    @property
+    def unlinked(self) -> str:
+        """Why programs that record RWC Mic hear nothing at all; empty: they are linked."""
+        return self._linking.trouble
 
     def check(self) -> None:
         """Raises what has ended the audio side."""
@@ -221,6 +227,8 @@ class Life:
                     await self._poked.wait()
 
     def _pause_s(self) -> float:
+        if self._linking.unsettled:
+            return UNSETTLED_S
         if self._wanted or self.rehearsing or self._audio.ports_only or not self.tier or self._neighbours.unsettled:
             return ENGAGED_S
         return LINGER_S if self._graph else IDLE_S
@@ -231,6 +239,7 @@ class Life:
             await self._release()
         await self._keep_microphone()
         self._neighbours.look(self._audio.watch.graph(), pulse_server())
+        self._linking.look(self._audio.watch.graph())
         if self._wanted or self.rehearsing:
             await self._engage()
         elif self._graph and asyncio.get_running_loop().time() - self._left_at >= LINGER_S:
@@ -272,15 +281,15 @@ class Life:
 
     async def _check_input(self) -> None:
         self._say_input(self._audio.router.current)
-        missing = await self._call(self._audio.router.waiting_for)
-        if not missing:
+        choice = self._audio.router.decide()
+        if not choice.fault:
             self._faults.end("input")
         elif self._probing:
             self._probing = False
             with suppress(NoSuchInput):
                 await self._call(self._audio.router.choose, self._chosen)
         else:
-            self._faults.begin("input", "NoSuchInput", missing)
+            self._faults.begin("input", "NoSuchInput", choice.note)
 
     def _say_input(self, name: str) -> None:
         if not name or name in (self._fed_by, PROBE):

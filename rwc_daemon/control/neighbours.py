@@ -20,8 +20,7 @@ AGAIN = "where one stays silent, choose RWC Mic there again"
 SENTENCES = {
     HOLDER: f"the process that holds RWC Mic was started again: programs heard silence meanwhile; {AGAIN}",
     PULSE: f"the PulseAudio server was restarted: programs that record through it were cut off; {AGAIN}",
-    MANAGER: "the session manager was restarted: if a program stays silent now, restart all audio servers with "
-    "'systemctl --user restart pipewire wireplumber pipewire-pulse'",
+    MANAGER: "the session manager was restarted: if a program stays silent now, 'rwcctl doctor --fix' looks why",
 }
 
 

@@ -115,6 +115,8 @@ STATISTICS: dict[str, str] = {
     "scheduling": "s",
     "server": "s",
     "input_node": "s",
+    "input_note": "s",
+    "unlinked": "s",
     "fault_code": "s",
     "fault_message": "s",
     "last_fault_code": "s",

@@ -197,6 +197,23 @@ def test_channels_of_a_stereo_microphone(rig, audio_session):  # noqa: F811
             assert rig.link.peaks()[0] == pytest.approx(expected, abs=0.01), channel
 
 
+def test_defaults_are_followed_key_by_key(rig, audio_session):  # noqa: F811
+    def default() -> str:
+        return rig.graph.graph().default_source
+
+    assert default() == FAKE_MIC
+    with Recorder():
+        wait_for(lambda: rig.listeners.look() == 1, what="a recorder, whose target we set beside the default")
+        time.sleep(0.3)
+        assert default() == FAKE_MIC
+    with audio_session.source("other"), pulsectl.Pulse("mixer") as pulse:
+        wait_for(lambda: any(i.name == "other" for i in rig.router.inputs()))
+        pulse.source_default_set("other")  # by a client that was there before: nothing else changes in the graph
+        wait_for(lambda: default() == rig.graph.graph().configured_source == "other", what="the change")
+    audio_session.run("pw-metadata", "-d", "0", "default.configured.audio.source")
+    wait_for(lambda: default() == FAKE_MIC and not rig.graph.graph().configured_source, what="the removal")
+
+
 def test_unplugged_and_plugged_in_again(rig, audio_session):  # noqa: F811
     with audio_session.source("usb"):
         wait_for(lambda: any(i.name == "usb" for i in rig.router.inputs()))
@@ -204,7 +221,7 @@ def test_unplugged_and_plugged_in_again(rig, audio_session):  # noqa: F811
         rig.engage()
         assert rig.router.current == "usb"
     wait_for(lambda: rig.step() and rig.router.current == FAKE_MIC, what="fallback")
-    assert "usb" in rig.router.waiting_for()
+    assert "usb" in rig.router.decide().note
     with audio_session.source("usb"):
         wait_for(lambda: rig.step() and rig.router.current == "usb", what="back")
     with pytest.raises(NoSuchInput, match="default, fake_mic"):

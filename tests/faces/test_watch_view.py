@@ -122,18 +122,19 @@ def test_status_in_words(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("chosen", "node", "capturing", "says"),
+    ("chosen", "node", "note", "capturing", "says"),
     [
-        ("default", "usb", True, "usb (the default source)"),
-        ("default", "", True, "the default source: not there, so RWC Mic is silent"),
-        ("default", "", False, "the default source, opened when somebody records"),
-        ("usb", "usb", True, "usb"),
-        ("usb", "laptop", True, "laptop (usb is not there)"),
-        ("usb", "", True, "usb: not there, so RWC Mic is silent"),
+        ("default", "usb", "", True, "usb (the default source)"),
+        ("default", "usb", "", False, "usb (the default source), opened when somebody records"),
+        ("default", "", "no microphone is connected", True, "no microphone is connected"),
+        ("default", "", "", False, "none is known yet"),
+        ("usb", "usb", "", True, "usb"),
+        ("usb", "laptop", "usb is not there", True, "laptop (usb is not there)"),
     ],
 )
-def test_input_in_words(chosen: str, node: str, capturing: bool, says: str) -> None:
-    report = REPORT | {"input": chosen, "input_node": node, "statistics": {"capturing": capturing}}
+def test_input_in_words(chosen: str, node: str, note: str, capturing: bool, says: str) -> None:
+    statistics = {"capturing": capturing, "input_note": note}
+    report = REPORT | {"input": chosen, "input_node": node, "statistics": statistics}
     assert status.input_text(report) == says
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+from dataclasses import asdict
 from typing import Any
 
 from rwc_daemon.errors import RwcError
@@ -14,22 +16,44 @@ WIDTH = 110
 
 
 def add_parser(subparsers: Any) -> None:
-    subparsers.add_parser(
+    parser = subparsers.add_parser(
         "doctor",
         description="Looks at host, packages, GPU, realtime permission, audio server, node, voices, daemon, timings, "
-        "and says how to mend what is wrong. Needs no daemon. Exit status 1 where something stops RWC Mic.",
+        "and says how to fix what is wrong. Needs no daemon. Exit status 1 where something stops RWC Mic.",
+    )
+    parser.add_argument(
+        "--fix", action="store_true", help="run the fixes that are safe to run, say which, and look again"
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    from rwc_daemon.control import doctor
+    from rwc_daemon.control import doctor, fixing
 
-    report = doctor.to_dict(doctor.examine(ask()))
+    def examine() -> list[Any]:
+        return doctor.examine(ask())
+
+    findings, fixed = examine(), []
+    if args.fix:
+        for done in fixing.fix(findings):
+            fixed.append(done)
+            if not args.json:
+                print(fix_text(done))
+        if fixed:
+            findings = fixing.look_again(examine, fixed)
+        if not args.json:
+            print("" if fixed else "Nothing was found that can be fixed from here.\n")
+    report = doctor.to_dict(findings)
     if args.json:
-        show.as_json(report)
+        show.as_json(report | ({"fixed": [asdict(done) for done in fixed]} if args.fix else {}))
     else:
         write(report)
     return 0 if report["well"] else 1
+
+
+def fix_text(done: Any) -> str:
+    """`done`: a `fixing.Fixed`."""
+    sign = show.paint("✓", "green") if done.ok else show.paint("✗", "red")
+    return f"{sign} {done.part}: ran `{shlex.join(done.command)}`" + ("" if done.ok else f", which failed: {done.said}")
 
 
 def ask() -> Any:
@@ -54,4 +78,6 @@ def write(report: dict[str, Any]) -> None:
             print(" " * (width + 2) + show.paint("→ " + show.hanging(finding["mend"], width + 4, WIDTH), "bold"))
     wrong = sum(finding["state"] == "bad" for finding in findings)
     print()
-    print(show.paint("All is well." if not wrong else f"{wrong} to mend.", "red" if wrong else "green"))
+    print(show.paint("All is well." if not wrong else f"{wrong} to fix.", "red" if wrong else "green"))
+    if any(finding["fix"] for finding in findings if finding["state"] != "good"):
+        print("`rwcctl doctor --fix` runs what is safe to run.")

@@ -19,7 +19,7 @@ def add_parser(subparsers: Any) -> None:
 def run(args: argparse.Namespace) -> int:
     with connected() as daemon:
         if args.command == "inputs":
-            write(daemon.inputs(), args.json)
+            write(daemon.inputs(), daemon.statistics().get("input_note", ""), args.json)
             return 0
         if args.name:
             daemon.put("Input", args.name)
@@ -41,7 +41,7 @@ def meaning(chosen: str) -> str:
     return ""
 
 
-def write(inputs: list[dict[str, Any]], as_json: bool) -> None:
+def write(inputs: list[dict[str, Any]], note: str, as_json: bool) -> None:
     if as_json:
         show.as_json(inputs)
         return
@@ -51,6 +51,8 @@ def write(inputs: list[dict[str, Any]], as_json: bool) -> None:
     rows = [row(found) for found in inputs]
     marked = next((number for number, found in enumerate(inputs) if found.get("current")), None)
     show.table(("", "name", "channels", "what it is"), rows, marked)
+    if note:
+        print(f"\n{note[0].upper()}{note[1:]}.")
 
 
 def row(found: dict[str, Any]) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "status": ("status", "state, voice, input, latency and its parts, counters"),
         "watch": ("watch", "live view: levels, pitch, latency, load"),
         "latency": ("latency", "measure the delay through the live graph"),
-        "doctor": ("checkup", "what is wrong on this machine and how to mend it"),
+        "doctor": ("checkup", "what is wrong on this machine and how to fix it"),
         "bench": ("bench", "how fast the voices are on this machine"),
         "logs": ("service", "the journal of daemon and microphone"),
     },

@@ -119,16 +119,15 @@ def controls_text(values: dict[str, Any]) -> str:
 
 
 def input_text(report: dict[str, Any]) -> str:
-    chosen, node = report["input"], report["input_node"]
+    chosen, node, statistics = report["input"], report["input_node"], report["statistics"]
     follows = chosen in ("", "default")
-    wanted = "the default source" if follows else chosen
     if node == PROBE:
-        return f"{PROBE} (a measurement), then {wanted} again"
-    if not report["statistics"].get("capturing"):
-        return f"{wanted}, opened when somebody records"
+        return f"{PROBE} (a measurement), then {'the default source' if follows else chosen} again"
+    note = statistics.get("input_note", "")
     if not node:
-        return f"{wanted}: not there, so RWC Mic is silent"
-    return f"{node} (the default source)" if follows else node if node == chosen else f"{node} ({chosen} is not there)"
+        return note or "none is known yet"
+    text = node + (f" ({note})" if note else " (the default source)" if follows else "")
+    return text if statistics.get("capturing") else f"{text}, opened when somebody records"
 
 
 def latency_text(report: dict[str, Any]) -> str:

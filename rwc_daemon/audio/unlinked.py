@@ -1,0 +1,38 @@
+"""Programs that record RWC Mic and are linked by nobody: linking them is the session manager's work."""
+
+from __future__ import annotations
+
+from rwc_daemon.audio import holder
+from rwc_daemon.audio.graph import Graph, Node
+from rwc_daemon.audio.programs import MANAGER
+
+CURE = "'rwcctl doctor --fix' restarts what is needed, then start the recording again where it stays silent"
+
+
+def unlinked_recorders(graph: Graph) -> list[Node]:
+    """Those that asked for RWC Mic, by name or as the default, and wait while it is there. A program that has just
+    begun is one of them for some milliseconds."""
+    node = graph.node(holder.NODE)
+    if node is None or not graph.ports_of(node, output=True):
+        return []
+    ours = {holder.NODE, node.serial, node.id}
+    if graph.default_source == holder.NODE:
+        ours.add("")
+    linked = {graph.ports[link.sink].node for link in graph.links.values() if link.sink in graph.ports}
+    return [
+        n
+        for n in graph.nodes.values()
+        if n.media_class == "Stream/Input/Audio"
+        and n.target in ours
+        and n.autoconnect
+        and not n.meter
+        and n.id not in linked
+    ]
+
+
+def explain(graph: Graph, count: int) -> str:
+    """What so many waiting programs mean, and the cure."""
+    who = "a program that records RWC Mic hears" if count == 1 else f"{count} programs that record RWC Mic hear"
+    if not graph.identity(MANAGER):
+        return f"no session manager (WirePlumber) runs, so {who} nothing: {CURE}"
+    return f"the session manager (WirePlumber) links nobody, so {who} nothing: {CURE}"
