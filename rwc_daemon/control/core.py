@@ -182,7 +182,7 @@ class Core:
             "microphone_stalls": self.life.stalls,
             "input_node": feed.name,
             "input_note": feed.note,
-            "unlinked": self.life.unlinked,
+            "unlinked": self.life.linking.trouble,
             "fault_code": fault.code,
             "fault_message": fault.message,
             "last_fault_code": past.code,

@@ -67,7 +67,7 @@ class Life:
         self._tasks: list[asyncio.Task[None]] = []
         self._probing = False
         self._chosen = audio.router.choice
-        self._outage, self._neighbours, self._linking = Outage(faults), Neighbours(faults), Linking(faults)
+        self._outage, self._neighbours, self.linking = Outage(faults), Neighbours(faults), Linking(faults)
         self._graph: tuple[int, int] | None = None
         self._fed_by = ""
         self._left_at = self._opened_at = 0.0
@@ -146,11 +146,6 @@ class Life:
         """The node that feeds us, or that would, and why it is not the wished one."""
         return self._audio.router.decide()
 
-    @property
-    def unlinked(self) -> str:
-        """Why programs that record RWC Mic hear nothing at all; empty: they are linked."""
-        return self._linking.trouble
-
     def check(self) -> None:
         """Raises what has ended the audio side."""
         for task in self._tasks:
@@ -227,7 +222,7 @@ class Life:
                     await self._poked.wait()
 
     def _pause_s(self) -> float:
-        if self._linking.unsettled:
+        if self.linking.unsettled:
             return UNSETTLED_S
         if self._wanted or self.rehearsing or self._audio.ports_only or not self.tier or self._neighbours.unsettled:
             return ENGAGED_S
@@ -239,7 +234,7 @@ class Life:
             await self._release()
         await self._keep_microphone()
         self._neighbours.look(self._audio.watch.graph(), pulse_server())
-        self._linking.look(self._audio.watch.graph())
+        self.linking.look(self._audio.watch.graph())
         if self._wanted or self.rehearsing:
             await self._engage()
         elif self._graph and asyncio.get_running_loop().time() - self._left_at >= LINGER_S:
