@@ -34,7 +34,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "latency": ("latency", "measure the delay through the live graph"),
         "doctor": ("checkup", "what is wrong on this machine and how to fix it"),
         "bench": ("bench", "how fast the voices are on this machine"),
-        "logs": ("service", "the journal of daemon and microphone"),
+        "logs": ("service", "what daemon and microphone wrote to the journal"),
     },
     "voices": {
         "voices": ("voice", "list the voices"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from rwc_daemon.audio import libjack
@@ -15,6 +17,7 @@ from rwc_daemon.faces.cli.units import DAEMON, MICROPHONE, stale, wanted_files
 from rwc_daemon.store.files import write_atomic
 
 START_TIMEOUT_S = 90
+PRIVATE_SESSION = "RWC_SESSION_DIR"  # what tools/session tells its programs
 
 
 def add_parser(subparsers: Any) -> None:
@@ -27,7 +30,11 @@ def add_parser(subparsers: Any) -> None:
         "uninstall",
         description="Stop the services and delete the files that install wrote. Voices and settings stay.",
     )
-    logs = subparsers.add_parser("logs", description="What daemon and microphone wrote to the journal.")
+    logs = subparsers.add_parser(
+        "logs",
+        description="What daemon and microphone wrote to the journal; in a private session, what its daemon wrote to "
+        "the session's own log.",
+    )
     logs.add_argument("-f", "--follow", action="store_true", help="go on printing")
     logs.add_argument("-n", "--lines", type=int, default=50, metavar="N", help="the last N lines (default 50)")
 
@@ -86,14 +93,29 @@ def report(args: argparse.Namespace, done: dict[str, list[str]]) -> None:
 
 
 def logs(args: argparse.Namespace) -> int:
+    if folder := os.environ.get(PRIVATE_SESSION):
+        return private_logs(Path(folder) / "log" / "rwc-daemon", args)
     command = ["journalctl", "-n", str(max(1, args.lines)), "-q", *matches()]
     command += ["-o", "json" if args.json else "short-precise", *(["-f"] if args.follow else ["--no-pager"])]
     try:
         return 1 if subprocess.run(command, check=False).returncode else 0
     except FileNotFoundError:
         raise MissingPackage(
-            "there is no journalctl on this machine: a private session logs to a file that `./tools/start` names"
+            "there is no journalctl on this machine; the log of a private session: ./tools/start --run rwcctl logs"
         ) from None
+
+
+def private_logs(path: Path, args: argparse.Namespace) -> int:
+    """The same of a private session, whose daemon writes into a file. JSON: an object a line with journald's name."""
+    if not path.exists():
+        raise NotReady(f"{path} is not there: no daemon was started in this private session by ./tools/start")
+    follow = ["--follow=name"] if args.follow else []
+    with subprocess.Popen(["tail", "-n", str(max(1, args.lines)), *follow, str(path)], stdout=subprocess.PIPE) as tail:
+        assert tail.stdout
+        for line in tail.stdout:
+            text = line.decode(errors="replace").rstrip("\n")
+            print(json.dumps({"MESSAGE": text}, ensure_ascii=False) if args.json else text, flush=args.follow)
+    return 1 if tail.returncode else 0
 
 
 def matches() -> list[str]:
