@@ -36,6 +36,7 @@ OPTIONAL = {
     "onnxruntime": Optional("onnxruntime", "onnx", "ONNX voices"),
     "pyworld": Optional("pyworld", "world", "pitch trackers harvest and dio"),
     "praat-parselmouth": Optional("parselmouth", "praat", "pitch tracker pm"),
+    "av": Optional("av", "media", "sound files of kinds like m4a, webm and wma"),
     "systemd-python": Optional("systemd", "systemd", "structured lines in the journal"),
 }
 

@@ -25,6 +25,7 @@ class Row:
 
     system: str
     user: str
+    commit: str
     setup_s: float = 0.0
     again_s: float = 0.0
     demo_ms: str = ""
@@ -38,7 +39,7 @@ class Row:
 
     def line(self) -> str:
         times = [f"{seconds:.1f}" if seconds else "" for seconds in (self.setup_s, self.again_s)]
-        cells = [self.system, self.user, f"{date.today()}, {commit()}", *times, self.demo_ms]
+        cells = [self.system, self.user, f"{date.today()}, {self.commit}", *times, self.demo_ms]
         cells += [", ".join(self.left_out), self.tests, self.trouble.replace("|", "/")]
         return "| " + " | ".join(cells) + " |\n"
 

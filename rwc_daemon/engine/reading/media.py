@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rwc_daemon import extras
 from rwc_daemon.engine.reading.pieces import CUT, DAMAGED, TAGS, Facts, Note, Piece
-from rwc_daemon.errors import BadAudio, MissingPackage
+from rwc_daemon.errors import BadAudio
 
 if TYPE_CHECKING:
     from mmap import mmap
@@ -47,7 +48,7 @@ def pieces(file: int, data: mmap, suffix: str, note: Note) -> Iterator[Facts | P
         import av
     except ImportError:
         if suffix.lower() in SUFFIXES or any(data[at : at + len(magic)] == magic for at, magic in MAGIC):
-            raise MissingPackage("PyAV is needed for this kind of file: pip install 'rwc-daemon[media]'") from None
+            raise extras.missing("av", "this kind of file") from None
         raise NotMedia from None
     os.lseek(file, 0, os.SEEK_SET)
     options = {"format_whitelist": DEMUXERS, "protocol_whitelist": "file"}
