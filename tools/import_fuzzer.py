@@ -6,6 +6,7 @@ and the culprit is kept.
 
 from __future__ import annotations
 
+import argparse
 import random
 import shutil
 import struct
@@ -14,11 +15,14 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
+
+import numpy as np
 
 from rwc_daemon.errors import BadModel, Unsupported
 from rwc_daemon.store.voices import VoiceStore
-from tools.voice_maker import make_asset, make_index, make_onnx, make_voice
+from tools.voice_maker import config_of, make_asset, make_index, make_onnx, make_voice
 
 BATCH = 50
 HANG_S = 60.0
@@ -47,6 +51,8 @@ def seeds(folder: Path) -> list[Path]:
         make_index(folder, 256, 60),
         make_index(folder, 768, 60, "sparse", name="sparse"),
         make_index(folder, 256, 20, "flat", name="flat"),
+        *other_indexes(folder),
+        *odd_voices(folder),
         make_onnx(folder, "v2-48k-f0", client=True),
         make_asset(folder, "fcpe"),
     ]
@@ -54,7 +60,46 @@ def seeds(folder: Path) -> list[Path]:
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.write(made[0], "voice/model.pth")
         archive.write(made[3], "voice/added.index")
-    return [*made, packed]
+    odd = folder / "odd.zip"  # names of several systems, and one that says UTF-8 and is not
+    with zipfile.ZipFile(odd, "w") as archive:
+        archive.write(made[0], "Ann: äöüäöü\\model.pth")
+        archive.write(made[3], "Ann: äöüäöü\\added.index")
+    odd.write_bytes(odd.read_bytes().replace("äöüäöü".encode(), b"\xe4" * 12))
+    return [*made, packed, odd]
+
+
+def other_indexes(folder: Path) -> list[Path]:
+    """Indexes that are written again, of every reader's kind, and features alone."""
+    import faiss
+
+    vectors = np.random.default_rng(0).standard_normal((60, 256)).astype(np.float32)
+    made = []
+    for recipe in ("IVF4,SQ8", "SQfp16", "SQ6", "HNSW4", "IDMap,IVF4,SQ4", "IVF2,Flat,RFlat"):
+        index = faiss.index_factory(256, recipe)
+        index.train(vectors)
+        index.add_with_ids(vectors, np.arange(60)) if "IDMap" in recipe else index.add(vectors)
+        made.append(folder / f"{recipe.replace(',', '-')}.index")
+        faiss.write_index(index, str(made[-1]))
+    mapped = faiss.index_factory(256, "IVF4,Flat")
+    mapped.train(vectors)
+    mapped.add(vectors)
+    mapped.set_direct_map_type(faiss.DirectMap.Hashtable)
+    faiss.write_index(mapped, str(folder / "mapped.index"))
+    np.save(folder / "total_fea.npy", vectors)
+    return [*made, folder / "mapped.index", (folder / "total_fea.npy").rename(folder / "total_fea.index")]
+
+
+def odd_voices(folder: Path) -> list[Path]:
+    """Voices of other tools: harmless objects beside the weights, 19 entries, pitch against its mark."""
+    company = {"epoch": np.int64(7), "losses": np.zeros(9), "when": datetime(2024, 5, 17), "tags": {"a", "b"}}
+    company |= {"path": Path("/x"), "options": argparse.Namespace(rate=40000), "counts": Counter("aab")}
+    old = make_voice(folder, "v1-40k-f0", name="nineteen", legacy=True, f0=0, version="", **company)
+    config = [*config_of("v1-40k-f0")[:17], 256, 40000]
+    return [
+        make_voice(folder, "v2-40k-nof0", name="company", embedder_model="spin", **company),
+        make_voice(folder, "v1-40k-nof0", name="nineteen-zip", config=config, **company),
+        old,
+    ]
 
 
 def spoil(data: bytes, chance: random.Random) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding
 from rwc_daemon.errors import RwcError
 from rwc_daemon.host import paths
@@ -9,6 +11,7 @@ from rwc_daemon.voices.f0.registry import available
 from rwc_daemon.voices.shelf import Shelf
 
 CONTENT = "contentvec"
+MOST_NOTES = 8  # of voices, that the doctor repeats
 NEURAL = ("rmvpe", "fcpe", "crepe", "crepe-tiny")
 
 
@@ -18,7 +21,11 @@ def voices() -> list[Finding]:
     except (RwcError, OSError) as no:
         return [Finding("voices", BAD, f"{paths.voices_dir()} cannot be read: {no}", "mend its permissions")]
     imported = [voice for voice in found if voice.kind != "builtin"]
-    return [Finding("voices", GOOD, f"{len(found) - len(imported)} built in, {len(imported)} imported")]
+    counted = Finding("voices", GOOD, f"{len(found) - len(imported)} built in, {len(imported)} imported")
+    noted = [(voice.id, note) for voice in imported for note in voice.notes]
+    more = f"; {len(noted) - MOST_NOTES} more: `rwcctl voice NAME` shows them" if len(noted) > MOST_NOTES else ""
+    shown = [Finding("voices", NOTE, f"{name}: {note}") for name, note in noted[:MOST_NOTES]]
+    return [replace(counted, text=counted.text + more), *shown]
 
 
 def assets(tracker: str) -> list[Finding]:

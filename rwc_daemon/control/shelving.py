@@ -14,6 +14,7 @@ from rwc_daemon.voices.base import VoiceInfo
 from rwc_daemon.voices.shelf import Shelf
 
 LONGEST_NAME = 100
+MOST_LINES = 50  # files left out that an import tells of
 OPTIONS = ("name", "also")
 
 
@@ -27,14 +28,18 @@ class Shelving:
         return await asyncio.to_thread(self._shelf.list)
 
     def bring_in(self, path: str, options: Mapping[str, Any]) -> int:
-        """A job; its result is the ids of the new voices. `options`: `name`, and `also`: further paths of the same
-        import (a voice's index). Raises OutOfRange, BadModel, Busy."""
+        """A job; its result is the ids of the voices, and a line for each file that was left out.
+
+        `options`: `name`, and `also`: further paths of the same import (a voice's index). Raises OutOfRange, BadModel,
+        Busy.
+        """
         name = _name_of(options)
         paths = [_whole(one) for one in (path, *_also_of(options))]
 
         def work(progress: Progress, cancelled: Any) -> str:
-            cards = self._shelf.store.bring_in(paths, name=name, progress=progress, cancelled=cancelled)
-            return " ".join(card.id for card in cards)
+            lines: list[str] = []
+            cards = self._shelf.store.bring_in(paths, name, progress, cancelled, left_out=lines.append)
+            return "\n".join([" ".join(card.id for card in cards), *lines[:MOST_LINES]])
 
         return self._jobs.start(work)
 

@@ -43,6 +43,8 @@ class FileJob:
 class FileResult:
     converted: Converted
     measured: Measured | None
+    notes: tuple[str, ...] = ()
+    # of the voice: what its user should know
 
 
 class FileWork:
@@ -62,7 +64,8 @@ class FileWork:
         converted = convert_file(
             job.source, job.target, self._voice, order.controls, order.seed, order.wanted, progress, self._reader
         )
-        return FileResult(converted, self._measure(job) if order.measured else None)
+        measured = self._measure(job) if order.measured else None
+        return FileResult(converted, measured, self._voice.info.notes)
 
     def _measure(self, job: FileJob) -> Measured:
         """Of what is in the two files now, not of what was meant to be."""

@@ -95,6 +95,9 @@ VOICE: dict[str, str] = {
     "speakers": "u",
     "size": "t",
     "origin": "s",
+    "embedder": "s",
+    "index_vectors": "u",
+    "notes": "as",
 }
 INPUT: dict[str, str] = {"name": "s", "description": "s", "default": "b", "current": "b", "channels": "u"}
 STATISTICS: dict[str, str] = {
@@ -130,7 +133,9 @@ STATISTICS: dict[str, str] = {
 
 def dictionary(values: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str, Variant]:
     """`values` as an a{sv}; a key without a known type is a bug of ours."""
-    return {key: Variant(kinds[key], value) for key, value in values.items()}
+    return {
+        key: Variant(kinds[key], list(value) if isinstance(value, tuple) else value) for key, value in values.items()
+    }
 
 
 def plain(value: Any) -> Any:

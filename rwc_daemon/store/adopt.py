@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from rwc_daemon.errors import BadModel, Unsupported
+from rwc_daemon.store import encoders
 from rwc_daemon.store.card import WEIGHTS
 from rwc_daemon.store.faiss_file import IndexInfo, read_index
 from rwc_daemon.store.files import sha256_of
@@ -25,7 +26,6 @@ from rwc_daemon.store.tensors import Progress, Writer
 from rwc_daemon.store.voice_facts import read_facts, text_of
 
 COMMON_ROWS = 109  # rows of a speaker table that mean one speaker
-USUAL_EMBEDDERS = ("contentvec", "hubert_base", "hubert", "contentvec_base")
 CHUNK = 4 << 20
 
 
@@ -63,19 +63,17 @@ def _speakers(facts: dict[str, Any], rows: int) -> int:
 
 def _facts(said: dict[str, Any], kind: str, origin: str, file: BinaryIO) -> dict[str, Any]:
     """What every card has, from what the file says about itself."""
-    embedder = text_of(said.get("embedder_model") or said.get("embedder_name") or said.get("embedder")) or "contentvec"
-    embedder = embedder.removesuffix("768") or "contentvec"
-    notes = []
-    if embedder.lower() not in USUAL_EMBEDDERS:
-        notes.append(f"made for the content encoder '{embedder}': with contentvec it may sound wrong")
+    said_encoder = said.get("embedder_model") or said.get("embedder_name") or said.get("embedder")
+    embedder = encoders.encoder_id(text_of(said_encoder))
+    note = encoders.note(embedder)
     return {
         "name": text_of(said.get("model_name")),
         "kind": kind,
-        "embedder": "contentvec" if embedder.lower() in USUAL_EMBEDDERS else embedder,
+        "embedder": embedder,
         "licence": text_of(said.get("licence") or said.get("license")),
         "origin": origin,
         "sha256": sha256_of(file),
-        "notes": notes,
+        "notes": [note] if note else [],
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from rwc_daemon.errors import BadModel, Unsupported
 from rwc_daemon.store.kinds import Kind, shapes_of
@@ -27,20 +28,33 @@ from rwc_daemon.store.layout_support import (
 from rwc_daemon.store.recognise import Model
 from rwc_daemon.store.tensors import Progress, Tensor, Writer
 
+CONTENT_HEADS = ("lm_head.", "project_q.", "project_hid.", "quantizer.")  # of other tasks
 MOST_LAYERS, MOST_WIDTH = 48, 1 << 16
 
 
-def adopt_asset(model: Model, folder: Path, sha256: str, progress: Progress) -> str:
-    """Writes a support file as `folder/NAME.safetensors`; its name. Raises BadModel or Unsupported."""
+def adopt_asset(model: Model, folder: Path, sha256: str, progress: Progress) -> dict[str, Any]:
+    """Writes a support file as `folder/KIND.safetensors`; its kind as `asset`, and whether a content encoder has a
+    `projection`, which contentvec must have. Raises BadModel or Unsupported."""
     if model.kind is Kind.VOICE:
         raise BadModel("this is a voice, not a support file: `rwcctl import` takes it")
     tensors = {_asset_name(model.kind, name): tensor for name, tensor in model.tensors.items()}
     tensors = {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}
+    if model.kind is Kind.CONTENT:
+        tensors = _content_only(tensors)
     wanted, sizes = _asset_shapes(model.kind, tensors)
     check_shapes(shapes_of(tensors), wanted, f"the {model.kind} file")
     notes = {"kind": str(model.kind), "sha256": sha256, "config": json.dumps(sizes)}
     Writer(folder / f"{model.kind}.safetensors", notes, progress).write({name: tensors[name] for name in wanted})
-    return str(model.kind)
+    return {"asset": str(model.kind), "projection": sizes.get("projection", 0) > 0}
+
+
+def _content_only(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Without the heads of other tasks. Raises Unsupported for the other kind of HuBERT."""
+    if "feature_extractor.conv_layers.1.layer_norm.weight" in tensors:
+        raise Unsupported(
+            "this HuBERT normalises after every convolution, as large ones do; RWC has the base form, which RVC uses"
+        )
+    return {name: tensor for name, tensor in tensors.items() if not name.startswith(CONTENT_HEADS)}
 
 
 def _asset_name(kind: Kind, name: str) -> str:
@@ -68,7 +82,7 @@ def _asset_shapes(kind: Kind, tensors: dict[str, Tensor]) -> tuple[Shapes, dict[
 
 
 def _content(sizes: dict[str, int]) -> tuple[Shapes, dict[str, int]]:
-    if sizes["hidden"] != CONTENT_WIDTHS["v2"] or sizes["projection"] != CONTENT_WIDTHS["v1"]:
+    if sizes["hidden"] != CONTENT_WIDTHS["v2"] or sizes["projection"] not in (0, CONTENT_WIDTHS["v1"]):
         raise BadModel(
             f"this content encoder gives {sizes['hidden']} and {sizes['projection']} features, RVC voices need "
             f"{CONTENT_WIDTHS['v2']} and {CONTENT_WIDTHS['v1']}: `rwcctl assets fetch contentvec` brings the right one"

@@ -211,7 +211,7 @@ def bring_asset(request: dict[str, Any], staging: Path) -> dict[str, Any]:
         if packing not in (Container.TORCH, Container.LEGACY, Container.SAFETENSORS):
             raise BadModel(f"a support file is a .pt, .pth, .bin or .safetensors, not {packing}")
         model = read_model(source.file, packing)
-        return {"asset": adopt_asset(model, staging, sha256_of(source.file), _part_of([1], 0))}
+        return adopt_asset(model, staging, sha256_of(source.file), _part_of([1], 0))
 
 
 if __name__ == "__main__":

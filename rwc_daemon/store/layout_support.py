@@ -26,7 +26,10 @@ def content_shapes(
     position_groups: int = 16,
     projection: int = 256,
 ) -> Shapes:
-    """The content encoder (HuBERT base, ContentVec) under the names of `transformers`, with `final_proj`."""
+    """The content encoder (HuBERT base, ContentVec) under the names of `transformers`, with `final_proj`.
+
+    `projection` 0: without; v2 voices need none.
+    """
     shapes: Shapes = {}
     for i, kernel in enumerate(CONTENT_KERNELS):
         shapes[f"feature_extractor.conv_layers.{i}.conv.weight"] = (conv, conv if i else 1, kernel)
@@ -45,7 +48,7 @@ def content_shapes(
         shapes |= _norm(f"{layer}.layer_norm", hidden) | _norm(f"{layer}.final_layer_norm", hidden)
         shapes |= _linear(f"{layer}.feed_forward.intermediate_dense", ffn, hidden)
         shapes |= _linear(f"{layer}.feed_forward.output_dense", hidden, ffn)
-    return shapes | _linear("final_proj", projection, hidden)
+    return shapes | _linear("final_proj", projection, hidden) if projection else shapes
 
 
 CONTENT_OPTIONAL = ("masked_spec_embed",)  # in every file, used by training alone
@@ -84,7 +87,7 @@ def content_sizes(shapes: Mapping[str, Shape]) -> dict[str, int]:
         "conv": shapes["feature_extractor.conv_layers.0.conv.weight"][0],
         "position_kernel": position[2],
         "position_groups": position[0] // position[1],
-        "projection": shapes["final_proj.bias"][0],
+        "projection": shapes.get("final_proj.bias", (0,))[0],
     }
 
 

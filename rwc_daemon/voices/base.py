@@ -38,6 +38,12 @@ class VoiceInfo:
     # bytes on disk
     origin: str = "built in"
     # the file it came from
+    embedder: str = ""
+    # the content encoder it was trained with; empty: needs none
+    index_vectors: int = 0
+    # 0: it has no index
+    notes: tuple[str, ...] = ()
+    # what its user should know, a sentence each
 
 
 class Session(Protocol):

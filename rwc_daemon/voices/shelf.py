@@ -13,21 +13,7 @@ from rwc_daemon.store.assets import Assets
 from rwc_daemon.store.voices import VoiceCard, VoiceStore
 from rwc_daemon.voices.base import Voice, VoiceInfo
 from rwc_daemon.voices.builtin.voice import BUILTIN, load_builtin
-
-
-def info_of(card: VoiceCard) -> VoiceInfo:
-    """What lists show of a stored voice."""
-    return VoiceInfo(
-        id=card.id,
-        name=card.name,
-        kind=card.kind,
-        rate=card.rate,
-        f0=card.f0,
-        version=card.version,
-        speakers=card.speakers,
-        size=card.size,
-        origin=card.origin,
-    )
+from rwc_daemon.voices.described import info_of
 
 
 class Shelf:
@@ -47,7 +33,10 @@ class Shelf:
 
     def list(self) -> list[VoiceInfo]:
         """Built-in voices first, then the user's by name."""
-        return [*BUILTIN.values(), *(info_of(card) for card in self.store.list())]
+        return [*BUILTIN.values(), *(self.describe(card) for card in self.store.list())]
+
+    def describe(self, card: VoiceCard) -> VoiceInfo:
+        return info_of(card, self.assets)
 
     def find(self, wanted: str) -> VoiceInfo:
         """A voice by id, or by name where that is unique. Raises NoSuchVoice with the nearest ids."""

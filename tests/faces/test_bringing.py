@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
+import soundfile
 
 from rwc_daemon.errors import BadModel
 from rwc_daemon.faces.cli import importing
@@ -34,9 +36,65 @@ def test_a_voice_with_its_index(home, capsys):
     (card,) = VoiceStore(paths.voices_dir()).list()
     assert card.name == "Tina T"
     assert card.index is not None
-    assert f"{card.id}: Tina T, RVC v2, 40 kHz, follows pitch, 3 speakers" in said
+    assert f"{card.id}: Tina T, RVC v2, 40 kHz, follows pitch, 3 speakers, index of 200 vectors\n" in said
     assert "`rwcctl assets fetch contentvec`" in said
     assert said.endswith(f"next: `rwcctl use {card.id}`\n")
+
+
+def test_every_door_says_what_a_voice_needs(home, capsys):
+    """`import`, also as JSON, the doctor and `convert --model`; `voice` and D-Bus are asked in test_dbus and
+    test_cli_live."""
+    pytest.importorskip("torch")
+    from rwc_daemon.control import doctor_voices
+    from tests.makers import make_assets, make_voice
+
+    make_assets(paths.assets_dir(), names=("contentvec",))
+    voice = str(make_voice(home, applio=True, name="spinner", embedder_model="spin"))
+    (home / "bad.index").write_bytes(b"IxPT" + bytes(100))
+    needs, without = "`rwcctl assets add PATH --name spin`", "plays without its index: bad.index: "
+    assert main(["import", voice, str(home / "bad.index")]) == 0
+    said = capsys.readouterr().out
+    assert "follows pitch, 3 speakers, no index\n" in said
+    assert f"note: {without}" in said
+    assert needs in said
+    assert "missing: spin (voices were made with it): `rwcctl assets add PATH --name spin`" in said
+    assert main(["import", voice, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [without in note or needs in note for note in told["voices"][0]["notes"]] == [True, True]
+    assert (told["voices"][0]["embedder"], told["voices"][0]["index_vectors"]) == ("spin", 0)
+    assert "spin" in told["missing"]
+    assert "is here already as 'spinner'" in told["left_out"][0]
+    noted = [finding for finding in doctor_voices.voices() if finding.text.startswith("spinner: ")]
+    assert [(finding.state, without in finding.text or needs in finding.text) for finding in noted] == [
+        ("note", True),
+        ("note", True),
+    ]
+    soundfile.write(home / "in.wav", np.zeros(4000), 16000)
+    convert = ["convert", str(home / "in.wav"), "--model", voice, "--index", str(home / "bad.index"), "--device", "cpu"]
+    assert main([*convert, "-o", str(home / "out.wav"), "--f0-method", "yin"]) == 0
+    said = capsys.readouterr().out
+    assert f"note: {without}" in said
+    assert needs in said
+
+
+def test_a_folder_of_support_files(home, capsys):
+    pytest.importorskip("torch")
+    from tests.makers import make_asset, make_voice
+
+    (home / "all").mkdir()
+    make_asset(home / "all", "crepe-tiny")
+    make_voice(home / "all")
+    assert main(["assets", "add", str(home / "all")]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("crepe-tiny is here: ")
+    assert "left out: v2-40k-f0.pth: this is a voice" in said
+    assert main(["assets", "add", str(home / "all"), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [one["name"] for one in told["added"]] == ["crepe-tiny"]
+    assert len(told["left_out"]) == 1
+    (home / "all" / "tiny.pth").unlink()
+    assert main(["assets", "add", str(home / "all")]) == 1
+    assert "holds no support file that can be used" in capsys.readouterr().err
 
 
 def test_what_is_no_voice_leaves_nothing(home, capsys):
@@ -103,7 +161,7 @@ def test_through_the_daemon(tmp_path):
         Event("JobDone", (6, True, "other")), Event("JobProgress", (7, 0.5)), Event("JobDone", (7, True, "tina"))
     )
     found = importing.through(daemon, [tmp_path / "a.pth", tmp_path / "a.index"], "Tina")
-    assert found == [{"id": "tina"}]
+    assert found == importing.Came([{"id": "tina"}])
     options = {"also": [str(tmp_path / "a.index")], "name": "Tina"}
     assert daemon.calls[:2] == [("listen",), ("ImportVoice", str(tmp_path / "a.pth"), options)]
 

@@ -73,6 +73,31 @@ def test_voices_and_use(daemon: Running) -> None:
     assert daemon.json("voice")["id"] == "deep"
 
 
+def test_what_a_voice_needs_is_said_by_the_daemon_too(daemon: Running, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    from tests.makers import make_index, make_voice
+
+    voice = make_voice(tmp_path, applio=True, name="spinner", embedder_model="spin")
+    (tmp_path / "bad.index").write_bytes(b"IxPT" + bytes(100))
+    done = daemon.rwcctl("import", str(voice), str(tmp_path / "bad.index"))
+    assert done.returncode == DONE, done.stderr
+    told = daemon.rwcctl("voice", "spinner").stdout
+    for text in (done.stdout, told):
+        assert "plays without its index: bad.index: an index of the kind 'IxPT' cannot be read" in text
+        assert "`rwcctl assets add PATH --name spin`" in text
+    assert "index         none" in told
+    found = daemon.json("voice", "spinner")  # as D-Bus gives it
+    assert (found["embedder"], found["index_vectors"], len(found["notes"])) == ("spin", 0, 2)
+    # the same file again, with an index that can be read: the index is taken, the voice is not doubled
+    again = daemon.json("import", str(voice), str(make_index(tmp_path)))
+    assert [one["id"] for one in again["voices"]] == ["spinner"]
+    assert again["left_out"] == [
+        "spinner.pth is here already as 'spinner', the same file: --name NAME makes a second voice of it"
+    ]
+    assert "index         200 vectors" in daemon.rwcctl("voice", "spinner").stdout
+    assert daemon.rwcctl("remove", "spinner").returncode == DONE
+
+
 def test_pitch_absolute_and_relative(daemon: Running) -> None:
     assert daemon.json("pitch", "3") == {"pitch": 3.0}
     assert daemon.json("pitch", "--by", "+2") == {"pitch": 5.0}

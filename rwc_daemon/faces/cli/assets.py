@@ -7,10 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from rwc_daemon.errors import BadModel
 from rwc_daemon.faces.cli import show
 from rwc_daemon.faces.cli.progress import share_bar
 from rwc_daemon.host import paths
-from rwc_daemon.store.assets import Asset, Assets
+from rwc_daemon.store.assets import Asset, Assets, is_model, name_of
 
 
 def add_parser(subparsers: Any) -> None:
@@ -24,8 +25,12 @@ def add_parser(subparsers: Any) -> None:
     fetch = acts.add_parser("fetch", description="Download and check; a stopped download goes on where it was.")
     fetch.add_argument("names", metavar="NAME", nargs="+", help="as `rwcctl assets` lists them")
     add = acts.add_parser("add", description="Take a file that is on this machine already.")
-    add.add_argument("path", metavar="PATH", type=Path, help="hubert_base.pt, rmvpe.pt, … or a Hugging Face folder")
-    add.add_argument("--name", metavar="NAME", help="what it has to be; otherwise its content says")
+    add.add_argument("path", metavar="PATH", type=Path, help="hubert_base.pt, rmvpe.pt, … or a folder of such files")
+    add.add_argument(
+        "--name",
+        metavar="NAME",
+        help="what it has to be, otherwise its content says; content encoders: the name that voices ask for",
+    )
     remove = acts.add_parser("remove", description="Delete support files from this machine.")
     remove.add_argument("names", metavar="NAME", nargs="+")
 
@@ -63,12 +68,30 @@ def fetch(assets: Assets, args: argparse.Namespace) -> None:
 
 
 def add(assets: Assets, args: argparse.Namespace) -> None:
+    if args.path.is_dir() and not is_model(args.path) and not args.name:
+        return add_all(assets, args)
     with share_bar(args.path.name) as progress:
         path = assets.add(args.path, args.name, progress)
     if args.json:
-        show.as_json({"name": path.stem, "path": str(path)})
+        show.as_json({"name": name_of(path), "path": str(path)})
     else:
-        print(f"{path.stem} is here: {path}")
+        print(f"{name_of(path)} is here: {path}")
+
+
+def add_all(assets: Assets, args: argparse.Namespace) -> None:
+    """Every support file below a folder. Raises BadModel where none of its files is one."""
+    with share_bar(args.path.name or str(args.path)) as progress:
+        added, left_out = assets.add_all(args.path, progress)
+    if args.json:
+        named = [{"name": name_of(path), "path": str(path)} for path in added]
+        show.as_json({"added": named, "left_out": left_out})
+    else:
+        for path in added:
+            print(f"{name_of(path)} is here: {path}")
+        for reason in left_out:
+            print(f"left out: {reason}")
+    if not added:
+        raise BadModel(f"{args.path} holds no support file that can be used: `rwcctl assets` lists those there are")
 
 
 def remove(assets: Assets, args: argparse.Namespace) -> None:

@@ -28,6 +28,11 @@ class Outcome:
     def run(self) -> Run:
         return Run(self.voice, self.order.controls, self.order.seed, self.took_s)
 
+    @property
+    def notes(self) -> list[str]:
+        """What the voice's user should know."""
+        return list(dict.fromkeys(note for entry in self.entries if entry.result for note in entry.result.notes))
+
     def report(self, path: Path) -> Path:
         """Writes page and data; gives the page."""
         page, _ = write_report(path, self.run, self.entries)
@@ -44,7 +49,7 @@ class Outcome:
 
     def _tell_json(self, page: Path | None) -> None:
         skipped = [{"source": str(job.source), "target": str(job.target)} for job in self.skipped]
-        extra = {"skipped": skipped, "report": str(page) if page else None}
+        extra = {"skipped": skipped, "report": str(page) if page else None, "notes": self.notes}
         show.as_json({**as_data(self.run, self.entries), **extra})
 
     def _tell_people(self, page: Path | None) -> None:
@@ -54,6 +59,8 @@ class Outcome:
             what = str(done[0].target) if len(done) == 1 else f"{len(done)} files"
             speed = f"{seconds / self.took_s:.1f} times real time"
             print(f"{what}: {seconds:.1f} s of sound with '{self.voice}' in {self.took_s:.1f} s ({speed})")
+        for note in self.notes:
+            print(f"note: {note}")
         mixed = sum(1 for one in done if one.downmixed)
         if mixed:
             stereo = self.order.wanted.stereo

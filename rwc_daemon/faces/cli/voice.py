@@ -71,7 +71,13 @@ def details(daemon: Daemon, args: argparse.Namespace) -> None:
         show.as_json(found)
         return
     for key, value in found.items():
-        show.line(key, show.size(value) if key == "size" else str(value))
+        if key == "notes":
+            for note in value:
+                show.line("note", note)
+        elif key == "index_vectors":
+            show.line("index", f"{value} vectors" if value else "none")
+        else:
+            show.line(key, show.size(value) if key == "size" else str(value))
 
 
 def find(daemon: Daemon, wanted: str) -> dict[str, Any]:

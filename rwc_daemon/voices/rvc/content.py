@@ -248,7 +248,7 @@ class ContentEncoder(nn.Module):
         self.feature_extractor = ConvStack(c)
         self.feature_projection = Projection(c)
         self.encoder = Transformer(c)
-        self.final_proj = Dense(c.hidden, c.projection)
+        self.final_proj = Dense(c.hidden, c.projection) if c.projection else None
 
     @classmethod
     def load(
@@ -280,7 +280,7 @@ class ContentEncoder(nn.Module):
         return net
 
     def width(self, version: str) -> int:
-        """Columns of `features` for voices of this version."""
+        """Columns of `features` for voices of this version; 0: it has none for them."""
         return self.config.projection if version == "v1" else self.config.hidden
 
     @torch.inference_mode()
@@ -306,6 +306,7 @@ class ContentEncoder(nn.Module):
     def understand(self, rows: Tensor, version: str) -> Tensor:
         """[B, n, H] from `hear` → as `features`."""
         if version == "v1":
+            assert self.final_proj is not None  # `width` said so
             return self.final_proj(self.encoder(rows, V1_LAYER)).float()
         return self.encoder(rows, self.config.layers).float()
 

@@ -12,8 +12,10 @@ from rwc_daemon.controls import Controls
 from rwc_daemon.errors import BadModel, OutOfRange, Unsupported
 from rwc_daemon.plan import HOPS_PER_SECOND, Block, Plan
 from rwc_daemon.store.card import VoiceCard
+from rwc_daemon.store.encoders import CONTENTVEC, encoder_for
 from rwc_daemon.store.layout import NSF, SynthConfig
 from rwc_daemon.voices.base import VoiceInfo
+from rwc_daemon.voices.described import info_of
 from rwc_daemon.voices.f0.base import Tracker
 from rwc_daemon.voices.f0.registry import Assets, available, open_tracker
 from rwc_daemon.voices.rvc import weights
@@ -30,7 +32,6 @@ from rwc_daemon.voices.rvc.static import Static
 from rwc_daemon.voices.rvc.synth import Synthesizer
 from rwc_daemon.voices.shared import shared
 
-ENCODER = "contentvec"
 BEST_TRACKERS = ("rmvpe", "fcpe", "harvest", "yin")  # what "auto" takes: the first that can be had
 GRAPHS = "RWC_CUDA_GRAPHS"  # in the environment: 0 runs every kernel by itself
 HOP_MS = 1000 / HOPS_PER_SECOND
@@ -64,7 +65,8 @@ class RvcVoice:
 
         Raises MissingAsset and MissingPackage before anything is read, BadModel, Unsupported.
         """
-        encoder_path = assets.path(ENCODER)
+        encoder = encoder_for(card.embedder, assets)
+        encoder_path = assets.path(encoder)
         device = choose_device(device)
         precision = choose_precision(device, precision)
         dtype = getattr(torch, precision)
@@ -77,10 +79,10 @@ class RvcVoice:
                 weights.read(encoder_path), device, dtype, packed=packed, weight_bits=weight_bits
             ),
         )
-        _check_widths(synth.config, content, index)
+        _check_widths(synth.config, content, index, encoder)
         graphs = device == "cuda" and isinstance(synth, Synthesizer) and os.environ.get(GRAPHS, "1") != "0"
         static = Static(device) if graphs else None
-        return cls(info_of(card), Renderer(content, synth, index, device, static), assets, precision)
+        return cls(info_of(card, assets), Renderer(content, synth, index, device, static), assets, precision)
 
     @property
     def device(self) -> str:
@@ -151,21 +153,20 @@ def _synthesizer(card: VoiceCard, device: str, dtype: torch.dtype, packed: bool)
     return Synthesizer.load(tensors, config, device, dtype, packed)
 
 
-def _check_widths(config: SynthConfig, content: ContentEncoder, index: Index | None) -> None:
+def _check_widths(config: SynthConfig, content: ContentEncoder, index: Index | None, encoder: str) -> None:
     given, wanted = content.width(config.version), config.content
+    if not given:
+        raise Unsupported(
+            f"the content encoder '{encoder}' has no projection to the {wanted} features of {config.version} voices: "
+            f"`rwcctl assets remove {encoder}` lets the voice play with contentvec"
+        )
     if given != wanted:
         raise BadModel(
             f"the content encoder gives {given} features, a {config.version} voice wants {wanted}: "
-            f"run `rwcctl assets fetch {ENCODER}`"
+            f"run `rwcctl assets fetch {CONTENTVEC}`"
         )
     if index is not None and index.width != wanted:
         raise BadModel(f"the index is {index.width} wide, the voice {wanted}: import the voice with its own .index")
-
-
-def info_of(card: VoiceCard) -> VoiceInfo:
-    return VoiceInfo(
-        card.id, card.name, card.kind, card.rate, card.f0, card.version, card.speakers, card.size, card.origin
-    )
 
 
 def choose_device(wanted: str) -> str:
