@@ -6,7 +6,7 @@ from rwc_daemon.audio import holder
 from rwc_daemon.audio.graph import Graph, Node
 from rwc_daemon.audio.programs import MANAGER
 
-CURE = "'rwcctl doctor --fix' restarts what is needed, then start the recording again where it stays silent"
+CURE = "run 'rwcctl doctor --fix', and start the recording again where it stays silent"
 
 
 def unlinked_recorders(graph: Graph) -> list[Node]:
