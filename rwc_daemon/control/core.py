@@ -225,8 +225,7 @@ class Core:
             before = self.figures.read()
             if not self.levels.on:
                 self.figures.read_levels()
-            self._hold.look(elapsed_s, before, self.controls.gate_db)
-            self._hold.report()
+            self._hold.look(elapsed_s, before, self.controls.gate_db, self._mode == "convert")
         self._rehearsed_s += elapsed_s
         if self.life.rehearsing and self._rehearsed_s > REHEARSAL_S:
             self.life.rehearsing = False

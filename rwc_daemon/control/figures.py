@@ -44,6 +44,11 @@ class Figures:
         before, self.counters = self.counters, self._link.counters()
         return before
 
+    def silent_share(self, before: Counters) -> float:
+        """Of what RWC Mic played since `before`, how much was silence for want of converted voice; 0 … 1."""
+        played = (self.counters.cycles - before.cycles) * self.counters.quantum
+        return min(1.0, (self.counters.silence_samples - before.silence_samples) / played) if played else 0.0
+
     def read_levels(self) -> Levels:
         heard, played = self._link.peaks()
         self.levels = Levels(_db(heard), _db(played))

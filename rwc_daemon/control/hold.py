@@ -10,6 +10,7 @@ from rwc_daemon.audio.client import AudioClient
 from rwc_daemon.control.faults import Faults
 from rwc_daemon.control.figures import Figures
 from rwc_daemon.control.slack import Slack
+from rwc_daemon.control.starving import Starving
 from rwc_daemon.host.journal import XRUNS, event
 from rwc_daemon.link.ring import Counters, Link
 from rwc_daemon.messages import Configure, Keep, Planned
@@ -18,6 +19,7 @@ from rwc_daemon.settings import Audio
 log = logging.getLogger(__name__)
 
 PLACE = "latency"
+SILENT = 0.9  # of what was played in a second: converted voice does not come in time at all
 USEFUL_S = 0.1  # of slack, and half as much again as a block takes, is all that helps against jitter
 
 
@@ -35,6 +37,7 @@ class Hold:
     ) -> None:
         self._link, self._client, self._figures, self._faults = link, client, figures, faults
         self._wanted, self._tell = wanted, tell
+        self._starving = Starving(figures, faults)
         self.planned: Planned | None = None
         self._voice = ""
         self._slack: Slack | None = None
@@ -62,17 +65,22 @@ class Hold:
     def drop(self) -> None:
         """No stream runs."""
         self.planned = self._slack = None
+        self._starving.look(self._figures.counters, converting=False)
         self._faults.end(PLACE)
 
-    def look(self, elapsed_s: float, before: Counters, gate_db: float) -> None:
-        """Once a second while a stream runs: more slack after gaps, less after calm."""
+    def look(self, elapsed_s: float, before: Counters, gate_db: float, converting: bool = True) -> None:
+        """Once a second while a stream runs: more slack after gaps, less after calm. `converting`: it is heard."""
         if self._slack is None:
             return
+        self._starving.look(before, converting)
         underruns = self._figures.counters.underruns - before.underruns
+        if self._figures.silent_share(before) > SILENT:
+            underruns += 1  # nothing was played that could have run out: what comes is too late each time
         quiet = self._figures.levels.in_db <= gate_db
         if self._slack.look(elapsed_s, underruns, self._figures.beat.compute_max_ms, quiet):
             self._learn(underruns)
             self._keep()
+        self.report()
 
     def report(self) -> None:
         """The latency, again: the graph around us may have changed."""

@@ -1,9 +1,9 @@
 """How much converted voice is kept ready: one quantum beyond what computing and its jitter have shown to need.
 
-Too little is heard as gaps, too much is latency. It grows at once when voice ran out, at most to the double. It shrinks
-by a quarter of what is too much after half a minute without trouble, at a quiet moment, because each change is a dip
-of 10 ms. What is too much the last three minutes say: bursts of a busy machine are further apart than half a minute,
-and every one that had been forgotten was heard.
+Too little is heard as gaps, too much is latency. It grows at once when voice ran out, at most to the double, or by
+5 ms. It shrinks by a quarter of what is too much after half a minute without trouble, at a quiet moment, because each
+change is a dip of 10 ms. What is too much the last three minutes say: bursts of a busy machine are further apart than
+half a minute, and every one that had been forgotten was heard.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections import deque
 CALM_S = 30.0
 REMEMBERED = 6  # times CALM_S
 WARM_S = 2.0  # the first blocks of a stream are slow, and say nothing about the later ones
+LEAST_GROWTH_MS = 5.0  # with a quantum of 16 samples doubling alone would take half a dozen gaps
 LONGEST_MS = 500.0
 
 
@@ -59,7 +60,8 @@ class Slack:
 
     def _raise(self) -> bool:
         before = self.samples
-        doubled = max(self.samples + self._quantum, min(self._wanted(), 2 * self.samples))
+        growth = max(self.samples, round(LEAST_GROWTH_MS * self._rate / 1000))
+        doubled = max(self.samples + self._quantum, min(self._wanted(), self.samples + growth))
         self.samples = self._bounded(doubled)
         self._calm_s = 0.0
         return self.samples != before

@@ -40,6 +40,7 @@ LIGHTER = {
 }
 LIGHTEST_LAST = ("fcpe", "yin")
 STRETCHES = (1.5, 2.0, 3.0)
+SHORT_STRETCHES = (2.0, 4.0, 8.0)  # of a voice without nets, whose blocks are 5 ms
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,12 @@ def ladder(controls: Controls, f0: bool) -> tuple[Step, ...]:
         steps.append(replace(steps[-1], f0_method=tracker))
     steps += [replace(steps[-1], stretch=stretch) for stretch in STRETCHES]
     return tuple(steps)
+
+
+def short_ladder(controls: Controls) -> tuple[Step, ...]:
+    """Of a voice without nets: longer blocks, where the machine has no time for short ones."""
+    asked = Step(controls.quality, controls.f0_method)
+    return (asked, *(replace(asked, stretch=stretch) for stretch in SHORT_STRETCHES))
 
 
 class Deadline:

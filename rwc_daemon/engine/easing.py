@@ -6,10 +6,13 @@ from collections.abc import Callable
 
 from rwc_daemon.controls import Controls
 from rwc_daemon.engine.crew import Crew
-from rwc_daemon.engine.deadline import FULL, Deadline, Step
+from rwc_daemon.engine.deadline import FULL, LOST, Deadline, Step
 from rwc_daemon.engine.meter import Meter
 from rwc_daemon.engine.wish import Loaded, Warmed, Wish
 from rwc_daemon.messages import Eased, Message
+from rwc_daemon.voices.base import Adjustable
+
+PRESSED = 0.99 * FULL  # a light voice that loses nothing keeps its blocks
 
 
 class Easing:
@@ -22,6 +25,7 @@ class Easing:
         self._asked = Controls()
         self._cost = 0.0  # of the step that runs, on one thread
         self._warm: dict[int, int] = {}  # level → threads that it was warmed for
+        self._light = True  # a voice without nets: single slow blocks say nothing, lost ones do
         self._deadline = Deadline(1)
         self._skipped = 0
         self._awaited: int | None = None  # the level that the loader was asked for
@@ -42,13 +46,16 @@ class Easing:
             self._deadline = Deadline(len(self._steps), loaded.level)
             self._warm = {}
         self._asked, self._cost = loaded.asked, loaded.cost
+        self._light = not isinstance(loaded.voice, Adjustable)
         self._note(loaded)
 
     def heard(self, block_ms: float) -> None:
         """It is heard, in blocks of this length: where that is less than was asked, it is said."""
         less = self._steps[self._deadline.level].less_than(self._steps[0], block_ms)
-        text = f"this machine is too slow for '{self._name}' at quality {self._steps[0].quality}: it runs with {less} "
-        self._say(text + "until there is room; close other programs or choose a lower quality" if less else "")
+        at = "" if self._light else f" at quality {self._steps[0].quality}"
+        cure = "close other programs" if self._light else "close other programs or choose a lower quality"
+        text = f"this machine is too slow for '{self._name}'{at}: it runs with {less} until there is room; {cure}"
+        self._say(text if less else "")
 
     def warmed(self, warmed: Warmed) -> None:
         """A step of this voice was tried out, beside the one that plays."""
@@ -62,6 +69,8 @@ class Easing:
 
     def _warm_ahead(self) -> None:
         """What may be needed at once: this step on all threads that there is room for, and the one below."""
+        if self._light:
+            return  # that takes a moment only
         level = self._deadline.level
         for one in (level, level + 1):
             if one < len(self._steps) and self._warm.get(one, 0) < self._crew.threads:
@@ -78,6 +87,8 @@ class Easing:
         """About once a second while it plays."""
         late, self._skipped = meter.skipped > self._skipped, meter.skipped
         fullness = meter.fullness
+        if self._light:
+            fullness = max(fullness or 0.0, LOST) if late else min(fullness or 0.0, PRESSED)
         if fullness is None:
             return  # nobody speaks: that says nothing
         if self._crew.look(elapsed_s, late or fullness >= FULL, self._cost):
@@ -87,6 +98,8 @@ class Easing:
         if self._awaited is not None and self._awaited > level:
             return
         wanted = self._deadline.look(elapsed_s, fullness, late)
+        if self._light and wanted < level:
+            wanted = level - 1  # one by one: what short blocks cost on a busy machine is seen only when they are lost
         # a step up is prepared in what time the voice leaves; until it is there, a step down may be needed
         if wanted > level or (wanted < level and self._awaited is None):
             self._awaited = wanted

@@ -44,6 +44,7 @@ from rwc_daemon.voices.base import Adjustable
 BEAT_S = 1.0
 WATCHED_BEAT_S = 0.1
 LOOK_S = 0.5  # how often the deadline controller looks
+CONTEXT_S = 1.0  # of what came too late is heard by a voice that does so without rendering
 BEFORE_BLOCK = 0.2  # of a block before the next one is whole: no errand is begun
 SLOW_MS = 4.0  # a voice faster than this needs no slack of its own
 SLACK_SHARE = 1.1  # of a typical warm block on one thread; what takes longer than it lasts cannot be helped by slack
@@ -242,12 +243,10 @@ class Inference:
 
     def _convert_one(self, deck: Deck) -> None:
         plan = deck.stream.plan
-        x = self._link.read(plan.block)
-        if self._link.lag() >= plan.block:
-            deck.skip(x)
-            self._link.write_nothing(len(x))
-            self._meter.skip(len(x))
+        if late := max(0, self._link.lag()) // plan.block:
+            self._skip(deck, late)
             return
+        x = self._link.read(plan.block)
         self._call_crew(deck.stream)
         begin = time.perf_counter()
         before = deck.stream
@@ -259,6 +258,17 @@ class Inference:
         if deck.stream is not before:
             self._hold.begin(deck.stream, before)
             self._took_over()
+
+    def _skip(self, deck: Deck, blocks: int) -> None:
+        """So many blocks come too late to be heard. The newest of them are context; the older ones are dropped unheard,
+        because a cheap voice takes as long to hear a block as to convert it, and would never catch up."""
+        plan = deck.stream.plan
+        context_s = CONTEXT_S if deck.stream.costly else 0.0
+        kept = min(blocks, max(1, int(context_s * plan.rate) // plan.block))
+        x = self._link.read(blocks * plan.block)
+        deck.skip(x[-kept * plan.block :])
+        self._link.write_nothing(len(x))
+        self._meter.skip(len(x))
 
     def _call_crew(self, stream: Stream) -> None:
         if stream.costly and self._threads != self._easing.threads:

@@ -24,6 +24,7 @@ from rwc_daemon.engine.warming import warm
 from rwc_daemon.engine.wish import Failed, Loaded, Setup, Warmed, Wish, fixed, steps_of
 from rwc_daemon.errors import RwcError
 from rwc_daemon.plan import Plan
+from rwc_daemon.voices.base import Adjustable
 from rwc_daemon.voices.shelf import Shelf
 
 NICE = 2  # a little gentle; more, and on a busy machine it waits for a processor with Python's lock in its hand
@@ -181,6 +182,8 @@ class Loader:
         """The first step that this machine keeps up with, from the one on at which the voice ran last."""
         most = FULL * (1 + GAIN * (self.threads() - 1))
         found = self._warmed(kept, asked, steps, kept.stood[1] if kept.stood[0] == steps else 0)
+        if not isinstance(kept.voice, Adjustable):
+            return found  # what a light voice costs says nothing: only what it loses does
         while found is not None and found.cost > most and found.level + 1 < len(steps):
             further = 2 if found.cost > FAR * most else 1
             try:

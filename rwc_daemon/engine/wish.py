@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rwc_daemon.controls import Controls
-from rwc_daemon.engine.deadline import Step, ladder
+from rwc_daemon.engine.deadline import Step, ladder, short_ladder
 from rwc_daemon.engine.stream import FIXED
 from rwc_daemon.plan import Block
 from rwc_daemon.voices.base import Adjustable, Voice, block_of
@@ -101,5 +101,5 @@ def fixed(controls: Controls) -> tuple[Any, ...]:
 
 
 def steps_of(voice: Voice, asked: Controls) -> tuple[Step, ...]:
-    """Of its ladder; one that is not adjustable has one step."""
-    return ladder(asked, voice.info.f0) if isinstance(voice, Adjustable) else (Step(asked.quality, asked.f0_method),)
+    """Of its ladder; one that is not adjustable can only have longer blocks."""
+    return ladder(asked, voice.info.f0) if isinstance(voice, Adjustable) else short_ladder(asked)
