@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from rwc_daemon.control.jobs import Jobs, Progress
 from rwc_daemon.errors import BadModel, Busy, OutOfRange, Unsupported
 from rwc_daemon.voices.base import VoiceInfo
 from rwc_daemon.voices.shelf import Shelf
+
+log = logging.getLogger(__name__)
 
 LONGEST_NAME = 100
 MOST_LINES = 50  # files left out that an import tells of
@@ -38,7 +41,12 @@ class Shelving:
 
         def work(progress: Progress, cancelled: Any) -> str:
             lines: list[str] = []
-            cards = self._shelf.store.bring_in(paths, name, progress, cancelled, left_out=lines.append)
+
+            def left_out(reason: str) -> None:
+                log.warning("left out: %s", reason)
+                lines.append(reason)
+
+            cards = self._shelf.store.bring_in(paths, name, progress, cancelled, left_out=left_out)
             return "\n".join([" ".join(card.id for card in cards), *lines[:MOST_LINES]])
 
         return self._jobs.start(work)

@@ -161,7 +161,8 @@ def _adopt(source: Source, staging: Path, folder: Path, haul: Haul, progress: Pr
 
 def _judge(haul: Haul) -> None:
     """A file that the user named must be of use; of a folder or zip, at least one."""
-    refused = haul.refused if haul.voices else haul.refused + haul.unusable
+    alone = [(source, type(error)(f"{error}; a voice plays without an index, too")) for source, error in haul.unusable]
+    refused = haul.refused if haul.voices else haul.refused + alone
     named = [error for source, error in refused if source.named]
     if named or (refused and not haul.voices and not haul.indexes):
         raise (named or [refused[0][1]])[0]

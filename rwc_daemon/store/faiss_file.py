@@ -22,7 +22,7 @@ from rwc_daemon.store.tensors import read_at
 MOST_LISTS, MOST_NESTED = 1 << 20, 3
 CHUNK = 1 << 14  # vectors decoded at once
 NO_MAP, ARRAY_MAP, TABLE_MAP = 0, 1, 2
-HELP = "a voice plays without it, too; ask its author for an 'IVF…,Flat' index"
+HELP = "ask its author for an 'IVF…,Flat' index"
 NAN = "the index holds values that are not numbers (NaN or infinity): make or get it again"
 
 

@@ -108,9 +108,10 @@ class VoiceStore:
             answer = importer.run("voices", files, stage, name, progress, cancelled)
 
             def tell(reason: str) -> None:
-                log.warning("left out: %s", reason)
                 if left_out:
                     left_out(reason)
+                else:
+                    log.warning("left out: %s", reason)
 
             for reason in answer.skipped:
                 tell(reason)
