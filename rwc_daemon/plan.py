@@ -36,6 +36,14 @@ def hop_at(rate: int) -> int:
     return rate // HOPS_PER_SECOND
 
 
+def work_rate(rate: int) -> int:
+    """The rate itself where it has whole hops; 11025 and 22050 Hz: their multiple that has. Raises Unsupported."""
+    if rate in (11025, 22050):
+        return 44100
+    hop_at(rate)
+    return rate
+
+
 @dataclass(frozen=True)
 class Plan:
     """The sizes of one stream. Make it with `Plan.fit` (live) or `Plan.offline` (files)."""

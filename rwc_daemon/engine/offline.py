@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import soxr
-from scipy import signal
 
 from rwc_daemon import controls as knobs
 from rwc_daemon.controls import Controls
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
 
 HIGH_PASS_HZ, HIGH_PASS_ORDER = 48, 5
 LOUDEST_IN, LOUDEST_OUT = 0.95, 0.99
+LEAST_S = 0.1  # of sound that nets are given
 BUILTIN_BLOCK_MS = 200.0
 Progress = Callable[[float], None]  # hears 0 … 1; may raise to stop
 
@@ -142,6 +142,8 @@ class OfflinePipeline:
 def high_passed(x_16k: np.ndarray) -> np.ndarray:
     """f[n] @16k → f64[n]: without what lies below speech, forward and backward so that nothing is delayed; its peak
     brought below full scale first."""
+    from scipy import signal  # takes a second to import
+
     x = np.asarray(x_16k, np.float64)
     peak = np.abs(x).max(initial=0) / LOUDEST_IN
     b, a = signal.butter(HIGH_PASS_ORDER, HIGH_PASS_HZ, btype="high", fs=RATE_16K)
@@ -234,7 +236,11 @@ class BatchConverter:
         self._heard = []
         if not len(x):
             return x
-        return self._through_stream(x) if self._voice.info.kind == "builtin" else self._through_nets(x)
+        if self._voice.info.kind == "builtin":
+            return self._through_stream(x)
+        # nets need some frames to look at, also for one sample
+        least = max(0, round(LEAST_S * self._rate) - len(x))
+        return self._through_nets(np.pad(x, (0, least)))[: len(x)]
 
     def _through_stream(self, x: Samples) -> Samples:
         plan = Plan.offline(self._rate, Block(BUILTIN_BLOCK_MS, self._voice.block.on_hop))

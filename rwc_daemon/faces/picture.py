@@ -84,7 +84,7 @@ def _figure(sides: tuple[Side, Side], top_hz: float, title: str, caption: str) -
         3, 1, height_ratios=(3, 3, 2), left=0.075, right=0.975, top=0.885, bottom=0.065, hspace=0.11
     )
     axes = [figure.add_subplot(rows[n]) for n in range(3)]
-    figure.text(0.075, 0.955, title, fontsize=17, color=INK, weight="bold", va="center")
+    figure.text(0.075, 0.955, title, fontsize=17, color=INK, weight="bold", va="center", parse_math=False)
     figure.text(0.075, 0.917, caption, fontsize=11.5, color=FAINT, va="center")
     for axis, side in zip(axes, sides, strict=False):
         _draw_spectrogram(axis, side, top_hz)

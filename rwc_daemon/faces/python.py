@@ -12,23 +12,31 @@ The two converters are interchangeable. Together, `convert_chunk` and `flush` gi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import threading
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from rwc_daemon import controls as knobs
 from rwc_daemon.controls import Controls
-from rwc_daemon.engine import files, offline
-from rwc_daemon.engine.stream import Stream
-from rwc_daemon.errors import NotReady, OutOfRange
-from rwc_daemon.host import paths
-from rwc_daemon.plan import Block, Plan, hop_at
-from rwc_daemon.voices.base import Samples, Voice
-from rwc_daemon.voices.shelf import Shelf
+from rwc_daemon.errors import BadAudio, Busy, NotReady, OutOfRange
+from rwc_daemon.plan import Block, Plan, work_rate
+
+if TYPE_CHECKING:
+    # what follows is imported where it is used: whoever imports us may never convert anything
+    from rwc_daemon.engine.odd_rate import OddRateStream
+    from rwc_daemon.engine.stream import Stream
+    from rwc_daemon.voices.base import Samples, Voice
+
+DEVICES = ("auto", "cpu", "cuda")
+FULL_SCALE = {"int16": 1 << 15, "int32": 1 << 31}  # of integer input; other widths have no one meaning
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ class ConversionConfig:
     f0_method: str = "auto"
     speaker: int = 0
     device: str = "auto"
-    # "auto", "cpu", "cuda"
+    # one of DEVICES
 
     def __post_init__(self) -> None:
         if self.voice and self.model_path:
@@ -64,7 +72,9 @@ class ConversionConfig:
             raise OutOfRange("index_path goes with model_path; an imported voice has its index already")
         if self.chunk_size < 0:
             raise OutOfRange(f"chunk_size is a number of samples, 0 or more; not {self.chunk_size}")
-        hop_at(self.sample_rate)
+        if self.device not in DEVICES:
+            raise OutOfRange(f"device is {', '.join(DEVICES)}; not {self.device!r}")
+        work_rate(self.sample_rate)
         _ = self.controls
 
     @property
@@ -84,6 +94,9 @@ class ConversionConfig:
 
     def load(self) -> Voice:
         """The voice with its weights. Raises NoSuchVoice, BadModel, MissingAsset, MissingPackage."""
+        from rwc_daemon.host import paths
+        from rwc_daemon.voices.shelf import Shelf
+
         shelf = Shelf(paths.data_dir())
         if self.model_path:
             index = Path(self.index_path) if self.index_path else None
@@ -103,6 +116,7 @@ class _Converter:
         self._config, self._seed = config, seed
         self._controls = config.controls
         self._voice: Voice | None = None
+        self._in_use = threading.Lock()
 
     def initialize(self) -> None:
         """Load the voice and start a fresh conversion. Calling it again starts over with the same weights."""
@@ -129,25 +143,51 @@ class _Converter:
     def _begin(self, voice: Voice) -> None:
         raise AssertionError("each converter says how it begins")
 
-    def _checked(self, x: Samples) -> Samples:
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Two threads at once would mix up the memory of one conversion; one after the other is fine."""
+        if not self._in_use.acquire(blocking=False):
+            raise Busy("this converter is at work in another thread: give each thread a converter of its own")
+        try:
+            yield
+        finally:
+            self._in_use.release()
+
+    def _checked(self, chunk: Samples) -> Samples:
+        """Mono float32 where full scale is 1."""
         if self._voice is None:
             raise NotReady("call initialize() first, or use the converter in a with statement")
-        x = np.asarray(x, np.float32)
+        x = np.asarray(chunk)
         if x.ndim != 1:
             raise OutOfRange(f"a chunk is one-dimensional mono float32; not of shape {x.shape}")
-        return x
+        if x.dtype.name in FULL_SCALE:
+            return x.astype(np.float32) / np.float32(FULL_SCALE[x.dtype.name])
+        if len(x) and x.dtype.kind != "f":
+            raise OutOfRange(
+                f"a chunk is float32 from -1 to 1, or int16 or int32, which are scaled; not {x.dtype.name}"
+            )
+        return x.astype(np.float32)
 
 
 class StreamingConverter(_Converter):
     """Answers every chunk at once with as many samples, `latency_samples` late."""
 
     def _begin(self, voice: Voice) -> None:
-        wanted = voice.block
+        from rwc_daemon.engine.odd_rate import OddRateStream
+        from rwc_daemon.engine.stream import Stream
+
+        wanted, rate = voice.block, self._config.sample_rate
         if self._config.chunk_size:
-            wanted = Block(1000 * self._config.chunk_size / self._config.sample_rate, wanted.on_hop)
-        self._stream = Stream(voice, Plan.offline(self._config.sample_rate, wanted), self._controls, self._seed)
+            wanted = Block(1000 * self._config.chunk_size / rate, wanted.on_hop)
+        self._stream: Stream | OddRateStream
+        if work_rate(rate) == rate:
+            self._stream = Stream(voice, Plan.offline(rate, wanted), self._controls, self._seed)
+            block = self._stream.plan.block
+        else:
+            self._stream = OddRateStream(voice, rate, wanted, self._controls, self._seed)
+            block = self._stream.block
         # one block of silence ahead answers any chunk length at once
-        self._ahead = np.zeros(self._stream.plan.block, np.float32)
+        self._ahead = np.zeros(block, np.float32)
         self.latency_samples = len(self._ahead) + self._stream.delay
 
     def update(self, **changes: Any) -> None:
@@ -156,45 +196,68 @@ class StreamingConverter(_Converter):
             self._stream.controls = self._controls
 
     def convert_chunk(self, x: Samples) -> Samples:
-        """f32[n] → f32[n], any n."""
-        x = self._checked(x)
-        ready = np.concatenate([self._ahead, self._stream.feed(x)])
-        self._ahead = ready[len(x) :]
-        return ready[: len(x)]
+        """f32[n] → f32[n], any n. Also takes int16 and int32, whose full scale becomes 1."""
+        with self._alone():
+            x = self._checked(x)
+            ready = np.concatenate([self._ahead, self._stream.feed(x)])
+            self._ahead = ready[len(x) :]
+            return ready[: len(x)]
 
     def flush(self) -> Samples:
         """The last `latency_samples`, and a fresh start for what is fed next."""
-        self._checked(np.empty(0))
-        rest = np.concatenate([self._ahead, self._stream.flush()])
-        self.initialize()
-        return rest
+        with self._alone():
+            self._checked(np.empty(0))
+            rest = np.concatenate([self._ahead, self._stream.flush()])
+            self.initialize()
+            return rest
 
 
 class BatchConverter(_Converter):
     """Collects, and converts as a whole at `flush` with offline quality; no latency."""
 
     def _begin(self, voice: Voice) -> None:
-        self._batch = offline.BatchConverter(voice, self._config.sample_rate, self._controls, self._seed)
-        self._batch.initialize()
-
-    def update(self, **changes: Any) -> None:
-        super().update(**changes)
-        if self._voice is not None:
-            self._batch.update(**knobs.to_dict(self._controls))
+        self._heard: list[Samples] = []
 
     def convert_chunk(self, x: Samples) -> Samples:
-        """Keeps the chunk; answers nothing yet (f32[0])."""
-        return self._batch.convert_chunk(self._checked(x))
+        """Keeps the chunk; answers nothing yet (f32[0]). Also takes int16 and int32, whose full scale becomes 1."""
+        with self._alone():
+            self._heard.append(self._checked(x).copy())
+            return np.empty(0, np.float32)
 
     def flush(self) -> Samples:
         """The whole conversion, as long as what was fed."""
-        self._checked(np.empty(0))
-        return self._batch.flush()
+        from rwc_daemon.engine import files, offline
+
+        with self._alone():
+            heard = np.concatenate([self._checked(np.empty(0, np.float32)), *self._heard])
+            self._heard = []
+            assert self._voice is not None
+            rate = self._config.sample_rate
+            if work_rate(rate) != rate:
+                return files.convert_samples(heard, rate, rate, self._voice, self._controls, self._seed)
+            batch = offline.BatchConverter(self._voice, rate, self._controls, self._seed)
+            batch.convert_chunk(heard)
+            return batch.flush()
 
 
 def convert_file(
-    source: str | Path, target: str | Path, config: ConversionConfig, progress: Callable[[float], None] | None = None
+    source: str | Path,
+    target: str | Path,
+    config: ConversionConfig,
+    progress: Callable[[float], None] | None = None,
+    overwrite: bool = False,
 ) -> None:
-    """Convert a sound file with offline quality; `progress` hears 0 … 1. Raises BadAudio and what `load` raises."""
+    """Convert a sound file with offline quality; `progress` hears 0 … 1.
+
+    A target that is there already is left alone unless `overwrite`. What is odd about the source (cut off, sound on
+    one channel only) is said as a warning. Raises BadAudio, MissingPackage and what `load` raises.
+    """
+    from rwc_daemon.engine import files
+
+    source, target = Path(source), Path(target)
+    if not overwrite and os.path.lexists(target):
+        raise BadAudio(f"{target} exists already: pass overwrite=True to replace it")
     controls = replace(config.controls, gate_db=files.START.gate_db)  # a file's quiet parts are wanted
-    files.convert_file(Path(source), Path(target), config.load(), controls, progress=progress)
+    done = files.convert_file(source, target, config.load(), controls, progress=progress)
+    for note in done.notes:
+        warnings.warn(f"{source}: {note}", stacklevel=2)

@@ -11,6 +11,7 @@ import html
 import io
 import json
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -29,6 +30,7 @@ from rwc_daemon.engine.order import FileJob, FileResult
 from rwc_daemon.engine.quality import Measured
 from rwc_daemon.engine.sounds import read_sound
 from rwc_daemon.errors import BadAudio
+from rwc_daemon.faces.cli import printable
 from rwc_daemon.faces.picture import draw_demo
 from rwc_daemon.faces.report_page import PAGE
 
@@ -64,8 +66,10 @@ def write_report(path: Path, run: Run, entries: Sequence[Entry]) -> tuple[Path, 
     page, data = path.with_name(stem + ".html"), path.with_name(stem + ".json")
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
-        data.write_text(json.dumps(as_data(run, entries), indent=1, ensure_ascii=False) + "\n")
-        page.write_text(as_page(run, entries, page.parent))
+        # names of files may hold bytes that are no text: JSON writes them as escapes, and so does the page
+        told = json.dumps(as_data(run, entries), indent=1, ensure_ascii=False) + "\n"
+        data.write_text(told, "utf-8", "backslashreplace")
+        page.write_text(as_page(run, entries, page.parent), "utf-8", "backslashreplace")
     except OSError as failed:
         raise BadAudio(f"cannot write the report {page}: {failed.strerror}") from failed
     return page, data
@@ -143,6 +147,7 @@ def _file_data(entry: Entry) -> dict[str, Any]:
         "real_time_factor": done.real_time_factor,
         "rate_hz": done.rate,
         "frames": done.frames,
+        "notes": list(done.notes),
     }
     return {**data, **(asdict(entry.result.measured.figures) if entry.result.measured else {})}
 
@@ -249,7 +254,9 @@ def _picture(entry: Entry) -> str:
     x = soxr.resample(before.x[: int(PICTURE_S * before.rate)], before.rate, rate)
     y = after.x[: len(x)]
     png = io.BytesIO()
-    draw_demo(png, x, y, rate, entry.job.source.name)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing")  # a letter of the name that the font does not have
+        draw_demo(png, x, y, rate, printable.name(entry.job.source.name))
     picture = f"<img alt='in and out: {name}' src='{_data('image/png', png.getvalue())}'>"
     return picture + "".join(
         f"<figure>{what}: {_player(_sound(z, rate))}</figure>" for what, z in (("in", x), ("out", y))

@@ -1,5 +1,11 @@
 """The Python face, as another program would use it."""
 
+import subprocess
+import sys
+import threading
+from importlib.metadata import version
+from pathlib import Path
+
 import numpy as np
 import pytest
 import soundfile
@@ -7,7 +13,7 @@ import soundfile
 import rwc_daemon
 from rwc_daemon import BatchConverter, ConversionConfig, StreamingConverter, convert_file
 from rwc_daemon.dsp.high_pass import HighPass
-from rwc_daemon.errors import NoSuchVoice, NotReady, OutOfRange, RwcError, Unsupported
+from rwc_daemon.errors import BadAudio, Busy, NoSuchVoice, NotReady, OutOfRange, RwcError, Unsupported
 
 RATE = 48000
 
@@ -89,13 +95,92 @@ def test_a_file(tmp_path):
     assert heard[-1] == 1
 
 
+def test_a_file_that_is_there_is_not_replaced_unasked(tmp_path):
+    soundfile.write(tmp_path / "in.wav", np.stack([tone(0.1), 0 * tone(0.1)], 1), RATE)
+    (tmp_path / "out.wav").write_text("precious")
+    config = ConversionConfig(voice="deep")
+    with pytest.raises(BadAudio, match="overwrite=True"):
+        convert_file(tmp_path / "in.wav", tmp_path / "out.wav", config)
+    assert (tmp_path / "out.wav").read_text() == "precious"
+    with pytest.warns(UserWarning, match="only its left channel"):
+        convert_file(str(tmp_path / "in.wav"), str(tmp_path / "out.wav"), config, overwrite=True)
+    assert soundfile.info(tmp_path / "out.wav").frames == RATE // 10
+
+
+@pytest.mark.parametrize("kind", [StreamingConverter, BatchConverter])
+def test_integers_are_scaled_or_refused(kind):
+    x = tone(0.5)
+    results = []
+    for chunk in (
+        x,
+        np.round(x * 32767).astype(np.int16),
+        np.round(x * 2147483520.0).astype(np.int32),
+        x.astype(float),
+    ):
+        with kind(ConversionConfig(voice="plain")) as converter:
+            results.append(converted(converter, chunk, endless(4800)))
+    for other in results[1:]:
+        assert np.abs(other - results[0]).max() < 2e-4
+    with kind(ConversionConfig(voice="plain")) as converter:
+        for wrong in (np.int64, np.uint8, np.uint16, bool, complex):
+            with pytest.raises(OutOfRange, match="int16 or int32"):
+                converter.convert_chunk(np.zeros(10, wrong))
+
+
+def test_two_threads_at_once_are_told_so():
+    with StreamingConverter(ConversionConfig(voice="deep")) as converter:
+        began, errors = threading.Event(), []
+
+        def convert() -> None:
+            began.wait()
+            try:
+                converter.convert_chunk(np.tile(tone(), 5))
+            except Busy as busy:
+                errors.append(str(busy))
+
+        threads = [threading.Thread(target=convert) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        began.set()
+        for thread in threads:
+            thread.join()
+        assert "another thread" in errors[0]
+        assert len(converter.convert_chunk(tone())) == RATE  # one after the other is fine
+
+
+@pytest.mark.parametrize("rate", [11025, 22050])
+@pytest.mark.parametrize("chunk_size", [0, 128])
+def test_streaming_at_rates_without_whole_hops(rate, chunk_size):
+    t = np.arange(2 * rate) / rate
+    x = (0.3 * np.sin(2 * np.pi * 1100 * t) + 0.2 * np.sin(2 * np.pi * 1900 * t)).astype(np.float32)
+    outputs = []
+    for sizes in ((1, 100, 4800, 7), (160,)):
+        with StreamingConverter(ConversionConfig("plain", sample_rate=rate, chunk_size=chunk_size)) as converter:
+            parts = []
+            at, size = 0, endless(*sizes)
+            while at < len(x):
+                chunk = x[at : at + next(size)]
+                parts.append(converter.convert_chunk(chunk))
+                assert len(parts[-1]) == len(chunk)
+                at += len(chunk)
+            rest = converter.flush()
+            assert len(rest) == converter.latency_samples
+            outputs.append(np.concatenate([*parts, rest])[converter.latency_samples :])
+    assert np.array_equal(*outputs)
+    middle = slice(rate // 4, -rate // 4)
+    assert np.corrcoef(x[middle], outputs[0][middle])[0, 1] > 0.99
+    with BatchConverter(ConversionConfig("plain", sample_rate=rate)) as converter:
+        assert len(converted(converter, x, endless(1000))) == len(x)
+
+
 @pytest.mark.parametrize(
     ("wrong", "error"),
     [
         ({"voice": "deep", "model_path": "x.pth"}, OutOfRange),
         ({"index_path": "x.index"}, OutOfRange),
         ({"pitch_shift": float("nan")}, OutOfRange),
-        ({"sample_rate": 11025}, Unsupported),
+        ({"sample_rate": 11111}, Unsupported),
+        ({"device": "gpu"}, OutOfRange),
         ({"chunk_size": -1}, OutOfRange),
     ],
 )
@@ -114,6 +199,23 @@ def test_what_is_missing_is_said():
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    assert set(rwc_daemon.__all__) == {"BatchConverter", "ConversionConfig", "StreamingConverter", "convert_file"}
+    names = {"BatchConverter", "ConversionConfig", "StreamingConverter", "__version__", "convert_file"}
+    assert set(rwc_daemon.__all__) == names
+    script = f"import sys; from rwc_daemon import {', '.join(names)}; print(*sys.modules)"
+    loaded = set(
+        subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split()
+    )
+    assert "rwc_daemon.faces.python" in loaded
+    assert not loaded & {
+        "torch",
+        "scipy",
+        "soxr",
+        "soundfile",
+        "dbus_next",
+        "urllib.request",
+        "rwc_daemon.engine.files",
+    }
+    assert rwc_daemon.__version__ == version("rwc-daemon")
+    assert (Path(rwc_daemon.__file__).parent / "py.typed").exists()
     with pytest.raises(AttributeError):
         _ = rwc_daemon.nothing

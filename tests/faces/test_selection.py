@@ -21,7 +21,7 @@ def tree(tmp_path, monkeypatch):
 
 
 def pairs(*args):
-    return [(str(job.source), str(job.target)) for job in select(*args)]
+    return [(str(job.source), str(job.target)) for job in select(*args)[0]]
 
 
 def test_one_file_to_one_file(tree):
@@ -59,8 +59,8 @@ def test_two_names_that_would_become_one(tree):
     assert {("in/a.wav", "out/a.wav"), ("in/a.mp3", "out/a.mp3.wav")} < set(pairs(["in"], "out"))
     (tree / "other").mkdir()
     (tree / "other/one.wav").write_bytes(b"")
-    assert len(select(["one.wav", "./one.wav"], "out")) == 1
-    assert len({job.target for job in select(["one.wav", "other/one.wav"], "out")}) == 2
+    assert len(select(["one.wav", "./one.wav"], "out")[0]) == 1
+    assert len({job.target for job in select(["one.wav", "other/one.wav"], "out")[0]}) == 2
 
 
 def test_a_target_below_its_source_is_not_converted_again(tree):
@@ -83,3 +83,20 @@ def test_what_cannot_be_meant(tree):
     os.mkdir("empty")
     with pytest.raises(BadAudio, match="no sound files"):
         select(["empty"], "out")
+
+
+def test_what_a_folder_holds_beside_sounds_is_listed(tree):
+    (tree / "in/talk.m4a").write_bytes(b"")
+    _, skipped = select(["in"], "out")
+    assert [(str(one.source), one.reason) for one in skipped] == [
+        ("in/.hidden.wav", "hidden"),
+        ("in/text.txt", "not a sound file by its name"),
+    ]
+
+
+def test_without_the_extra_its_kinds_are_skipped_by_name_of_the_extra(tree, monkeypatch):
+    (tree / "in/talk.m4a").write_bytes(b"")
+    monkeypatch.setattr("rwc_daemon.faces.cli.selection.find_spec", lambda name: None)
+    jobs, skipped = select(["in"], "out")
+    assert len(jobs) == 3
+    assert any(str(one.source) == "in/talk.m4a" and "rwc-daemon[media]" in one.reason for one in skipped)

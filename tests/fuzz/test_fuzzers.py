@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz import files, lines, words
+from tests.fuzz import files, lines, sounds, words
 from tests.fuzz.account import Account
 
 Fuzzer = Callable[[int, int, Path], Account]
@@ -15,8 +15,15 @@ Fuzzer = Callable[[int, int, Path], Account]
 
 @pytest.mark.parametrize(
     ("fuzz", "count"),
-    [(files.settings, 1000), (files.state, 300), (files.shelf, 1000), (words.fuzz, 700), (lines.engines, 40)],
-    ids=["settings", "state", "shelf", "command lines", "engine"],
+    [
+        (files.settings, 1000),
+        (files.state, 300),
+        (files.shelf, 1000),
+        (words.fuzz, 700),
+        (lines.engines, 40),
+        (sounds.fuzz, 300),
+    ],
+    ids=["settings", "state", "shelf", "command lines", "engine", "sounds"],
 )
 def test_nothing_crashes_or_hangs(fuzz: Fuzzer, count: int, tmp_path: Path) -> None:
     account = fuzz(count, 11, tmp_path)

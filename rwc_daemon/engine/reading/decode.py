@@ -86,17 +86,22 @@ def decode(file: int, name: str, note: Note) -> Iterator[Facts | np.ndarray]:
 
 
 def joined(pieces: Iterator[Facts | Piece], note: Note) -> Iterator[Facts | np.ndarray]:
-    """Pieces that change their rate or number of channels on the way are fitted to the first."""
+    """Pieces that change their rate or number of channels on the way are fitted to the first.
+
+    Facts without a piece are those of a decoder that then gave up: the next one's count.
+    """
     facts: Facts | None = None
     fitting: Any = None
-    now = 0
+    now, begun = 0, False
     for piece in pieces:
         if isinstance(piece, Facts):
-            assert facts is None
-            facts, now = piece, piece.rate
-            yield facts
+            if not begun:
+                facts, now = piece, piece.rate
             continue
         assert facts is not None
+        if not begun:
+            begun = True
+            yield facts
         x = _with_channels(piece.x, facts.channels)
         if piece.rate != now:
             if fitting is not None:
@@ -104,6 +109,8 @@ def joined(pieces: Iterator[Facts | Piece], note: Note) -> Iterator[Facts | np.n
             note(f"its rate changes from {now} to {piece.rate} Hz on the way: all was brought to {facts.rate} Hz")
             fitting, now = _fitting(piece.rate, facts), piece.rate
         yield x if fitting is None else fitting.resample_chunk(x)
+    if facts is not None and not begun:
+        yield facts
     if fitting is not None and facts is not None:
         yield fitting.resample_chunk(np.empty((0, facts.channels), np.float32), last=True)
 

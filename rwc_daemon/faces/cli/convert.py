@@ -22,6 +22,7 @@ from rwc_daemon.errors import BadAudio, NoSuchVoice, OutOfRange
 
 if TYPE_CHECKING:
     from rwc_daemon.engine.order import FileJob, Order
+    from rwc_daemon.faces.cli.selection import Skipped
     from rwc_daemon.faces.report import Entry
 
 FIRST_VOICE = "deep"
@@ -31,15 +32,28 @@ NET_CORES = 4  # beyond so many threads a net gains little: another process gain
 def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "convert",
-        description="Convert sound files with offline quality. Reads wav, flac, ogg and mp3 at any rate; writes wav, "
-        "flac and ogg, as long as the source to the sample. Needs no daemon.",
-        epilog="A run that was stopped goes on with --skip-existing: targets appear whole or not at all.",
+        description="Convert sound files with offline quality. Reads wav, flac, ogg, opus and mp3 at any rate, "
+        "and with the extra 'media' m4a, aac, webm, wma and the sound of videos; writes wav, flac and ogg, as long as "
+        "the source to the sample. Needs no daemon.",
+        epilog="A run that was stopped goes on with --skip-existing: targets appear whole or not at all. A name that "
+        "begins with a dash is given as ./-name.",
     )
     parser.add_argument("inputs", metavar="IN", nargs="+", help="files, folders (with all below them) or 'patterns*'")
-    parser.add_argument("-o", "--out", metavar="OUT", required=True, help="a file for one file, else a folder")
+    parser.add_argument(
+        "-o", "--out", metavar="OUT", required=True, action=Once, help="a file for one file, else a folder"
+    )
     _add_voice(parser)
     _add_knobs(parser)
     _add_output(parser)
+
+
+class Once(argparse.Action):
+    """An option that may stand there once: of two targets neither is the one that was meant."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, value: Any, *_: Any) -> None:
+        if getattr(namespace, self.dest) is not None:
+            parser.error(f"{self.metavar} is given twice: one run has one target")
+        setattr(namespace, self.dest, value)
 
 
 def _add_voice(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +61,7 @@ def _add_voice(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--voice", metavar="VOICE", help="default: the one in use, 'deep' where none was chosen yet")
     group.add_argument("--model", metavar="PATH", type=Path, help="a voice file (.pth …), used without importing it")
     group.add_argument("--index", metavar="PATH", type=Path, help="its index")
-    group.add_argument("--device", default="auto", metavar="DEVICE", help="auto, cpu or cuda")
+    group.add_argument("--device", default="auto", choices=("auto", "cpu", "cuda"), help="auto, cpu or cuda")
     group.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same result (default 0)")
 
 
@@ -87,14 +101,15 @@ def run(args: argparse.Namespace) -> int:
     from rwc_daemon.faces.cli.selection import select
 
     order, kind = _order(args)
-    todo, skipped = _sifted(select(args.inputs, args.out, args.format), args)
+    jobs, beside = select(args.inputs, args.out, args.format)
+    todo, skipped = _sifted(jobs, args)
     began = time.perf_counter()
     try:
         entries = _converted(todo, order, args.jobs, kind)
     except KeyboardInterrupt:
         print("stopped: the same command with --skip-existing goes on from here", file=sys.stderr)
         raise
-    outcome = Outcome(order, entries, skipped, time.perf_counter() - began)
+    outcome = Outcome(order, entries, [*skipped, *beside], time.perf_counter() - began)
     wanted = args.report is not None and entries  # nothing new: an earlier report is left as it is
     page = outcome.report(Path(args.report or _report_beside(Path(args.out)))) if wanted else None
     outcome.tell(page, args.json)
@@ -158,14 +173,17 @@ def _chosen() -> str:
     return saved.voice or FIRST_VOICE
 
 
-def _sifted(jobs: Sequence[FileJob], args: argparse.Namespace) -> tuple[list[FileJob], list[FileJob]]:
+def _sifted(jobs: Sequence[FileJob], args: argparse.Namespace) -> tuple[list[FileJob], list[Skipped]]:
     """(to convert, to leave out). Raises BadAudio where something is there and no word was said about it."""
-    there = [job for job in jobs if job.target.exists()]
+    there = [job for job in jobs if os.path.lexists(job.target)]
     if args.overwrite or not there:
         return list(jobs), []
     if args.skip_existing:
+        from rwc_daemon.faces.cli.selection import Skipped
+
         known = set(there)
-        return [job for job in jobs if job not in known], there
+        skipped = [Skipped(job.source, "there already", job.target) for job in there]
+        return [job for job in jobs if job not in known], skipped
     what = str(there[0].target) if len(there) == 1 else f"{there[0].target} and {len(there) - 1} more"
     raise BadAudio(f"{what} exist already: add --overwrite to replace or --skip-existing to leave out")
 

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 
 from rwc_daemon.errors import RwcError
 from rwc_daemon.faces.cli import show
+from rwc_daemon.faces.cli.printable import any_text, sentence
 
 PACKAGE = "rwc_daemon.faces.cli"
 USAGE, INTERRUPTED = 2, 130
@@ -76,11 +77,12 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON, for scripts")
 
     def error(self, message: str) -> NoReturn:
-        self.exit(USAGE, f"rwcctl: {' '.join(message.split())} (see: {self.prog} --help)\n")
+        self.exit(USAGE, f"rwcctl: {sentence(message)} (see: {self.prog} --help)\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
+    any_text()
     try:
         status = act(words)
         sys.stdout.flush()
@@ -175,7 +177,7 @@ def did_you_mean(word: str, known: Sequence[str] | dict[str, str]) -> str:
 
 def complain(message: str, status: int) -> int:
     """One line on stderr, whatever the message held."""
-    print("rwcctl: " + " ".join(message.split()), file=sys.stderr)
+    print("rwcctl: " + sentence(message), file=sys.stderr)
     return status
 
 

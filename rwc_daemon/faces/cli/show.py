@@ -33,7 +33,12 @@ def paint(text: str, style: str) -> str:
 
 
 def as_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:  # JSON has escapes of its own, also for file names that are no text
+        text = json.dumps(value, indent=2)
+    print(text)
 
 
 def columns() -> int:
