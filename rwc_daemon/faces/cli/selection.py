@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
+from rwc_daemon import extras
 from rwc_daemon.engine.order import FileJob
 from rwc_daemon.engine.sounds import MEDIA, PLAIN, READABLE, WRITABLE, format_of
 from rwc_daemon.errors import BadAudio
@@ -95,7 +96,7 @@ def _below(folder: Path, out: Path, found: Found) -> None:
             elif suffix not in READABLE:
                 found.skipped.append(Skipped(path, "not a sound file by its name"))
             elif suffix in MEDIA and not media:
-                found.skipped.append(Skipped(path, f"{suffix} needs PyAV: pip install 'rwc-daemon[media]'"))
+                found.skipped.append(Skipped(path, str(extras.missing("av", suffix))))
             else:
                 found.sounds.append((path, path.relative_to(folder)))
     if len(found.sounds) == before:
