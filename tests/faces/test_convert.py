@@ -16,6 +16,7 @@ import pytest
 import soundfile
 
 from rwc_daemon.control.state import Saved, StateFile
+from rwc_daemon.engine.sounds import read_sound
 from rwc_daemon.faces.cli.main import main
 from tests.engine.test_files import vowel
 
@@ -89,7 +90,7 @@ def test_a_folder_one_bad_file_and_what_is_left_of_it(home, capsys):
     assert "1 file failed" in said.err
     assert "3 files" in said.out
     frames = int(0.8 * RATE)
-    from_mp3 = len(soundfile.read("in/deep/b.mp3")[0])  # mp3 pads to whole frames
+    from_mp3 = len(read_sound(Path("in/deep/b.mp3")).x)  # mp3 pads to whole frames
     assert sounds("out") == {"a.wav": frames, "deep/b.wav": from_mp3, "deep/c.ogg": frames}
     report = json.loads(Path("out/report.json").read_text())
     assert report["summary"]["converted"] == 3
