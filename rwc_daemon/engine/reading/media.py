@@ -68,6 +68,8 @@ def _track(av: Any, box: Any, note: Note) -> Iterator[Facts | Piece]:
     if not tracks:
         raise BadAudio("it has no sound track")
     track = box.streams.best("audio") or tracks[0]
+    if track.codec_context is None:
+        raise BadAudio("its sound is of a kind that FFmpeg cannot decode")
     track.codec_context.thread_count = 1
     if len(tracks) > 1:
         note(f"it has {len(tracks)} sound tracks: number {tracks.index(track) + 1} was taken")
