@@ -213,9 +213,12 @@ class Supervisor:
                     self._arrived(message)
                 else:
                     self._on_message(message)
-        except (BadMessage, ValueError, OSError) as bad:
+        except (BadMessage, ValueError) as bad:
             log.warning("the engine's channel broke: %s", bad)
             self._end("said something that cannot be read")
+        except OSError as broken:
+            # it was killed with words of ours unread (ECONNRESET); one that lives on without a channel is found silent
+            log.info("the engine's channel ended: %s", broken)
 
     def _arrived(self, ready: Ready) -> None:
         self.up = True

@@ -1,6 +1,6 @@
 """The loader thread: reads and warms the next voice beside the playing one, or the same one for another step.
 
-Only the newest wish counts, and a voice that is in memory and warm waits for nothing.
+Only the newest wish counts, once any voice has come, and a voice that is in memory and warm waits for nothing.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from rwc_daemon.plan import Plan
 from rwc_daemon.voices.base import Adjustable
 from rwc_daemon.voices.shelf import Shelf
 
+UNPROCESSED = "plain"  # the built-in voice that is the user's own
 NICE = 2  # a little gentle; more, and on a busy machine it waits for a processor with Python's lock in its hand
 GAIN = 0.5  # of a core, what each further thread is taken to bring
 FAR = 1.5  # a step that is so much too slow is not worth trying the next one for
@@ -45,6 +46,7 @@ class Loader:
         self._wanted: Wish | None = None
         self._doing: Wish | None = None
         self._void = False  # what is being done is not wanted any more
+        self._first = True  # no voice has come yet: any is better than none
         self._lost = False
         self._resting = self._prepared = self._untidy = False
         self._change = threading.Condition()
@@ -67,7 +69,7 @@ class Loader:
                 return  # another voice is on its way, or this one anew: that will know what to do
             self._void = self._void or (self._doing is not None and wish.rank <= self._doing.rank)
             if ready is not None:
-                self._wanted = None
+                self._wanted, self._first = None, False
                 self._done(ready)
                 return
             self._wanted = wish
@@ -100,8 +102,9 @@ class Loader:
                 continue
             result = self._load(self._doing)
             with self._change:
-                self._doing = None
-                if result is not None and not self._void:
+                void, self._doing = self._is_void(), None
+                if result is not None and not void:
+                    self._first = self._first and not isinstance(result, Loaded)
                     self._done(result)
 
     def _rest(self) -> None:
@@ -204,11 +207,17 @@ class Loader:
             return known
         loaded = Loaded(kept.voice, steps, level, 0.0, asked, threads=self.threads())
         aim = self._aim(loaded)
-        compute_ms = warm(kept.voice, aim[0], loaded.controls, loaded.threads, lambda: self._void, self.errands)
+        compute_ms = warm(kept.voice, aim[0], loaded.controls, loaded.threads, self._is_void, self.errands)
         if compute_ms is None:
             return None
         kept.warmed(aim, compute_ms, loaded.threads)
         return replace(loaded, compute_ms=compute_ms)
+
+    def _is_void(self) -> bool:
+        """Whether what is being done may be left. The first voice of an engine is brought all the same: where the user
+        asks for another one more often than one can be loaded, none would ever play. Never the one that is his own."""
+        own = self._doing is not None and self._doing.voice == UNPROCESSED
+        return self._void and (own or not self._first)
 
     def _aim(self, loaded: Loaded) -> tuple[Plan, *tuple[Any, ...]]:
         """What a voice is warmed for."""

@@ -86,6 +86,22 @@ def test_a_killed_engine_is_replaced_and_not_blamed(tmp_path: Path) -> None:
     run(tmp_path, check)
 
 
+def test_one_that_is_killed_with_words_unread_is_not_blamed_either(tmp_path: Path) -> None:
+    """Its end of the channel is reset then, which is no message that cannot be read."""
+
+    async def check(watched: Watched) -> None:
+        await watched.until_voice()
+        os.kill(watched.supervisor.pid, signal.SIGSTOP)
+        for _ in range(20):
+            watched.supervisor.send(Use("deep"))
+        await asyncio.sleep(0.1)
+        os.kill(watched.supervisor.pid, signal.SIGKILL)
+        await watched.until(lambda: watched.ups == 2)
+        assert watched.deaths == [Death("was killed from outside (SIGKILL)", own_fault=False, quick=True)]
+
+    run(tmp_path, check)
+
+
 def test_a_crash_is_its_own_fault(tmp_path: Path) -> None:
     async def check(watched: Watched) -> None:
         await watched.until_voice()

@@ -56,12 +56,29 @@ def loaded(done, warming, voice):
 
 
 def test_a_newer_wish_makes_an_older_one_void(done, warming):
+    loaded(done, warming, "plain")
     done.loader.want(Wish("a"))
     warming.begun.get(timeout=DEADLINE_S)
     done.loader.want(Wish("b"))
     warming.let.release(2)
     assert done.get(timeout=DEADLINE_S).voice.info.id == "b"
     assert done.empty()
+
+
+def test_the_first_voice_comes_though_another_is_wanted_meanwhile(done, warming):
+    done.loader.want(Wish("a"))
+    warming.begun.get(timeout=DEADLINE_S)
+    done.loader.want(Wish("b"))
+    warming.let.release(2)
+    assert [done.get(timeout=DEADLINE_S).voice.info.id for _ in range(2)] == ["a", "b"]
+
+
+def test_the_unprocessed_voice_is_not_brought_for_want_of_another(done, warming):
+    done.loader.want(Wish("plain"))
+    warming.begun.get(timeout=DEADLINE_S)
+    done.loader.want(Wish("a"))
+    warming.let.release(2)
+    assert done.get(timeout=DEADLINE_S).voice.info.id == "a"
 
 
 def test_what_is_warm_comes_at_once_whatever_the_thread_does(done, warming):
