@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from rwc_daemon.store.voices import VoiceStore
-from tests.makers import make_index, make_voice
 
 
 @pytest.fixture
@@ -18,6 +17,8 @@ def store(tmp_path: Path) -> VoiceStore:
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a v2 and a v1 voice and their indexes: anna.pth, bob.pth …"""
+    from tests.makers import make_index, make_voice  # needs torch
+
     folder = tmp_path_factory.mktemp("made")
     make_voice(folder, "v2-40k-f0", name="anna")
     make_voice(folder, "v1-48k-nof0", name="bob")
