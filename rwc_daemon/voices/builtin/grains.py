@@ -29,7 +29,6 @@ CELL_MS = 2.5  # distance of grains where there is no pitch
 NOISE_CELLS_MS = (2.5, 4.0)  # the same where formants move: between these
 FIRST_CELL_MS = 1.0  # from the last grain without pitch to the first mark, at least
 HIGHEST_HZ = 5000.0  # no grains more often than this, whatever is asked
-PULSE = 0.65  # how much of the fixed period a grain without pitch fills, to either side
 STALE_MS = 40.0  # a mark this far from the place it is wanted for is no use
 
 
@@ -41,12 +40,10 @@ class Shift:
     # ratio of the pitch
     formant: float
     # ratio of the spectral envelope
-    fixed_period: float = 0.0
-    # samples: the same pitch whatever comes; 0: follow the voice
 
     @property
     def nothing(self) -> bool:
-        return self.pitch == 1 and self.formant == 1 and not self.fixed_period
+        return self.pitch == 1 and self.formant == 1
 
 
 class Grains:
@@ -72,7 +69,7 @@ class Grains:
     def choose(self, marks: Marks, shift: Shift) -> None:
         """Settle the grain that is due, and plan when the next one is."""
         cell = self._cells[-1]
-        follows = not (cell.left.period or shift.nothing or shift.fixed_period)
+        follows = not (cell.left.period or shift.nothing)
         onset = self._onset(cell, marks) if follows else None
         if onset is not None:
             cell.end = onset.at
@@ -101,14 +98,12 @@ class Grains:
 
     @staticmethod
     def _period(period: float, shift: Shift) -> float:
-        return shift.fixed_period or period / shift.pitch
+        return period / shift.pitch
 
     def _grain(self, out: float, mark: Mark | None, shift: Shift) -> Grain:
         kernel = self._interpolator.kernel(shift.formant)
         if mark is None:
-            # one note only: sounds without pitch are made to pulse with it
-            reach = PULSE * shift.fixed_period if shift.fixed_period else np.inf
-            return Grain(out, out, shift.formant, self._in_time(reach, out, out, shift), 1.0, 0.0, kernel)
+            return Grain(out, out, shift.formant, self._in_time(np.inf, out, out, shift), 1.0, 0.0, kernel)
         period = self._period(mark.period, shift)
         # pulses more often, or each of them shorter: the loudness stays
         gain = float(np.clip(np.sqrt(shift.formant * period / mark.period), 0.5, 1.6))
@@ -123,9 +118,7 @@ class Grains:
 
     def _next(self, left: Grain, marks: Marks, shift: Shift) -> Cell:
         """Where the next grain will stand, and when it is chosen."""
-        if shift.fixed_period:
-            step = shift.fixed_period
-        elif left.period:
+        if left.period:
             step = left.period / shift.pitch
             step = max(marks.period_at(left.out + 0.5 * step) / shift.pitch, self._shortest)
         else:

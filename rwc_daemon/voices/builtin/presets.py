@@ -14,7 +14,9 @@ class Preset:
     pitch: float = 0.0
     # semitones
     formant: float = 0.0
-    # semitones
+    # semitones, for a low voice (110 Hz and less)
+    formant_high: float = 0.0
+    # the same for a high voice (200 Hz and more); between them, between
     fixed_hz: float = 0.0
     # a pitch that never moves by itself; 0: your own melody
     whispered: bool = False
@@ -23,10 +25,10 @@ class Preset:
 
 PRESETS: dict[str, Preset] = {
     "plain": Preset("Plain: your own voice"),
-    "deep": Preset("Deep", pitch=-4, formant=-2),
-    "bright": Preset("Bright", pitch=4, formant=2),
-    "giant": Preset("Giant", pitch=-8, formant=-5),
-    "tiny": Preset("Tiny", pitch=9, formant=5),
+    "deep": Preset("Deep", pitch=-4, formant=-1, formant_high=-2),
+    "bright": Preset("Bright", pitch=4, formant=2, formant_high=0.5),
+    "giant": Preset("Giant", pitch=-8, formant=-1.5, formant_high=-5),
+    "tiny": Preset("Tiny", pitch=9, formant=4.5, formant_high=1),
     "robot": Preset("Robot: one note", fixed_hz=110),
     "whisper": Preset("Whisper", whispered=True),
 }

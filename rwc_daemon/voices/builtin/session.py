@@ -17,6 +17,7 @@ from rwc_daemon.plan import Plan
 from rwc_daemon.voices.builtin.grains import Grains, Shift
 from rwc_daemon.voices.builtin.marks import Marks
 from rwc_daemon.voices.builtin.presets import Preset
+from rwc_daemon.voices.builtin.speaker import Speaker
 from rwc_daemon.voices.builtin.track import LOWEST_HZ, PitchTrack
 
 DELAY_MS = 12.0
@@ -31,13 +32,13 @@ class PitchSession:
     def __init__(self, preset: Preset, plan: Plan, controls: Controls, seed: int) -> None:
         self.delay = round(DELAY_MS * plan.rate / 1000)
         self._preset = preset
-        self._rate = plan.rate
         longest = round(plan.rate / LOWEST_HZ)
         self._x = History(plan.block + round(HELD_MS * plan.rate / 1000))
         self._track = PitchTrack(plan.rate)
         self._marks = Marks(plan.rate, cover=self.delay + longest)
         self._grains = Grains(plan.rate, self.delay, seed)
         self._drift = Drift(plan.rate)
+        self._speaker = Speaker(plan.rate)
         self._next_hop = self._track.hop
         self._pitch, self._formant, self._shifted = (Glide(round(GLIDE_MS * plan.rate / 1000)) for _ in range(3))
         self._aim(controls)
@@ -55,16 +56,20 @@ class PitchSession:
         return (y - self._shifted.take(len(y)) * self._drift.feed(y)).astype(np.float32)
 
     def _aim(self, controls: Controls) -> None:
-        pitch, formant = self._preset.pitch + controls.pitch, self._preset.formant + controls.formant
+        preset = self._preset
+        pitch, formant = preset.pitch + controls.pitch, controls.formant
         self._pitch.aim(float(np.clip(pitch, -PITCH_LIMIT, PITCH_LIMIT)))
         self._formant.aim(float(np.clip(formant, -FORMANT_LIMIT, FORMANT_LIMIT)))
-        self._shifted.aim(float(pitch != 0 or formant != 0 or self._preset.fixed_hz > 0))
+        moved = formant or preset.formant or preset.formant_high
+        self._shifted.aim(float(pitch != 0 or moved != 0))
 
     def _live_through(self, begin: int, end: int) -> None:
         """All events up to input sample `end`, in the order of their times; the tracker first where they meet."""
         while min(self._next_hop, self._grains.due) <= end:
             if self._next_hop <= self._grains.due:
-                self._marks.step(self._x, self._next_hop, self._track.step(self._x, self._next_hop))
+                period = self._track.step(self._x, self._next_hop)
+                self._speaker.step(period)
+                self._marks.step(self._x, self._next_hop, period)
                 self._next_hop += self._track.hop
             else:
                 self._grains.choose(self._marks, self._shift(self._grains.due - begin))
@@ -72,5 +77,6 @@ class PitchSession:
     def _shift(self, ahead: int) -> Shift:
         """What the knobs ask `ahead` samples after the block's beginning."""
         pitch = 2.0 ** (self._pitch.at(ahead) / 12)
-        fixed = self._rate / (self._preset.fixed_hz * pitch) if self._preset.fixed_hz else 0.0
-        return Shift(pitch, 2.0 ** (self._formant.at(ahead) / 12), fixed)
+        low, high = self._preset.formant, self._preset.formant_high
+        formant = self._formant.at(ahead) + low + (high - low) * self._speaker.height
+        return Shift(pitch, 2.0 ** (float(np.clip(formant, -FORMANT_LIMIT, FORMANT_LIMIT)) / 12))

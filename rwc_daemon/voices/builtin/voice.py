@@ -25,10 +25,12 @@ class BuiltinVoice:
 
     def open(self, plan: Plan, controls: Controls, seed: int = 0) -> Session:
         # imported here: the daemon lists these voices and never plays one, so it stays free of scipy
+        from rwc_daemon.voices.builtin.robot import RobotSession
         from rwc_daemon.voices.builtin.session import PitchSession
         from rwc_daemon.voices.builtin.whisper import WhisperSession
 
-        kind = WhisperSession if self._preset.whispered else PitchSession
+        fixed = RobotSession if self._preset.fixed_hz else PitchSession
+        kind = WhisperSession if self._preset.whispered else fixed
         return kind(self._preset, plan, controls, seed)
 
 

@@ -20,9 +20,10 @@ from rwc_daemon.voices.builtin.track import PitchTrack
 
 STEP_MS = 3.0
 STEPS = 4  # in one window
-SMOOTH_MS = 3.5  # longest lag kept of the autocorrelation, where that is less than a pitch period
+SMOOTH_MS = 3.5  # longest lag kept of the autocorrelation where there is no pitch
+VOICED_SMOOTH_MS = 6.0  # and where there is one, if that is less than its period: two formants of a man stay two
 DARK_HZ = 900.0  # below this voiced sound is turned down
-VOICED_GAIN = 1.8  # whispering is flatter than singing: what the low end loses the rest gains
+MOST_LOUDER = 16.0  # times the power: what hums below speech is no whisper
 GLIDE_MS = 20.0
 FORMANT_LIMIT = 18.0
 
@@ -46,9 +47,11 @@ class WhisperSession:
         self._formant = Glide(round(GLIDE_MS * plan.rate / 1000))
         self._lags = np.arange(self._fft // 2 + 1)
         self._longest_lag = SMOOTH_MS * plan.rate / 1000
+        self._longest_voiced_lag = VOICED_SMOOTH_MS * plan.rate / 1000
         hz = np.arange(self._fft // 2 + 1) * plan.rate / self._fft
         self._bins = np.arange(len(hz), dtype=np.float64)
-        self._bright = VOICED_GAIN * hz / np.hypot(hz, DARK_HZ)
+        self._bright = hz / np.hypot(hz, DARK_HZ)
+        self._ear = _loudness_weights(hz)
         self._voiced = 0.0
         self._aim(controls)
 
@@ -77,28 +80,48 @@ class WhisperSession:
         stop = self._next_frame
         self._next_frame += self._step
         sound = self._x.view(stop - self._n, stop) * self._window
-        noise = self._rng.standard_normal(self._n)
+        at = stop - begin
+        excitation = self._excitation(stop, at)
         power = float(np.dot(sound, sound))
         if power < 1e-12 * self._n:
             return
         # output sample stop - n is due at input sample stop: it is the one `delay` before
-        at = stop - begin
-        self._y[at : at + self._n] += self._spoken(sound, noise, 2.0 ** (self._formant.at(at) / 12)) * self._window
+        shape = self._shape(sound, 2.0 ** (self._formant.at(at) / 12))
+        self._y[at : at + self._n] += self._shaped(excitation, shape)[: self._n] * self._window
 
-    def _spoken(self, sound: np.ndarray, noise: np.ndarray, formant: float) -> np.ndarray:
-        """`noise` with the smooth spectrum of `sound`; f64[n]."""
+    def _excitation(self, stop: int, ahead: int) -> np.ndarray:
+        """Noise of power 1 for the window that ends at input sample `stop`, `ahead` samples into the block: f64[n]."""
+        return self._rng.standard_normal(self._n)
+
+    def _shape(self, sound: np.ndarray, formant: float) -> np.ndarray:
+        """The smooth spectrum of `sound`, its formants moved; f64[fft / 2 + 1]."""
         spectrum = fft.rfft(sound, self._fft)
-        lag = min(self._longest_lag, self._period) if self._period else self._longest_lag
+        lag = min(self._longest_voiced_lag, self._period) if self._period else self._longest_lag
         correlation = fft.irfft(np.square(np.abs(spectrum)), self._fft)[: len(self._lags)] * _parzen(self._lags / lag)
         smooth = fft.rfft(np.concatenate((correlation, correlation[-2:0:-1])), self._fft).real
-        shape = np.sqrt(np.maximum(smooth, 0) * (2.0 / (STEPS * self._n)))
+        # unrelated frames add by their power, and each is windowed twice
+        shape = np.sqrt(np.maximum(smooth, 0) * (4.0 / (STEPS * self._n)))
         if formant != 1:
             shape = np.interp(self._bins / formant, self._bins, shape) / np.sqrt(formant)
+        return shape
+
+    def _shaped(self, excitation: np.ndarray, shape: np.ndarray) -> np.ndarray:
+        """f64[n or more]."""
         self._voiced += 0.5 * (bool(self._period) - self._voiced)
-        shape = shape * (1 - self._voiced + self._voiced * self._bright)
-        return fft.irfft(fft.rfft(noise, self._fft) * shape, self._fft)[: self._n]
+        darkened = shape * (1 - self._voiced + self._voiced * self._bright)
+        # what the low end loses the rest gains: as loud as the voice was, however its spectrum falls
+        louder = np.dot(self._ear, shape * shape) / max(float(np.dot(self._ear, darkened * darkened)), 1e-30)
+        shape = np.sqrt(min(louder, MOST_LOUDER)) * darkened
+        return fft.irfft(fft.rfft(excitation, self._fft) * shape, self._fft)
 
 
 def _parzen(v: np.ndarray) -> np.ndarray:
     """The lag window whose spectrum is nowhere negative and falls fast: 1 at 0, 0 from 1 on."""
     return np.where(v < 0.5, 1 - 6 * v * v * (1 - v), 2 * np.maximum(1 - v, 0) ** 3)
+
+
+def _loudness_weights(hz: np.ndarray) -> np.ndarray:
+    """Of power, as ears weigh it: the shelf of 4 dB above 1.7 kHz and the high-pass at 38 Hz of ITU-R BS.1770."""
+    s, low = 1j * hz / 1681.97, 1j * hz / 38.135
+    shelf = (1.584865 * s * s + 1.258721 / 0.7071752 * s + 1) / (s * s + s / 0.7071752 + 1)
+    return np.square(np.abs(shelf * low * low / (low * low + low / 0.5003 + 1)))
