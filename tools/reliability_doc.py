@@ -52,6 +52,31 @@ def write_series(rows: Iterable[dict[str, Any]]) -> None:
     write_section("series", _when() + "".join(lines), DOCUMENT)
 
 
+def write_stops(rows: Iterable[dict[str, Any]]) -> bool:
+    """What four recorders heard; True: never the microphone itself, and all came back."""
+    told = []
+    for row in rows:
+        told.append(row)
+        print(json.dumps(row), file=sys.stderr, flush=True)
+    events: dict[str, list[dict[str, Any]]] = {}
+    for row in told:
+        if "event" in row:
+            events.setdefault(row["event"], []).append(row)
+    if not events:
+        return False
+    control = ", ".join(f"{name} {n}" for name, n in told[0]["control"].items())
+    lines = [f"The judge on trial: of a second of bypass it found {control} samples.\n\n"]
+    lines += [
+        "| what happens | times | unprocessed samples, all recorders | not as it should be |\n|---|---|---|---|\n"
+    ]
+    for name, times in events.items():
+        heard = sum(sum(row["unprocessed"].values()) for row in times)
+        trouble = "; ".join(dict.fromkeys(row["trouble"] for row in times if row["trouble"])) or "–"
+        lines.append(f"| {name} | {len(times)} | {heard} | {trouble} |\n")
+    write_section("stops", _when() + "".join(lines), DOCUMENT)
+    return not any(row["trouble"] or any(row["unprocessed"].values()) for rows in events.values() for row in rows)
+
+
 def write_loaded(rows: Iterable[dict[str, Any]]) -> None:
     """What was counted at quantum 128 on idle and on busy cores."""
     lines = []

@@ -60,6 +60,8 @@ class Node:
     # of the session manager, for the choice of a default
     target: str = ""
     # a stream's: the node.name that its program asked for; empty: the default
+    path: str = ""
+    # another name that the session manager finds it by
     mixer: Mixer = field(default_factory=Mixer)
     # of sources and of streams that record
     autoconnect: bool = False
@@ -276,6 +278,7 @@ def _node(key: str, props: dict[str, Any], info: dict[str, Any]) -> Node:
         meter=bool(props.get("stream.monitor") or props.get("resample.peaks")),
         priority=int(props.get("priority.session", 0)),
         target=str(props.get("target.object", "")),
+        path=str(props.get("object.path", "")),
         # a player's volume is nobody's business here: it would only wake us
         mixer=mixer_of(info) if media_class.startswith(RECORDED) else Mixer(),
         autoconnect=bool(props.get("node.autoconnect")),

@@ -24,6 +24,12 @@ STANDBY = (
     "node.passive=true state.restore-props=false object.linger=true }"
 )
 
+
+def standby_for(serial: str) -> str:
+    """Also for recorders whose user moved them to the node of that number."""
+    return STANDBY.replace("{ ", f"{{ object.path={serial} ", 1)
+
+
 # For the server's own start, since programs come back faster than the holder does; below the user's configurations.
 STANDBY_FILE = "pipewire/pipewire.conf.d/60-rwc-standby.conf"
 STANDBY_CONFIGURATION = f"""\

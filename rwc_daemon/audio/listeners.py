@@ -1,7 +1,7 @@
 """Who records RWC Mic: counts them, and brings them back to a node that was made again.
 
-A recorder whose source vanishes is moved to the bare hardware microphone by the session manager, and stays there. So
-recorders are remembered, and moved to the new RWC Mic as soon as it is there; after a second without it they are muted.
+The session manager keeps them there by their claims (`claims`), or sends them to the silent standby. Whoever it moved
+to another microphone all the same is sent back, and muted where that has not helped within a second.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from collections.abc import Callable
 import pulsectl
 
 from rwc_daemon.audio import holder
-from rwc_daemon.audio.graph import Graph, GraphWatch, Node, run_quietly
+from rwc_daemon.audio.claims import Claims, recorders
+from rwc_daemon.audio.graph import Graph, GraphWatch, Node
 from rwc_daemon.audio.pulse import visit
 from rwc_daemon.audio.volume import VolumeHold
 
 MUTE_AFTER_S = 1.0
-RECENT_S = 2.5  # more than two looks apart
 FORGET_AFTER_S = 60.0
 
 
@@ -39,8 +39,8 @@ class Listeners:
         self.on_change: Callable[[int], None] = ignore_count
         self.count = 0
         self.volume = VolumeHold()
-        self._rescue = Rescue(mute_lost)
-        self._pinned: set[str] = set()
+        self._claims = Claims()
+        self._rescue = Rescue(self._claims, mute_lost)
         self._lock = threading.Lock()
 
     def look(self) -> int:
@@ -61,51 +61,44 @@ class Listeners:
     def _recorders(self, graph: Graph) -> int:
         node = graph.node(holder.NODE)
         readers = [n for n in graph.readers_of(node) if not n.meter] if node else []
-        self._pin([reader for reader in readers if reader.target == holder.NODE])
-        self._rescue.step(graph, node.serial if node else "", {n.serial for n in readers})
+        self._claims.hold(graph)
+        self._rescue.step(graph, node.serial if node else "", {n.serial for n in recorders(graph)})
         return len(readers)
-
-    def _pin(self, readers: list[Node]) -> None:
-        """Who asked for RWC Mic keeps it: where it was the default for a moment (the only microphone unplugged), the
-        session manager would let its recorders follow the default from then on, to the bare microphone."""
-        _send_to_us([reader for reader in readers if reader.serial not in self._pinned])
-        self._pinned = {reader.serial for reader in readers}
 
 
 class Rescue:
-    """Remembers the recorders of one node, by their serials, which PulseAudio uses as indexes."""
+    """Remembers the recorders of one node, by their serials, which PulseAudio uses as indexes. What the session manager
+    did not keep with RWC Mic or its standby is sent there, and muted where that does not help."""
 
-    def __init__(self, mute_lost: bool = True) -> None:
-        self._mute_lost = mute_lost
+    def __init__(self, claims: Claims, mute_lost: bool = True) -> None:
+        self._claims, self._mute_lost = claims, mute_lost
         self._node = ""
-        self._recorders: dict[str, float] = {}
-        # serial → monotonic seconds when it was last seen linked
+        self._recorders: set[str] = set()
         self._lost: dict[str, float] = {}
         # serial → monotonic seconds when its node went
         self._muted: set[str] = set()
 
-    def step(self, graph: Graph, node: str, recorders: set[str]) -> None:
-        """`node`: the serial of RWC Mic, empty while it is not there; `recorders`: who is linked to it."""
+    def step(self, graph: Graph, node: str, held: set[str]) -> None:
+        """`node`: the serial of RWC Mic, empty while it is not there; `held`: who is linked to it or to the standby."""
         now = time.monotonic()
+        streams = {n.serial: n for n in graph.nodes.values()}
         if node != self._node:
-            # links go a moment before their node; who left earlier left on purpose
-            self._lost |= {s: now for s, seen in self._recorders.items() if now - seen < RECENT_S}
-            self._node, self._recorders = node, {}
-        alive = {n.serial for n in graph.nodes.values()}
-        self._lost = {s: t for s, t in self._lost.items() if s in alive and now - t < FORGET_AFTER_S}
-        for serial in recorders & set(self._lost):
-            self._lost.pop(serial)
-        self._unmute(recorders & self._muted)
-        if node and self._lost:
-            _send_to_us([n for n in graph.nodes.values() if n.serial in self._lost])
-        elif not node and self._mute_lost:
-            self._mute([s for s, since in self._lost.items() if now - since > MUTE_AFTER_S])
-        self._recorders |= dict.fromkeys(recorders, now)
-        self._recorders = {s: seen for s, seen in self._recorders.items() if s in alive}
+            self._lost |= dict.fromkeys(self._recorders, now)
+            self._node, self._recorders = node, set()
+        self._lost = {
+            s: t for s, t in self._lost.items() if s in streams and s not in held and now - t < FORGET_AFTER_S
+        }
+        for serial in self._lost:
+            self._claims.back(graph, streams[serial])
+        if self._mute_lost:
+            self._mute({s for s, since in self._lost.items() if now - since > MUTE_AFTER_S})
+        self._unmute(held & self._muted)
+        # links go a moment before their node, but who is linked elsewhere while the node is there was moved on purpose
+        self._recorders = held | {s for s in self._recorders & set(streams) if not _hears(graph, streams[s])}
+        self._muted &= set(streams)
 
-    def _mute(self, serials: list[str]) -> None:
-        fresh = [serial for serial in serials if serial not in self._muted]
-        for serial in fresh:
+    def _mute(self, serials: set[str]) -> None:
+        for serial in serials - self._muted:
             _on_recorder(serial, lambda pulse, index: pulse.source_output_mute(index, True))
             self._muted.add(serial)
 
@@ -115,10 +108,8 @@ class Rescue:
             self._muted.discard(serial)
 
 
-def _send_to_us(nodes: list[Node]) -> None:
-    """By name, not by PulseAudio's index, so that the recorder has a name to go to when this node goes too."""
-    for node in nodes:
-        run_quietly("pw-metadata", node.id, "target.object", holder.NODE, "Spa:String")
+def _hears(graph: Graph, stream: Node) -> bool:
+    return any(graph.links_into(port) for port in graph.ports_of(stream, output=False))
 
 
 def _on_recorder(serial: str, action: Callable[[pulsectl.Pulse, int], object]) -> None:

@@ -100,8 +100,10 @@ class Microphone:
         return False
 
     def stop(self) -> None:
-        """Removes what `ensure` made; a node that its systemd unit holds stays until logout."""
-        self._standby.stop()
+        """Removes what `ensure` made; a node that its systemd unit holds stays until logout, and with it the standby,
+        which is there for whoever records when that unit stops. It stays for those who record now, too."""
+        if libjack.pipewire_runs() and not self._standby.prepare() and not unit_is_installed():
+            self._standby.remove()
         end_own_holder()
         # asked only where there is something to remove: a PulseAudio server that lost the session bus answers nobody
         if self.tier == "null-sink":

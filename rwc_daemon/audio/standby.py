@@ -1,17 +1,22 @@
-"""What a recorder falls back to when RWC Mic's node dies: silence, not the bare microphone.
+"""What a recorder falls back to when RWC Mic's node goes: silence, not the unprocessed microphone.
 
 The session manager moves a recorder whose node has gone to another node of the same name, if there is one, and else to
 the default source. So there is one: a silent node in the server itself (`holder.STANDBY`). Of two nodes with one name
-it takes the first in its list, so the standby is made anew whenever RWC Mic is; that also sends the recorders back.
+it takes the first in its list, so the standby is made again whenever RWC Mic is; that also sends the recorders back.
+It outlives the daemon: what stops after us (the holder, at logout or by hand) would unmask whoever still records.
 """
 
 from __future__ import annotations
 
 import logging
+import time
 
 from rwc_daemon.audio import holder
+from rwc_daemon.audio.claims import Claims, recorders
 from rwc_daemon.audio.graph import Graph, GraphWatch, Node, run_quietly
 
+SERVED_S = 0.1  # from a node's ports until the session manager sends recorders there: some ms, more where it is busy
+SEEN_S, POLL_S = 0.5, 0.01  # at most, until a new standby is in the graph
 PATIENCE = 5  # so often recorders are sent back in a row before this is given up: silence must not last
 log = logging.getLogger(__name__)
 
@@ -21,6 +26,7 @@ class Standby:
 
     def __init__(self, watch: GraphWatch) -> None:
         self._watch = watch
+        self._claims = Claims()
         self._sent_back = 0
 
     def ensure(self) -> None:
@@ -30,22 +36,51 @@ class Standby:
         if node is None or self._sent_back > PATIENCE:
             return  # recorders wait in the standby, if there is one
         held = any(graph.readers_of(standby) for standby in standbys)
-        if len(standbys) == 1 and _younger(standbys[0], node) and not held:
+        if len(standbys) == 1 and _serves(standbys[0], node) and not held:
             self._sent_back = 0
             return
         self._sent_back += held
-        _destroy(graph)  # before another is made: its place in the session manager's list goes to the list's last
+        if held:
+            time.sleep(SERVED_S)
+            self._renumber(node)
+        # before the last one is made: its place in the session manager's list goes to the list's last
+        _destroy(self._watch.graph())
         if self._sent_back > PATIENCE:
             log.warning("the session manager prefers the silent standby of RWC Mic: it is removed")
         else:
-            run_quietly("pw-cli", "create-node", "adapter", holder.STANDBY)
+            _create(node)
 
-    def stop(self) -> None:
+    def _renumber(self, node: Node) -> None:
+        """Of who was moved here by hand: to the new node, or to a standby that bears its number."""
+        graph = self._watch.graph()
+        if streams := self._claims.numbered(graph):
+            _create(node)
+            end = time.monotonic() + SEEN_S
+            while len(self._watch.graph().standbys) <= len(graph.standbys) and time.monotonic() < end:
+                time.sleep(POLL_S)
+            self._claims.renumber(streams, node)
+
+    def prepare(self) -> list[Node]:
+        """Before RWC Mic goes for good: whoever records it goes to silence. Says who that is."""
+        graph = self._watch.graph()
+        node = graph.node(holder.NODE)
+        if node and not graph.standbys:
+            _create(node)
+        self._claims.hold(graph)
+        return recorders(graph)
+
+    def remove(self) -> None:
+        """Where nobody needs it."""
         _destroy(self._watch.graph())
 
 
-def _younger(standby: Node, node: Node) -> bool:
-    return standby.serial.isdigit() and node.serial.isdigit() and int(standby.serial) > int(node.serial)
+def _create(node: Node) -> None:
+    run_quietly("pw-cli", "create-node", "adapter", holder.standby_for(node.serial))
+
+
+def _serves(standby: Node, node: Node) -> bool:
+    younger = standby.serial.isdigit() and node.serial.isdigit() and int(standby.serial) > int(node.serial)
+    return younger and standby.path == node.serial
 
 
 def _destroy(graph: Graph) -> None:

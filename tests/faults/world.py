@@ -69,9 +69,10 @@ def microphone_properties(name: str) -> str:
 class Player:
     """Plays the marked signal into the microphones, for ever, whatever server or microphone comes and goes."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sound: Callable[[int], np.ndarray] = marked) -> None:
+        """`sound`: gives f32 @48k of so many seconds, to be repeated."""
         self._path = folder / "marked.wav"
-        soundfile.write(self._path, np.tile(marked(20), PLAYED_S // 20), RATE, subtype="PCM_16")
+        soundfile.write(self._path, np.tile(sound(20), PLAYED_S // 20), RATE, subtype="PCM_16")
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._play, name="player", daemon=True)
         self._thread.start()
@@ -176,6 +177,8 @@ class World:
 
     home: Path
     quantum: int = 256
+    sound: Callable[[int], np.ndarray] = marked
+    # of the microphone
     player: Player | None = None
     recorder: Recorder | None = None
     presence: Presence | None = None
@@ -188,7 +191,7 @@ class World:
         until(lambda: MIC in run("pactl", "list", "short", "sources"), "the fake microphone")
         self.rwcctl("install")
         until(lambda: self.state() == "idle", "the daemon at rest")
-        self.player = Player(self.home)
+        self.player = Player(self.home, self.sound)
         self.presence = Presence()
         if record:
             self.recorder = Recorder()

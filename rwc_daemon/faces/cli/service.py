@@ -6,11 +6,16 @@ import argparse
 import json
 import os
 import subprocess
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from rwc_daemon.audio import libjack
+from rwc_daemon.audio.claims import recorders
+from rwc_daemon.audio.graph import Graph, PipeWireGraph
+from rwc_daemon.audio.standby import Standby
 from rwc_daemon.errors import MissingPackage, NotReady, RwcError
 from rwc_daemon.faces.cli import show
 from rwc_daemon.faces.cli.units import DAEMON, MICROPHONE, stale, wanted_files
@@ -18,6 +23,7 @@ from rwc_daemon.store.files import write_atomic
 
 START_TIMEOUT_S = 90
 PRIVATE_SESSION = "RWC_SESSION_DIR"  # what tools/session tells its programs
+GRAPH_STILL_S, GRAPH_TIMEOUT_S = 0.5, 10.0
 
 
 def add_parser(subparsers: Any) -> None:
@@ -26,10 +32,12 @@ def add_parser(subparsers: Any) -> None:
         description="Write the systemd user services rwc-mic and rwc-daemon and the D-Bus activation file, then start "
         "them, now and at every login. Repeating it is harmless; nothing is restarted where nothing changed.",
     )
-    subparsers.add_parser(
+    away = subparsers.add_parser(
         "uninstall",
-        description="Stop the services and delete the files that install wrote. Voices and settings stay.",
+        description="Stop the services and delete the files that install wrote. Voices and settings stay. While a "
+        "program records RWC Mic this is refused, for its user would go on talking to it.",
     )
+    away.add_argument("--yes", action="store_true", help="also while programs record: they hear silence from then on")
     logs = subparsers.add_parser(
         "logs",
         description="What daemon and microphone wrote to the journal; in a private session, what its daemon wrote to "
@@ -66,9 +74,10 @@ def install(args: argparse.Namespace) -> int:
 def uninstall(args: argparse.Namespace) -> int:
     require_manager()
     files = [file for file in wanted_files() if file.path.exists()]
-    # the daemon first: while it runs it holds the node up
-    for service in dict.fromkeys(file.service for file in reversed(files) if file.service):
-        systemctl("disable", "--now", service)
+    with quiet_end(args.yes) as silenced:
+        # the daemon first: while it runs it holds the node up
+        for service in dict.fromkeys(file.service for file in reversed(files) if file.service):
+            systemctl("disable", "--now", service)
     for file in files:
         file.path.unlink()
         if file.path.parent.name == "rwc":
@@ -77,8 +86,45 @@ def uninstall(args: argparse.Namespace) -> int:
     if files:
         systemctl("daemon-reload")
         reload_bus()
-    report(args, {"removed": [str(file.path) for file in files]})
+    report(args, {"silenced": silenced, "removed": [str(file.path) for file in files]})
     return 0
+
+
+@contextmanager
+def quiet_end(yes: bool) -> Iterator[list[str]]:
+    """The names of the programs that record RWC Mic: when it is gone they hear silence, never the unprocessed
+    microphone. Raises NotReady where there are some and that was not wanted."""
+    if not libjack.pipewire_runs():
+        yield []
+        return
+    watch = PipeWireGraph()
+    watch.start()
+    try:
+        standby = Standby(watch)
+        names = sorted({recorder.description for recorder in recorders(whole_graph(watch))})
+        if names and not yes:
+            raise NotReady(
+                f"RWC Mic is being recorded by {', '.join(names)}: end that or choose another microphone there, or use "
+                "'rwcctl uninstall --yes', after which it hears silence until it does"
+            )
+        standby.prepare()
+        yield names
+        if not names and not recorders(whole_graph(watch)):
+            standby.remove()
+    finally:
+        watch.stop()
+
+
+def whole_graph(watch: PipeWireGraph) -> Graph:
+    """The graph once it has stood still for a moment: a view that has just begun may be empty, or a part."""
+    end, graph, since = time.monotonic() + GRAPH_TIMEOUT_S, Graph(), time.monotonic()
+    while time.monotonic() < min(end, since + GRAPH_STILL_S) or not graph.nodes:
+        if time.monotonic() > end:
+            raise NotReady("PipeWire does not tell who records RWC Mic: try again, or restart it first")
+        if watch.graph() != graph:
+            graph, since = watch.graph(), time.monotonic()
+        time.sleep(GRAPH_STILL_S / 10)
+    return graph
 
 
 def report(args: argparse.Namespace, done: dict[str, list[str]]) -> None:

@@ -1,0 +1,123 @@
+"""Who belongs to RWC Mic: streams that record it, by whatever way, keep to it and to its standby.
+
+The session manager looks first at what its metadata say of a stream. A mixer writes a node's number there, which means
+nothing once that node has gone; then the stream falls to the default source, the unprocessed microphone. So whoever
+records RWC Mic gets a target that outlives the node: its name, which the silent standby has, too. The metadata belong
+to the session manager, so the claim holds while the daemon is away.
+
+Where a user moves a program, WirePlumber remembers that for the program's next recording, by the number alone: a name
+makes it forget. WirePlumber 0.4 takes an unknown number for a name, so there the number stays, and the standby bears
+it as its path; 0.5 does not, but there another key can hold the number for the memory.
+
+What the metadata say is not read: PipeWire 0.3.65 tells of a change only when it has something else to tell as well.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from functools import cache
+
+from rwc_daemon.audio import holder
+from rwc_daemon.audio.graph import Graph, Node, run_quietly
+
+AGAIN_S = 0.5  # so long after a claim that changed nothing
+NAMED, BY_HAND, BY_DEFAULT, BY_CHANCE = "named", "by hand", "by default", "by chance"
+
+
+class Claims:
+    """Call `hold` at every look. Any thread, one at a time."""
+
+    def __init__(self) -> None:
+        self._held: dict[str, str] = {}
+        # serial of each recorder → how it came
+        self._claimed_s: dict[str, float] = {}
+        # serial → monotonic seconds of its newest claim
+
+    def hold(self, graph: Graph) -> None:
+        """Claims whoever has come; lets go who only followed the default, when its user chooses another one."""
+        if not graph.default_source:
+            return  # the defaults are not known yet, and so not who follows them
+        streams = {stream.serial: stream for stream in recorders(graph)}
+        self._held = {serial: how for serial, how in self._held.items() if serial in streams}
+        self._claimed_s = {serial: when for serial, when in self._claimed_s.items() if graph_has(graph, serial)}
+        for serial, stream in streams.items():
+            if serial not in self._held:
+                self._held[serial] = way(graph, stream)
+                self._claim(graph, stream, self._held[serial])
+            elif self._held[serial] == BY_DEFAULT and graph.configured_source not in ("", holder.NODE):
+                self._held[serial] = BY_CHANCE
+                _write(stream, "target.object", "-1")  # the session manager's word for "the default"
+
+    def back(self, graph: Graph, stream: Node) -> None:
+        """For one that was torn off: to RWC Mic, or to the standby."""
+        now = time.monotonic()
+        if now - self._claimed_s.get(stream.serial, 0.0) > AGAIN_S:
+            self._claimed_s[stream.serial] = now
+            _write(stream, "target.object", holder.NODE)
+
+    def numbered(self, graph: Graph) -> list[Node]:
+        """Who is there by a number, which a new node must bear before the old one's standby goes."""
+        return [s for s in recorders(graph) if numbers_are_names() and way(graph, s) == BY_HAND]
+
+    def renumber(self, streams: list[Node], node: Node) -> None:
+        """Call it when RWC Mic and a standby bear that number."""
+        for stream in streams:
+            _write(stream, "target.object", node.serial)
+
+    def _claim(self, graph: Graph, stream: Node, how: str) -> None:
+        node = graph.node(holder.NODE)
+        if how == BY_CHANCE:
+            return
+        if how != BY_HAND:
+            _write(stream, "target.object", holder.NODE)
+        elif node is None or stream not in graph.readers_of(node):
+            self._held.pop(stream.serial)  # it waits in the standby
+        elif numbers_are_names():
+            _write(stream, "target.object", node.serial)
+        else:
+            _write(stream, "target.object", holder.NODE)
+            for number in ("-1", node.id):  # it hears of a change only
+                _write(stream, "target.node", number, "Spa:Id")
+
+
+@cache
+def numbers_are_names() -> bool:
+    """Whether this session manager looks for a number that it does not know among names and paths."""
+    try:
+        done = subprocess.run(["wireplumber", "--version"], capture_output=True, text=True, timeout=2, check=False)
+    except (subprocess.TimeoutExpired, FileNotFoundError):
+        return False
+    return "libwireplumber 0.4." in done.stdout
+
+
+def recorders(graph: Graph) -> list[Node]:
+    """Who hears RWC Mic or its standby now; a mixer's level meter is none."""
+    return [reader for node in nodes(graph) for reader in graph.readers_of(node) if not reader.meter]
+
+
+def nodes(graph: Graph) -> list[Node]:
+    """RWC Mic where it is there, then its standbys."""
+    node = graph.node(holder.NODE)
+    return [*([node] if node else []), *graph.standbys]
+
+
+def graph_has(graph: Graph, serial: str) -> bool:
+    return any(node.serial == serial for node in graph.nodes.values())
+
+
+def way(graph: Graph, stream: Node) -> str:
+    """How a recorder has come to RWC Mic."""
+    ours = {holder.NODE, *(node.serial for node in nodes(graph))}
+    if stream.target in ours:
+        return NAMED
+    if stream.target and any(stream.target in (node.name, node.serial) for node in graph.nodes.values()):
+        return BY_HAND  # its program has named another one
+    if graph.configured_source == holder.NODE:
+        return BY_DEFAULT
+    # RWC Mic may be the default for a moment, where the only microphone was unplugged
+    return BY_CHANCE if graph.default_source == holder.NODE else BY_HAND
+
+
+def _write(stream: Node, key: str, value: str, kind: str = "Spa:String") -> None:
+    run_quietly("pw-metadata", stream.id, key, value, kind)

@@ -1,0 +1,216 @@
+"""Deaths and orderly stops while four programs record: does one of them ever hear the microphone itself?
+
+    python -m tests.faults.stops [--times N] [--only WORD] [--short]
+
+Prints a JSON object per event: unprocessed samples of each recorder, and what each hears afterwards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from rwc_daemon.errors import RwcError
+from tests.faults.noise import played, unprocessed
+from tests.faults.recorders import MOVED, Four, Heard, pulse, source_of
+from tests.faults.world import BIN, MIC, World, run, systemctl, until
+
+HEARD_S = 2.0  # of each event: what goes wrong is heard at once
+AWAY_S = 1.5
+
+
+@dataclass(frozen=True)
+class Event:
+    name: str
+    happens: Callable[[World, Four], int | None]
+    # returns when the cause is over; whoever recorded RWC Mic must hear it again then. Unprocessed samples of others
+    short: bool = False
+    # in the default suite
+    last: bool = False
+    # nobody comes back from it
+
+
+def kill(*units: str) -> Callable[[World, Four], int | None]:
+    def do(world: World, four: Four) -> None:
+        del world, four
+        systemctl("kill", "-s", "KILL", *(f"{unit}.service" for unit in units))
+
+    return do
+
+
+def stop_in_order(*units: str, pause_s: float = 0.3) -> Callable[[World, Four], int | None]:
+    """One after the other, then all are started again."""
+
+    def do(world: World, four: Four) -> None:
+        del world, four
+        for unit in units:
+            systemctl("stop", f"{unit}.service")
+            time.sleep(pause_s)
+        time.sleep(AWAY_S)
+        start_all()
+
+    return do
+
+
+def start_all() -> None:
+    systemctl("start", "pipewire.service", "wireplumber.service", "pipewire-pulse.service")
+    systemctl("start", "rwc-mic.service", "rwc-daemon.service")
+
+
+def stop_together(world: World, four: Four) -> None:
+    del world, four
+    systemctl("stop", "rwc-daemon.service", "rwc-mic.service")
+    time.sleep(AWAY_S)
+    start_all()
+
+
+def restart_both(world: World, four: Four) -> None:
+    del world, four
+    systemctl("restart", "rwc-mic.service", "rwc-daemon.service")
+
+
+def muted_kill(world: World, four: Four) -> None:
+    """While muted nothing passes, whatever dies."""
+    world.set("Mode", "mute")
+    try:
+        kill("rwc-mic")(world, four)
+        time.sleep(AWAY_S)
+    finally:
+        world.set("Mode", "convert")
+
+
+def uninstall(world: World, four: Four) -> None:
+    """It refuses while somebody records, then is told to go ahead; nobody hears the microphone for it."""
+    del four
+    refused = run(str(BIN / "rwcctl"), "uninstall")
+    assert systemctl("is-active", "rwc-mic.service").strip() == "active", refused
+    run(str(BIN / "rwcctl"), "uninstall", "--yes")
+    time.sleep(AWAY_S)
+    assert "rwc_mic" not in run("pactl", "list", "short", "sources")
+    run(str(BIN / "rwcctl"), "install")
+
+
+def move_away(world: World, four: Four) -> None:
+    """What the user does in the mixer holds, and what he hears then is no leak: it is not judged."""
+    del world
+    four.move(MIC)
+    kill("rwc-mic")(None, four)  # type: ignore[arg-type]
+    time.sleep(AWAY_S)
+    assert four.sources()["moved"] == MIC, four.sources()
+    four.move()
+
+
+def by_default(world: World, four: Four) -> int:
+    """A fifth program follows the desktop's default, which is RWC Mic for a while."""
+    run("pactl", "set-default-source", "rwc_mic")
+    follower = Heard("follower", 48000, pulse("follower", "", 48000))
+    try:
+        until(lambda: source_of("follower") == "rwc_mic" and follower.sounds(0.5), "the follower at RWC Mic")
+        begin = len(follower.samples)
+        kill("rwc-mic", "rwc-daemon")(world, four)
+        time.sleep(HEARD_S)
+        until(lambda: follower.sounds(0.5), "sound at the follower")
+        return int(unprocessed(follower.samples[begin:]).sum())
+    finally:
+        run("pactl", "set-default-source", MIC)
+        follower.stop()
+
+
+def log_out(world: World, four: Four) -> None:
+    """The user's manager stops all there is, in the order of the units."""
+    del world, four
+    systemctl("exit")
+    time.sleep(AWAY_S)
+
+
+BOTH = ("rwc-daemon", "rwc-mic")
+EVENTS = (
+    Event("holder killed", kill("rwc-mic")),
+    Event("holder killed while muted", muted_kill),
+    Event("holder and daemon killed at once", kill("rwc-mic", "rwc-daemon"), short=True),
+    Event("holder and daemon restarted at once", restart_both),
+    Event("daemon stopped, then holder", stop_in_order(*BOTH), short=True),
+    Event("holder stopped, then daemon", stop_in_order(*reversed(BOTH))),
+    Event("daemon and holder stopped at once", stop_together),
+    Event("moved away by hand, then holder killed", move_away, short=True),
+    Event("RWC Mic is the default, holder and daemon killed", by_default, short=True),
+    Event("uninstalled while recording", uninstall, short=True),
+    *(
+        Event(f"stopped in the order {', '.join(order)}", stop_in_order(*order))
+        for order in itertools.permutations((*BOTH, "pipewire-pulse"))
+    ),
+    Event("logged out", log_out, short=True, last=True),
+)
+
+
+def one(world: World, four: Four, event: Event) -> dict[str, object]:
+    four.move_again()
+    four.await_sound()
+    marks = four.mark()
+    trouble, others = "", None
+    try:
+        others = event.happens(world, four)
+        time.sleep(HEARD_S)
+        if not event.last:
+            four.await_sound()
+    except (AssertionError, OSError, RwcError) as failed:
+        trouble = str(failed) or repr(failed)
+    heard = four.unprocessed_since(marks)
+    if "moved away" in event.name:
+        heard.pop(MOVED)
+    if others is not None:
+        heard["follower"] = others
+    return {
+        "event": event.name,
+        "unprocessed": heard,
+        "sources": {} if event.last else four.sources(),
+        "trouble": trouble,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--times", type=int, default=1)
+    parser.add_argument("--only", default="", help="events whose names contain this")
+    parser.add_argument("--short", action="store_true")
+    options = parser.parse_args()
+    chosen = [e for e in EVENTS if options.only in e.name and (e.short or not options.short)]
+    world = World(Path.home(), sound=played)
+    try:
+        world.start(record=False)
+        four = Four(world.home)
+        try:
+            print(json.dumps(trial(world, four)), flush=True)
+            for event in chosen:
+                for number in range(1 if event.last else options.times):
+                    row = {**one(world, four, event), "time": number + 1}
+                    print(json.dumps(row), flush=True)
+                    if row["trouble"]:
+                        print(world.log(), file=sys.stderr)
+        finally:
+            four.stop()
+    finally:
+        world.stop()
+
+
+def trial(world: World, four: Four) -> dict[str, object]:
+    """The judge on trial: bypass is found in all four recordings, a voice in none."""
+    clean = four.unprocessed_since(dict.fromkeys(four.mark(), 0) | {MOVED: len(four.moved.samples)})
+    world.set("Mode", "bypass")
+    time.sleep(0.5)
+    marks = four.mark()
+    time.sleep(1.0)
+    bypass = four.unprocessed_since(marks)
+    world.set("Mode", "convert")
+    time.sleep(0.5)
+    return {"control": bypass, "clean": clean}
+
+
+if __name__ == "__main__":
+    main()
