@@ -19,6 +19,7 @@
     ├── EngineFailed             the engine died or gave nonsense
     ├── Overloaded               this machine is too slow for what is asked, and does less
     ├── Interrupted              a part ended or stood still unasked: silence meanwhile, and it goes on by itself
+    ├── Silent                   programs hear nothing of RWC Mic, and the message says why
     ├── TurnedDown               another program changed the volume of RWC Mic, and it was put back
     ├── NoAudioServer            neither PipeWire nor JACK answers
     ├── NoSessionBus             no D-Bus session bus                         (exit status 3)
@@ -116,6 +117,10 @@ class Overloaded(RwcError):
 
 
 class Interrupted(RwcError):
+    pass
+
+
+class Silent(RwcError):
     pass
 
 

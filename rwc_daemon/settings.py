@@ -35,7 +35,11 @@ class Audio:
         "auto: capture only while somebody records RWC Mic; always: keep the input open",
         one_of=("auto", "always"),
     )
-    channel: str = _key("left", "which channel of a stereo microphone is used", one_of=("left", "right", "mix"))
+    channel: str = _key(
+        "auto",
+        "which channel of a stereo microphone is used; auto: the left one, unless only the right one carries sound",
+        one_of=("auto", "left", "right", "mix"),
+    )
     slack_ms: float = _key(
         0.0, "converted voice kept ready at least; 0: only what jitter asks for", low=0, high=500, unit="ms"
     )

@@ -137,6 +137,7 @@ class Routes:
         self._names = ("usb", "webcam", "rwc-probe")
         self.choice = graph.saved_input
         self.engaged = False
+        self.channel, self.side = "auto", ""
 
     @property
     def current(self) -> str:

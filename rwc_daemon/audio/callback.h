@@ -23,6 +23,7 @@ typedef struct {
   int wake_fd, notify_fd;
   int defer_latency; /* set ranges outside of the latency callback */
   void *client, *input, *output;
+  void *meter;               /* a port for the microphone's other channel, of which only the peak is kept */
   _Atomic uint32_t rate;     /* samples/s */
   _Atomic float input_gain;  /* two links into one port are summed: a half undoes it */
   _Atomic uint32_t delay;    /* samples between the ports, for latency ranges */

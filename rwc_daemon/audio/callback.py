@@ -18,6 +18,7 @@ from rwc_daemon.link.ring import Link
 if TYPE_CHECKING:
     import jack
 
+Ports = tuple["jack.OwnPort", "jack.OwnPort", "jack.OwnPort"]  # microphone, voice, the microphone's other channel
 EVENTS = {lib.RWC_RATE: "rate", lib.RWC_QUANTUM: "quantum", lib.RWC_SHUTDOWN: "shutdown", lib.RWC_LATENCY: "latency"}
 _POLICIES = {os.SCHED_OTHER: "other", os.SCHED_FIFO: "fifo", os.SCHED_RR: "rr"}
 _RESET_ON_FORK = 0x40000000
@@ -47,12 +48,11 @@ class Callback:
         lib.rwc_lock(self._state, ffi.sizeof("rwc_state"))
         lib.rwc_lock(self._state.link, link.size)
 
-    def register(self, client: jack.Client, source: jack.Port, sink: jack.Port, pipewire: bool, plain: bool) -> None:
+    def register(self, client: jack.Client, ports: Ports, pipewire: bool, plain: bool) -> None:
         """Before the client is activated. `plain`: a pass-through that only counts, to compare with."""
         self._state.defer_latency = pipewire
         self._state.client = _pointer(client)
-        self._state.input = _pointer(source)
-        self._state.output = _pointer(sink)
+        self._state.input, self._state.output, self._state.meter = map(_pointer, ports)
         refused = lib.rwc_register(self._state, plain)
         if refused:
             raise NoAudioServer(f"the audio server refused our callback (registration {refused}): restart it")

@@ -22,7 +22,7 @@ ffi.cdef(
     typedef struct {
         rwc_link *link;
         int wake_fd, notify_fd, defer_latency;
-        void *client, *input, *output;
+        void *client, *input, *output, *meter;
         ...;
     } rwc_state;
     typedef struct {

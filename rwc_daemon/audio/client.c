@@ -96,6 +96,8 @@ static inline int cycle(rwc_state *state, uint32_t n, void (*run)(rwc_state *, c
   bool changed = RWC_PEEK(state->link->quantum) != n;
   rwc_count_cycle(state, jack.last_frame_time(state->client), n, started_ns);
   run(state, in, out, n);
+  const float *beside = jack.port_get_buffer(state->meter, n);
+  if (beside) note_peak(&state->link->peak_beside, beside, n);
   if (changed) notify(state, RWC_QUANTUM);
   rwc_count_body(state->link, now_ns() - started_ns);
   return 0;

@@ -97,10 +97,10 @@ class AudioClient:
         self.server = library.server
 
     def _start(self, client: Any, pipewire: bool) -> None:
-        source = client.inports.register("input")
-        sink = client.outports.register("output")
+        inputs, outputs = client.inports, client.outports
+        ports = inputs.register("input"), outputs.register("output"), inputs.register("meter")
         callback = Callback(self._link, client.samplerate)
-        callback.register(client, source, sink, pipewire, self._plain)
+        callback.register(client, ports, pipewire, self._plain)
         callback.set_delay(self._delay)
         callback.set_input_gain(self._input_gain)
         client.activate()

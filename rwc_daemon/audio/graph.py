@@ -19,7 +19,7 @@ from typing import IO, Any, Protocol
 from rwc_daemon.audio import libjack
 from rwc_daemon.audio.holder import STANDBY_CLASS
 from rwc_daemon.audio.metadata import MetadataWatch, Table, node_name
-from rwc_daemon.audio.mixer import Mixer, mixer_of
+from rwc_daemon.audio.mixer import Jack, Mixer, mixer_of, note_jacks
 from rwc_daemon.audio.monitor import run_quietly, start_monitor
 from rwc_daemon.audio.programs import MANAGER, kin_of, note_program
 
@@ -95,6 +95,8 @@ class Graph:
     # node.name that the user has chosen in the desktop
     programs: dict[str, tuple[str, str]] = field(default_factory=dict)
     # id → role and identity of what RWC Mic depends on (`programs`)
+    jacks: dict[str, tuple[Jack, ...]] = field(default_factory=dict)
+    # id of a sound card → its ways in that are chosen now
 
     def identity(self, role: str) -> str:
         """Of the program in that role; another one after a restart, empty while there is none."""
@@ -238,10 +240,11 @@ class PipeWireGraph:
 def changed(graph: Graph, batch: list[dict[str, Any]]) -> Graph:
     """The graph after one batch of pw-dump's objects."""
     nodes, ports, links = dict(graph.nodes), dict(graph.ports), dict(graph.links)
-    programs = dict(graph.programs)
+    programs, jacks = dict(graph.programs), dict(graph.jacks)
     for item in batch:
         key, kind, info = str(item["id"]), item.get("type", "").rpartition(":")[2], item.get("info")
         note_program(programs, key, kind, item)
+        note_jacks(jacks, key, kind, info)
         for table in (nodes, ports, links):
             if not info or kind not in ("Node", "Port", "Link"):
                 table.pop(key, None)
@@ -254,7 +257,7 @@ def changed(graph: Graph, batch: list[dict[str, Any]]) -> Graph:
             )
         elif info and kind == "Link":
             links[key] = Link(key, str(info["output-port-id"]), str(info["input-port-id"]))
-    return replace(graph, nodes=nodes, ports=ports, links=links, programs=programs)
+    return replace(graph, nodes=nodes, ports=ports, links=links, programs=programs, jacks=jacks)
 
 
 def with_defaults(graph: Graph, table: Table) -> Graph:

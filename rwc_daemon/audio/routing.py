@@ -26,7 +26,7 @@ from rwc_daemon.errors import NoSuchInput, OutOfRange
 
 __all__ = ["CHANNELS", "DEFAULT", "Input", "Router", "find_input"]
 
-CHANNELS = ("left", "right", "mix")
+CHANNELS = ("auto", "left", "right", "mix")
 
 
 @dataclass(frozen=True)
@@ -45,20 +45,34 @@ class Input:
     # no hardware
 
 
+def _channels(ports: list[Port], side: str) -> list[Port]:
+    """JACK sums the links of one port, so a mix of two is two links, halved by the client."""
+    return {"right": ports[1:2], "mix": ports[:2]}.get(side, ports[:1])
+
+
+def _beside(ports: list[Port], side: str) -> list[Port]:
+    """What the meter listens to: the channel that is not used, or one of two that could cancel each other."""
+    return {"left": ports[1:2], "right": ports[:1], "mix": ports[:1]}.get(side, [])
+
+
 class Router:
     """The links of one client. Every method may block for some 10 ms on a link; any thread may call."""
 
-    def __init__(self, watch: GraphWatch, client: AudioClient, choice: str = DEFAULT, channel: str = "left") -> None:
+    def __init__(self, watch: GraphWatch, client: AudioClient, choice: str = DEFAULT, channel: str = "auto") -> None:
         """`choice`: as `choose` takes it, but the microphone need not be there yet (a saved choice)."""
         self._watch, self._client = watch, client
         self._lock = threading.Lock()
         self._choice = choice or DEFAULT
         self._channel = channel
         self._circles = CircleWatch()
+        self._sides: dict[str, str] = {}
+        # node.name → the side that was found to carry its sound
         self.engaged = False
         # links exist only while True
         self.current = ""
         # node.name of the input that feeds us; empty: none does
+        self.side = ""
+        # the channel of it that is used, "left", "right" or "mix"; empty: it has only one
 
     @property
     def choice(self) -> str:
@@ -70,10 +84,17 @@ class Router:
 
     @channel.setter
     def channel(self, channel: str) -> None:
-        """`left`, `right` or `mix` of a microphone with several channels."""
+        """`left`, `right` or `mix` of a microphone with several channels; `auto`: whichever carries sound."""
         if channel not in CHANNELS:
-            raise OutOfRange(f"a channel is one of {', '.join(CHANNELS)}; not '{channel}'")
+            raise OutOfRange(f"a channel is one of {', '.join(CHANNELS)}; not '{channel[:60]}'")
         self._channel = channel
+        self._sides = {}
+
+    def turn_to(self, side: str) -> None:
+        """The current input's sound was found on `left` or `right`: `auto` takes that, and `mix` where the two channels
+        cancel each other."""
+        if self.current:
+            self._sides[self.current] = side
 
     def choose(self, name: str) -> None:
         """A node.name, a description, `SINK.monitor`, or "default". Raises NoSuchInput and changes nothing."""
@@ -121,7 +142,9 @@ class Router:
                 self.current = ""
                 return not self.engaged
             node = self._decide(graph).node if self.engaged else None
-            ports = self._channels(graph.ports_of(node, output=True)) if node else []
+            outputs = graph.ports_of(node, output=True) if node else []
+            side = self._side_of(node.name) if node and len(outputs) > 1 else ""
+            ports = _channels(outputs, side)
             self._client.set_input_gain(1 / max(1, len(ports)))
             joins = bool(ports) and not {link.source for link in graph.links_into(source)} & {port.id for port in ports}
             if joins and self._client.links_first:
@@ -129,9 +152,13 @@ class Router:
             settled = self._hold(graph, source, ports)
             if self._client.links_first and settled and ports:
                 self._client.await_cycle()
-            self.current = node.name if node and settled else ""
+            self.current, self.side = (node.name, side) if node and settled else ("", "")
             # not before the microphone runs: RWC Mic would bring along the rate of the driver that it waits at
-            return (settled or not self._client.links_first) and self._feed(graph) and settled
+            fed = (settled or not self._client.links_first) and self._feed(graph)
+            meter = graph.port(self._client.name, "meter")
+            if meter is not None and fed:  # what it hears is only shown, so nobody waits for it
+                self._hold(graph, meter, _beside(outputs, side))
+            return fed and settled
 
     def _unfeed(self, graph: Graph) -> None:
         output = graph.port(self._client.name, "output")
@@ -139,11 +166,10 @@ class Router:
         for link in [link for sink in sinks for link in graph.links_into(sink) if output and link.source == output.id]:
             self._watch.disconnect(link)
 
-    def _channels(self, ports: list[Port]) -> list[Port]:
-        """JACK sums the links of one port, so a mix of two is two links, halved by the client."""
-        if len(ports) < 2 or self._channel == "left":
-            return ports[:1]
-        return ports[1:2] if self._channel == "right" else ports[:2]
+    def _side_of(self, name: str) -> str:
+        if self._channel in ("left", "right"):
+            return self._channel
+        return self._sides.get(name) or ("mix" if self._channel == "mix" else "left")
 
     def _hold(self, graph: Graph, sink: Port, wanted: list[Port]) -> bool:
         """Exactly these links into our input: what another left there could be the wrong voice."""

@@ -21,6 +21,8 @@ class Status:
     # "convert", "mute" or "bypass"
     input: str
     # node name chosen, or "default"
+    input_channel: str
+    # "auto", "left", "right" or "mix", as chosen
     voice: str
     # id of the one that converts
     loading: str

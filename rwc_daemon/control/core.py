@@ -26,10 +26,10 @@ from rwc_daemon.control.heart import IDLE_S, LIVE_S, Heart
 from rwc_daemon.control.hold import Hold
 from rwc_daemon.control.jobs import Jobs
 from rwc_daemon.control.life import Life
-from rwc_daemon.control.loudness import Loudness
 from rwc_daemon.control.memory import Memory
 from rwc_daemon.control.saving import Saver
 from rwc_daemon.control.shelving import Shelving
+from rwc_daemon.control.silence.watch import SilenceWatch
 from rwc_daemon.control.state import MODES, StateFile
 from rwc_daemon.control.supervisor import Supervisor, engine_options
 from rwc_daemon.control.voicing import Voicing
@@ -67,17 +67,17 @@ class Core:
         self._saved, self._damage = self._file.load()
         self._version = own_version()
         self.controls: Controls = self._saved.controls
-        self._mode = self._first_mode()
+        self._mode = self._saved.mode_after(settings.privacy.pin_bypass)
         self._input = self._saved.input
         audio = make_audio(link, settings, self._input)
         self.faults = Faults(self._audience.fault)
         self.jobs = Jobs(self._audience)
         self.figures = Figures(link, audio.client)
         self.levels = LevelWatch(self.figures, self._audience)
-        self._loudness = Loudness(audio.listeners.volume, self.faults)
         self.life = Life(audio, settings.audio.listen == "always", self.faults, self)
         self.shelf = Shelf(data_dir)
         self._memory = Memory(self.shelf.store, self._saved.common, settings.state.remember_per_voice)
+        self._silence = SilenceWatch(audio, self.life, self.figures, self.faults, self._saved.channel)
         choice = Choice(self._saved.voice, settings.voice.first)
         self.voicing = Voicing(self.shelf, choice, self.faults, self, settings.engine.keep_warm_s)
         self._hold = Hold(link, audio.client, self.figures, self.faults, settings.audio, self.voicing.keep)
@@ -109,7 +109,7 @@ class Core:
         if self._damage:
             self.faults.happened("BadState", self._damage)
         self.voicing.supervisor.start()
-        self._loudness.start()
+        self._silence.start()
         self.life.start()
         self.beating = asyncio.get_running_loop().create_task(self._heart.run(), name="heart")
 
@@ -131,6 +131,7 @@ class Core:
         return Status(
             mode=self._mode,
             input=self._input,
+            input_channel=self._silence.channel,
             voice=choice.playing,
             loading=choice.loading,
             microphone=self.life.tier,
@@ -169,27 +170,27 @@ class Core:
         self.save()
         self.changed()
 
+    def set_input_channel(self, channel: str) -> None:
+        """Raises OutOfRange."""
+        self._silence.choose_channel(channel)
+        self.save()
+        self.changed()
+
     def statistics(self) -> dict[str, Any]:
         if self.life.engaged:
             self.figures.read()
-        supervisor, fault = self.voicing.supervisor, self.faults.shown
-        past, age_s = self.faults.past()
-        feed = self.life.input
+        supervisor, feed = self.voicing.supervisor, self.life.input
         return {
             **self.figures.statistics(),
+            **self.faults.figures(),
+            **self._silence.figures(),
             "engine_pid": supervisor.pid,
             "engine_restarts": supervisor.restarts,
             "microphone_stalls": self.life.stalls,
             "input_node": feed.name,
             "input_note": feed.note,
             "unlinked": self.life.linking.trouble,
-            "fault_code": fault.code,
-            "fault_message": fault.message,
-            "last_fault_code": past.code,
-            "last_fault_message": past.message,
-            "last_fault_age_s": age_s,
             "capturing": self.life.capturing,
-            "volume_put_back": self._loudness.put_back,
         }
 
     def watch_levels(self, on: bool) -> None:
@@ -226,6 +227,7 @@ class Core:
             if not self.levels.on:
                 self.figures.read_levels()
             self._hold.look(elapsed_s, before, self.controls.gate_db, self._mode == "convert")
+        self._silence.tick(elapsed_s, self._mode, self.controls)
         self._rehearsed_s += elapsed_s
         if self.life.rehearsing and self._rehearsed_s > REHEARSAL_S:
             self.life.rehearsing = False
@@ -276,11 +278,6 @@ class Core:
 
     # ---- inside ----
 
-    def _first_mode(self) -> str:
-        if self._saved.mode == "bypass" and not self._settings.privacy.pin_bypass:
-            return "convert"
-        return self._saved.mode
-
     def _apply_mode(self) -> None:
         """Converting is begun only when there is a plan for it; a fresh link is mute."""
         if self._mode != "convert" or self._hold.planned is not None:
@@ -310,6 +307,7 @@ class Core:
             self._saved,
             voice=self.voicing.choice.wanted,
             input=self._input,
+            channel=self._silence.channel if self._silence.channel != self._settings.audio.channel else "",
             mode=self._mode if self._mode != "bypass" or self._settings.privacy.pin_bypass else "convert",
             controls=controls,
         )

@@ -19,6 +19,7 @@ from rwc_daemon.control import (
     doctor_host,
     doctor_programs,
     doctor_services,
+    doctor_silence,
     doctor_voices,
 )
 from rwc_daemon.control.finding import BAD, GOOD, NOTE, Asked, Finding
@@ -45,6 +46,7 @@ def examine(asked: Asked) -> list[Finding]:
         doctor_services.leftovers,
         doctor_audio.microphone,
         lambda: doctor_graph.graph(asked, paths.state_dir()),
+        lambda: doctor_silence.silence(asked.statistics if asked.running else None),
         doctor_voices.voices,
         lambda: doctor_voices.assets(asked.get("F0Method", "")),
         doctor_disk.confinement,

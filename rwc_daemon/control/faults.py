@@ -49,6 +49,17 @@ class Faults:
         age_s = self._clock() - self._over_s
         return (self._past, age_s) if self._past.code and age_s < RECENT_S else (Fault(), 0.0)
 
+    def figures(self) -> dict[str, str | float]:
+        """What stands and what is over, for the statistics."""
+        past, age_s = self.past()
+        return {
+            "fault_code": self.shown.code,
+            "fault_message": self.shown.message,
+            "last_fault_code": past.code,
+            "last_fault_message": past.message,
+            "last_fault_age_s": age_s,
+        }
+
     def stands(self, place: str) -> bool:
         return place in self._standing
 

@@ -24,6 +24,8 @@ class Levels:
 
     in_db: float = FLOOR_DB
     out_db: float = FLOOR_DB
+    beside_db: float = FLOOR_DB
+    # of the microphone's channel that is not used
 
 
 class Figures:
@@ -34,7 +36,7 @@ class Figures:
         self._born_s = time.monotonic()
         self._skipped_before = 0  # by engines that are gone
         self.counters: Counters = link.counters()
-        self.levels = Levels()
+        self.levels = self._loudest = Levels()
         self.beat = NO_BEAT
         self.latency = Latency()
         self._block = 0
@@ -51,8 +53,17 @@ class Figures:
 
     def read_levels(self) -> Levels:
         heard, played = self._link.peaks()
-        self.levels = Levels(_db(heard), _db(played))
-        return self.levels
+        self.levels = now = Levels(_db(heard), _db(played), _db(self._link.peak_beside()))
+        top = self._loudest
+        self._loudest = Levels(
+            max(top.in_db, now.in_db), max(top.out_db, now.out_db), max(top.beside_db, now.beside_db)
+        )
+        return now
+
+    def take_loudest(self) -> Levels:
+        """Peaks since the last call, however often the levels were read meanwhile."""
+        loudest, self._loudest = self._loudest, Levels()
+        return loudest
 
     def beats(self, beat: Beat) -> None:
         self.beat = beat

@@ -19,6 +19,7 @@ from rwc_daemon.controls import CHOICES, NAMES, Controls, changed, to_dict
 from rwc_daemon.errors import BadState, NoSuchControl, OutOfRange
 
 MODES = ("convert", "mute", "bypass")
+CHANNELS = ("auto", "left", "right", "mix")
 DEFAULT_INPUT = "default"
 LARGEST_BYTES = 1 << 20
 DAMAGED_KEPT = 9
@@ -37,6 +38,12 @@ class Saved:
     controls: Controls = field(default_factory=Controls)
     common: dict[str, Any] = field(default_factory=dict)
     # what built-in voices use of the knobs that imported voices remember each for itself
+    channel: str = ""
+    # of a stereo microphone; empty: as the setting audio.channel says
+
+    def mode_after(self, pin_bypass: bool) -> str:
+        """Of the next start: bypass outlives a restart only where the settings say so."""
+        return "convert" if self.mode == "bypass" and not pin_bypass else self.mode
 
 
 class StateFile:
@@ -116,6 +123,7 @@ def _to_json(saved: Saved) -> dict[str, Any]:
     return {
         "voice": saved.voice,
         "input": saved.input,
+        "channel": saved.channel,
         "mode": saved.mode,
         "controls": to_dict(saved.controls),
         "common": saved.common,
@@ -127,12 +135,14 @@ def _parse(tree: Any) -> Saved:
     if not isinstance(tree, dict):
         raise ValueError("it holds no table")
     saved = Saved()
-    texts = {name: tree.get(name, getattr(saved, name)) for name in ("voice", "input", "mode")}
+    texts = {name: tree.get(name, getattr(saved, name)) for name in ("voice", "input", "channel", "mode")}
     for name, text in texts.items():
         if not isinstance(text, str) or len(text) > 1000:
             raise ValueError(f"'{name}' is no text")
     if texts["mode"] not in MODES:
         raise ValueError(f"mode '{texts['mode']}' is none of {', '.join(MODES)}")
+    if texts["channel"] not in ("", *CHANNELS):
+        raise ValueError(f"channel '{texts['channel']}' is none of {', '.join(CHANNELS)}")
     common = _known(tree.get("common", {}))
     changed(Controls(), common)
     return replace(saved, **texts, controls=changed(Controls(), _known(tree.get("controls", {}))), common=common)

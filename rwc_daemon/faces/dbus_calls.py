@@ -139,6 +139,8 @@ class Calls:
             self._core.set_mode(value.value)
         elif name == "Input":
             await self._core.set_input(value.value)
+        elif name == "InputChannel":
+            self._core.set_input_channel(value.value)
         else:
             self._core.set_controls({CONTROLS[name]: value.value})
 

@@ -61,6 +61,7 @@ WRITABLE: dict[str, str] = {
     "Quality": "s",
     "Mode": "s",
     "Input": "s",
+    "InputChannel": "s",
 }
 READABLE: dict[str, str] = {
     "Voice": "s",
@@ -120,6 +121,9 @@ STATISTICS: dict[str, str] = {
     "input_node": "s",
     "input_note": "s",
     "unlinked": "s",
+    "input_channel": "s",
+    "silence_cause": "s",
+    "silence_message": "s",
     "fault_code": "s",
     "fault_message": "s",
     "last_fault_code": "s",

@@ -60,8 +60,10 @@ static void rwc_reset_timings(rwc_link *link) {
   RWC_PUT(link->callback_max_ns, 0);
 }
 
-static float rwc_take_peak(rwc_link *link, int output) {
-  uint32_t bits = atomic_exchange(output ? &link->peak_out : &link->peak_in, 0);
+/* 0: what came in, 1: what went out, 2: the microphone's other channel. */
+static float rwc_take_peak(rwc_link *link, int which) {
+  _Atomic uint32_t *peaks[] = {&link->peak_in, &link->peak_out, &link->peak_beside};
+  uint32_t bits = atomic_exchange(peaks[which], 0);
   float peak;
   memcpy(&peak, &bits, sizeof peak);
   return peak;

@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define RWC_MAGIC 0x52574331u /* "RWC1" */
-#define RWC_VERSION 1u
+#define RWC_VERSION 2u
 #define RWC_HISTOGRAM 256 /* of nanoseconds: eight buckets per octave */
 
 enum { RWC_CONVERT = 0, RWC_MUTE = 1, RWC_BYPASS = 2 };
@@ -48,7 +48,7 @@ typedef struct {
   alignas(64) rwc_count cycles;
   rwc_count missed_cycles, late_cycles, xruns, underruns, overruns, retargets, silence_samples;
   rwc_count last_cycle_ns, callback_max_ns;
-  _Atomic uint32_t quantum, rate, peak_in, peak_out; /* peaks: the bits of a float */
+  _Atomic uint32_t quantum, rate, peak_in, peak_out, peak_beside; /* peaks: the bits of a float */
   alignas(64) rwc_count histogram[RWC_HISTOGRAM];
 
   alignas(64) float samples[]; /* mic ring, then voice ring */

@@ -170,6 +170,10 @@ class Link:
         """Largest magnitudes in and out since the last call, linear."""
         return float(lib.rwc_take_peak(self._link, 0)), float(lib.rwc_take_peak(self._link, 1))
 
+    def peak_beside(self) -> float:
+        """Of the microphone's channel that is not converted, since the last call, linear."""
+        return float(lib.rwc_take_peak(self._link, 2))
+
     # the engine's end
 
     def join(self, generation: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from rwc_daemon.audio.routing import MONITOR
+from rwc_daemon.audio.routing import CHANNELS, MONITOR
 from rwc_daemon.faces.cli import show
 from rwc_daemon.faces.cli.remote import connected
 
@@ -14,6 +14,11 @@ def add_parser(subparsers: Any) -> None:
     subparsers.add_parser("inputs", description="The microphones that can feed RWC; the one in use is marked with *.")
     choose = subparsers.add_parser("input", description="Choose the microphone that feeds RWC.")
     choose.add_argument("name", metavar="INPUT", nargs="?", help="a name of `rwcctl inputs`, or `default` to follow")
+    choose.add_argument(
+        "--channel",
+        choices=CHANNELS,
+        help="of a stereo microphone; auto: the left one, unless only the right one has sound",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -23,11 +28,15 @@ def run(args: argparse.Namespace) -> int:
             return 0
         if args.name:
             daemon.put("Input", args.name)
-        chosen = daemon.properties()["Input"]
+        if args.channel:
+            daemon.put("InputChannel", args.channel)
+        have = daemon.properties()
+    chosen, channel = have["Input"], have["InputChannel"]
     if args.json:
-        show.as_json({"input": chosen})
+        show.as_json({"input": chosen, "channel": channel})
     else:
         print(f"input {chosen}{meaning(chosen)}")
+        print(f"channel {channel}")
     return 0
 
 

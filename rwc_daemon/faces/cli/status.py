@@ -9,6 +9,7 @@ from rwc_daemon import controls, extras
 from rwc_daemon.faces.cli import show
 from rwc_daemon.faces.cli.remote import Daemon, connected
 
+SILENT_DB = -120.0
 PARTS = ("input", "block", "voice", "slack", "output")  # of latency, microphone to application
 PROBE = "rwc-probe"  # the client of `rwcctl latency` and `demo`
 COUNTERS = ("xruns", "underruns", "overruns", "missed_cycles", "late_cycles", "engine_restarts", "microphone_stalls")
@@ -78,14 +79,18 @@ def write(report: dict[str, Any]) -> None:
         show.line("mode", show.paint(mode_text(report["mode"]), "red"))
     show.line("controls", controls_text(report["controls"]))
     show.line("input", input_text(report))
+    show.line("levels", levels_text(statistics))
     show.line("listeners", str(report["listeners"]))
     show.line("latency", latency_text(report))
     show.line("load", load_text(report))
     show.line("counters", counters_text({**statistics, "xruns": report["xruns"], "underruns": report["underruns"]}))
     show.line("node", MICROPHONES.get(report["microphone"], report["microphone"] or "not there yet"))
     show.line("server", server_text(statistics))
-    if report["fault"]["message"]:
-        show.line("fault", show.paint(report["fault"]["message"], "red"))
+    fault, silence = report["fault"]["message"], statistics.get("silence_message", "")
+    if fault:
+        show.line("fault", show.paint(fault, "red"))
+    if silence and silence != fault:
+        show.line("silence", show.paint(silence, "yellow"))
     if report["last_fault"]["message"]:
         show.line("last trouble", past_text(report["last_fault"]))
     if report["left_out"]:
@@ -126,8 +131,22 @@ def input_text(report: dict[str, Any]) -> str:
     note = statistics.get("input_note", "")
     if not node:
         return note or "none is known yet"
-    text = node + (f" ({note})" if note else " (the default source)" if follows else "")
+    side = statistics.get("input_channel")
+    text = node + (f", {'both channels mixed' if side == 'mix' else side + ' channel'}" if side else "")
+    text += f" ({note})" if note else " (the default source)" if follows else ""
     return text if statistics.get("capturing") else f"{text}, opened when somebody records"
+
+
+def levels_text(statistics: dict[str, Any]) -> str:
+    """Peaks of the last second, in and out."""
+    if not statistics.get("capturing"):
+        return "heard once somebody records"
+    shown = (level_text(statistics.get(f"level_{way}_db", SILENT_DB)) for way in ("in", "out"))
+    return "in {}, out {}".format(*shown)
+
+
+def level_text(level_db: float) -> str:
+    return f"{level_db:.0f} dB" if level_db > SILENT_DB else "digital silence"
 
 
 def latency_text(report: dict[str, Any]) -> str:

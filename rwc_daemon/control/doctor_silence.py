@@ -1,0 +1,41 @@
+"""The doctor looks for what makes RWC Mic silent, or would: the daemon's own finding, or without one the mixer's."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from rwc_daemon.audio.graph import Graph, changed
+from rwc_daemon.audio.routing import DEFAULT, find_input
+from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding, answer
+from rwc_daemon.control.silence.look import look
+from rwc_daemon.control.silence.observed import Cause
+from rwc_daemon.control.silence.table import first
+
+CLIENT = "rwc"
+WANTED = ("mute", "below-gate", "recorder-off")  # the user's own doing, or one program's; a fault says where it is more
+
+
+def silence(figures: Mapping[str, Any] | None) -> list[Finding]:
+    """`figures`: the daemon's statistics; None: it does not run."""
+    if figures is None:
+        cause = _seen_from_outside()
+        name, message = (cause.name, cause.message) if cause else ("", "")
+    else:
+        name, message = figures.get("silence_cause", ""), figures.get("silence_message", "")
+        if message and message == figures.get("fault_message"):
+            return []  # the fault says it
+    if not message:
+        return [Finding("sound", GOOD, "nothing mutes or cuts off the way from the microphone to programs")]
+    text, _, cure = message.rpartition(": ")
+    return [Finding("sound", NOTE if name in WANTED else BAD, text, cure)]
+
+
+def _seen_from_outside() -> Cause | None:
+    dump = answer("pw-dump", "--no-colors")
+    if not dump:
+        return None
+    graph = changed(Graph(), json.loads(dump))
+    node = find_input(graph, DEFAULT, CLIENT)
+    return first(look(graph, node.name if node else ""))
