@@ -85,6 +85,12 @@ def mixer(desktop: Session, kind: str, name: str, wrong: tuple[str, str], right:
 MUTED, LOUD = (("mute", "1"), ("mute", "0")), (("volume", "1%"), ("volume", "100%"))
 
 
+def test_a_dead_microphone_is_said(desktop: Session, daemon: SyncDaemon, ear: Ear) -> None:
+    """The first of all: a microphone that was heard before is given half a minute."""
+    said(daemon, "input-dead", "the microphone gives digital silence")
+    assert "All is well" not in rwcctl(desktop, "doctor")
+
+
 def test_what_the_mixer_does_is_said(desktop: Session, daemon: SyncDaemon, ear: Ear, folder: Path) -> None:
     with speaking(desktop, voice_file(folder), "usb"):
         over(daemon, ear)
@@ -111,11 +117,6 @@ def test_what_the_mixer_does_is_said(desktop: Session, daemon: SyncDaemon, ear: 
         assert "rwcctl unmute" in rwcctl(desktop, "status")
         daemon.set("Mode", "bypass")
         over(daemon, ear)
-
-
-def test_a_dead_microphone_is_said(desktop: Session, daemon: SyncDaemon, ear: Ear) -> None:
-    said(daemon, "input-dead", "the microphone gives digital silence")
-    assert "All is well" not in rwcctl(desktop, "doctor")
 
 
 def test_a_sound_on_the_right_side_only_is_found(desktop: Session, daemon: SyncDaemon, ear: Ear, folder: Path) -> None:

@@ -8,6 +8,7 @@ from rwc_daemon.control.figures import FLOOR_DB, Levels
 from rwc_daemon.control.silence.observed import Sound
 
 FAINT_DB = -80.0  # a microphone that works gives noise above this; the smallest 16-bit sample is -90 dB
+LOOK_S = 1.0  # how long a look usually is
 CLEAR_DB = -60.0  # what is sound on the other channel, whatever noise its input has
 
 
@@ -41,5 +42,6 @@ class Hearing:
             beside_s=counted(before.beside_s, faint and levels.beside_db > CLEAR_DB),
             gated_s=counted(before.gated_s, gated),
             dumb_s=counted(before.dumb_s, dumb),
-            heard_s=before.heard_s + elapsed_s * heard,
+            # a click when the card starts may be all that a long look has heard
+            heard_s=before.heard_s + min(elapsed_s, LOOK_S) * heard,
         )
