@@ -134,8 +134,8 @@ def test_inputs(daemon: Running) -> None:
     names = [found["name"] for found in daemon.json("inputs")]
     assert "fake_mic" in names
     assert "rwc_mic" not in names
-    assert daemon.json("input", "fake_mic") == {"input": "fake_mic"}
-    assert daemon.json("input", "default") == {"input": "default"}
+    assert daemon.json("input", "fake_mic") == {"input": "fake_mic", "channel": "auto"}
+    assert daemon.json("input", "default") == {"input": "default", "channel": "auto"}
 
 
 @pytest.mark.parametrize(
