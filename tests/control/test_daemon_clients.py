@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,18 @@ from daemon_session import Session, running_daemon, session, until, until_state
 from rwc_daemon.faces.dbus_client import SyncDaemon
 from tests.faults.leaks import objects
 
+# a program that opens RWC Mic and pauses at once (PA_STREAM_START_CORKED)
+PAUSED = """
+import ctypes, pulsectl
+from pulsectl import _pulsectl as c
+pulse, library = pulsectl.Pulse("paused"), ctypes.CDLL("libpulse.so.0")
+library.pa_stream_new.restype = ctypes.c_void_p
+context, sound = ctypes.cast(pulse._ctx, ctypes.c_void_p), c.PA_SAMPLE_SPEC(format=5, rate=48000, channels=1)
+stream = ctypes.c_void_p(library.pa_stream_new(context, b"paused", ctypes.byref(sound), None))
+library.pa_stream_connect_record(stream, b"rwc_mic", None, 1)
+while True:
+    pulse._pulse_poll(0.1)
+"""
 PARTS = ("parec", "-d", "rwc_mic", "--latency-msec=20")
 
 
@@ -24,7 +37,7 @@ def desktop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
         yield it
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def process(desktop: Session) -> Iterator[subprocess.Popen[bytes]]:
     with running_daemon(desktop, "--foreground") as it:
         yield it
@@ -88,3 +101,31 @@ def test_quick_listeners_leave_nothing(desktop, process, daemon):
     until(lambda: not states(desktop, "rwc"))
     until(lambda: descriptors(process) == before)
     assert states(desktop, "fake_mic") != ["running"]
+
+
+def stalls(daemon: SyncDaemon) -> int:
+    return int(daemon.call("GetStatistics")["microphone_stalls"])
+
+
+def test_a_holder_that_stands_still_is_replaced_and_told(desktop, process, daemon):
+    recorder = desktop.spawn(*PARTS, stdout=subprocess.DEVNULL)
+    until_state(daemon, "live")
+    before = stalls(daemon)
+    os.kill(int(Path(desktop.env["XDG_RUNTIME_DIR"], "rwc", "mic.pid").read_text()), signal.SIGSTOP)
+    until(lambda: stalls(daemon) == before + 1, 10)
+    assert "stood still" in daemon.call("GetStatistics")["last_fault_message"]
+    until(lambda: daemon.get("Listeners") == 1)
+    until_state(daemon, "live")
+    recorder.kill()
+    recorder.wait()
+
+
+def test_a_recorder_that_has_paused_is_no_stall(desktop, process, daemon):
+    paused = desktop.spawn(sys.executable, "-c", PAUSED)
+    until(lambda: daemon.get("Listeners") == 1)
+    cycles, before = daemon.call("GetStatistics")["cycles"], stalls(daemon)
+    time.sleep(3.0)
+    assert daemon.call("GetStatistics")["cycles"] > cycles
+    assert stalls(daemon) == before
+    paused.kill()
+    paused.wait()

@@ -58,11 +58,11 @@ def test_a_player_at_another_rate_starts_no_storm(rates):
         before, quiet = rates.changes(), daemon.call("GetStatistics")
         recorder = desktop.spawn("parec", "-d", "rwc_mic", "--latency-msec=20", stdout=subprocess.DEVNULL)
         until_state(daemon, "live")
-        time.sleep(3.0)
+        time.sleep(2.0)
         figures = daemon.call("GetStatistics")
         assert rates.changes() - before < OFTEN
         samples = (figures["cycles"] - quiet["cycles"]) * figures["quantum_samples"]
-        assert samples > 0.8 * 3 * RATE
+        assert samples > 0.8 * 2 * RATE
         # a machine that is busy with something else has gaps, too; in a storm there was hardly any voice
         assert figures["silence_samples"] - quiet["silence_samples"] < 0.8 * samples
         # another microphone, asleep beside that player
@@ -70,7 +70,6 @@ def test_a_player_at_another_rate_starts_no_storm(rates):
             "pactl", "load-module", "module-null-sink", "sink_name=usb", "media.class=Audio/Source/Virtual",
             "channel_map=mono", "node.virtual=false",
         )  # fmt: skip
-        time.sleep(SUSPENDED_S)
         before = rates.changes()
         until(lambda: "usb" in [one["name"] for one in daemon.call("ListInputs")])
         daemon.set("Input", "usb")
