@@ -36,8 +36,8 @@ WALLS = {
     "matplotlib": ("faces",),
     "systemd": ("host",),
 }
-# style: most files under 260 lines and none over 330; most functions under 25 lines and none over 60
-USUAL_FILE, LONGEST_FILE = 260, 330
+# style: most files under 260 lines and none over 500; most functions under 25 lines and none over 60
+USUAL_FILE, LONGEST_FILE = 260, 500
 USUAL_FUNCTION, LONGEST_FUNCTION = 25, 60
 MOST = 0.9
 

@@ -152,6 +152,11 @@ class Core:
     def reset_controls(self) -> None:
         self._turn_to(Controls())
 
+    def reset_latency(self) -> None:
+        """Back to what a calm machine needs; whoever listens hears one dip of 10 ms."""
+        self._hold.forget()
+        self.changed()
+
     def set_mode(self, mode: str) -> None:
         """`bypass` plays the bare voice: nothing but this call sets it."""
         if mode not in MODES:

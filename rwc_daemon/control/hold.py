@@ -4,6 +4,7 @@ ready, the latency is reported to the graph, and a constant latency is asked for
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
 
 from rwc_daemon.audio.client import AudioClient
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 
 PLACE = "latency"
 SILENT = 0.9  # of what was played in a second: converted voice does not come in time at all
+REMEMBERED_S, PAUSE_DB = 60, 3.0  # a room that is never below the gate has its pauses, too: its quietest seconds
 USEFUL_S = 0.1  # of slack, and half as much again as a block takes, is all that helps against jitter
 
 
@@ -43,6 +45,8 @@ class Hold:
         self._slack: Slack | None = None
         self._total = 0  # as told to the engine
         self._learned_ms: dict[str, float] = {}
+        self._levels_db: deque[float] = deque(maxlen=REMEMBERED_S)
+        # of the input, each second's peak, the newest last
 
     def configuration(self, rate: int, quantum: int) -> Configure:
         """What the engine is told of a graph."""
@@ -62,6 +66,27 @@ class Hold:
         """What is learned from now on is about this voice."""
         self._voice = voice
 
+    def forget(self) -> None:
+        """Latency back to what a calm machine needs: what gaps taught, of this voice and others, is dropped."""
+        self._learned_ms.clear()
+        if self._slack is not None and self.planned is not None and self._slack.forget(self.planned.needed):
+            self._keep()
+
+    @property
+    def note(self) -> str:
+        """Why the latency is longer than this voice needs on a calm machine, and how it ends; or nothing."""
+        if self._slack is None or self.planned is None:
+            return ""
+        extra_ms = 1000 * self._slack.above(self.planned.needed) / self.planned.rate
+        if extra_ms <= 0:
+            return ""
+        since_s = self._slack.since_growth_s
+        why = "an earlier time of this voice" if since_s is None else f"sound that came too late {_ago(since_s)}"
+        return (
+            f"{extra_ms:.1f} ms of it are kept because of {why}; they go within minutes on a calm machine, "
+            "or now with `rwcctl latency --reset`"
+        )
+
     def drop(self) -> None:
         """No stream runs."""
         self.planned = self._slack = None
@@ -76,7 +101,8 @@ class Hold:
         underruns = self._figures.counters.underruns - before.underruns
         if self._figures.silent_share(before) > SILENT:
             underruns += 1  # nothing was played that could have run out: what comes is too late each time
-        quiet = self._figures.levels.in_db <= gate_db
+        self._levels_db.append(self._figures.levels.in_db)
+        quiet = self._levels_db[-1] <= max(gate_db, min(self._levels_db) + PAUSE_DB)
         if self._slack.look(elapsed_s, underruns, self._figures.beat.compute_max_ms, quiet):
             self._learn(underruns)
             self._keep()
@@ -136,3 +162,7 @@ class Hold:
         slack_ms = 1000 * self._slack.samples / self.planned.rate
         self._learned_ms[self._voice] = slack_ms
         event(log, XRUNS, f"'{self._voice}' now has {slack_ms:.1f} ms of slack", RWC_UNDERRUNS=underruns)
+
+
+def _ago(seconds: float) -> str:
+    return f"{seconds:.0f} s ago" if seconds < 90 else f"{seconds / 60:.0f} min ago"

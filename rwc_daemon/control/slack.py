@@ -30,12 +30,29 @@ class Slack:
         self._calm_s = self._age_s = self._period_s = 0.0
         self._worst_ms: deque[float] = deque([0.0], REMEMBERED)
         # of each CALM_S, the newest last
+        self.since_growth_s: float | None = None
+        # since it grew last because voice ran out; None: it did not
+
+    def above(self, start: int) -> int:
+        """Samples @host beyond those of a calm machine, which begins at `start`."""
+        return self.samples - max(self._least, self._bounded(start))
+
+    def forget(self, start: int) -> bool:
+        """Back to `start`, as if the machine had always been calm; True when `samples` changed."""
+        before = self.samples
+        self.samples = max(self._least, self._bounded(start))
+        self._worst_ms = deque([0.0], REMEMBERED)
+        self._calm_s = self._period_s = 0.0
+        self.since_growth_s = None
+        return self.samples != before
 
     def look(self, elapsed_s: float, underruns: int, compute_max_ms: float, quiet: bool) -> bool:
         """What happened since the last look (`underruns`: new ones); True when `samples` changed."""
         cold = self._age_s < WARM_S  # when that began
         self._calm_s += elapsed_s
         self._age_s += elapsed_s
+        if self.since_growth_s is not None:
+            self.since_growth_s += elapsed_s
         if cold:
             return False
         self._remember(elapsed_s, compute_max_ms)
@@ -63,7 +80,7 @@ class Slack:
         growth = max(self.samples, round(LEAST_GROWTH_MS * self._rate / 1000))
         doubled = max(self.samples + self._quantum, min(self._wanted(), self.samples + growth))
         self.samples = self._bounded(doubled)
-        self._calm_s = 0.0
+        self._calm_s = self.since_growth_s = 0.0
         return self.samples != before
 
     def _wanted(self) -> int:

@@ -98,6 +98,8 @@ class Calls:
                 core.set_controls(_scalars(*args))
             case "ResetControls":
                 core.reset_controls()
+            case "ResetLatency":
+                core.reset_latency()
             case "GetStatistics":
                 return "a{sv}", [dictionary(core.statistics(), STATISTICS)]
             case "ListInputs":

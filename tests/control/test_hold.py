@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from rwc_daemon.control.faults import Faults
-from rwc_daemon.control.figures import Figures
+from rwc_daemon.control.figures import Figures, Levels
 from rwc_daemon.control.hold import Hold
 from rwc_daemon.link.ring import Link
 from rwc_daemon.messages import Beat, Keep, Planned
@@ -118,3 +118,49 @@ def test_a_constant_latency_that_is_too_short_is_said_with_what_is_needed(rig_of
     rig.plan(number=2, block=BLOCK // 4)
     rig.plan(number=2, block=BLOCK // 4)
     assert not rig.faults
+
+
+def test_the_status_says_why_the_latency_grew_and_a_reset_gives_it_back(rig_of):
+    rig = rig_of()
+    rig.plan()
+    for _ in range(3):
+        rig.second()
+    assert rig.hold.note == ""
+    rig.second(underruns=1, compute_max_ms=60.0)
+    for _ in range(5):
+        rig.second()
+    assert "ms of it are kept because of sound that came too late 5 s ago" in rig.hold.note
+    assert "rwcctl latency --reset" in rig.hold.note
+    grown = rig.told[-1].slack
+    rig.hold.forget()
+    assert rig.told[-1].slack == 1280 < grown
+    assert rig.hold.note == ""
+    rig.plan(number=2)
+    assert rig.told[-1].slack == 1280, "the next stream begins there, too"
+
+
+def test_another_stream_of_a_voice_says_that_it_remembers(rig_of):
+    rig = rig_of()
+    rig.plan()
+    for underruns in (0, 0, 0, 1):
+        rig.second(underruns, compute_max_ms=60.0)
+    rig.plan(number=2)
+    assert "an earlier time of this voice" in rig.hold.note
+
+
+def test_a_room_that_is_never_quiet_gets_its_latency_back(rig_of):
+    """Noise at -40 dB, 20 dB above the gate, and speech in two of three seconds."""
+    rig = rig_of()
+    rig.plan()
+    for underruns in (0, 0, 0, 1):
+        rig.second(underruns, compute_max_ms=60.0)
+    grown = rig.told[-1].slack
+    shrunk_at = []
+    for second in range(400):
+        rig.figures.levels = Levels(in_db=-40.0 if second % 3 == 0 else -15.0)
+        before = len(rig.told)
+        rig.second(compute_max_ms=1.0)
+        if len(rig.told) > before:
+            shrunk_at.append(rig.figures.levels.in_db)
+    assert rig.told[-1].slack < grown
+    assert set(shrunk_at) == {-40.0}, "only where nobody speaks"

@@ -26,6 +26,7 @@ REPORT: dict[str, Any] = {
     "microphone": "loopback",
     "device": "cpu",
     "listeners": 2,
+    "left_out": [],
     "latency_ms": 23.4,
     "latency": {"input": 2.7, "block": 10.7, "voice": 7.3, "slack": 2.7, "output": 0.0},
     "load": 0.13,

@@ -33,23 +33,40 @@ class Measured:
 
 
 def add_parser(subparsers: Any) -> None:
-    subparsers.add_parser(
+    parser = subparsers.add_parser(
         "latency",
         description="Plays noise bursts into the daemon for some seconds, records RWC Mic in the same graph, finds "
         "them again, and shows the delay (ms) beside the sum of the parts that the daemon names. Your microphone is "
         "not heard meanwhile; the input is put back afterwards.",
+    )
+    parser.add_argument(
+        "--reset",
+        action="store_true",
+        help="measure nothing; give back the latency that was added while the machine was busy",
     )
 
 
 def run(args: argparse.Namespace) -> int:
     from rwc_daemon.faces.cli.through import open_line, scratch
 
+    if args.reset:
+        return reset(args)
     with connected() as daemon, scratch() as folder, open_line(daemon, folder) as line:
         found = measure(daemon, line)
     if args.json:
         show.as_json(asdict(found))
     else:
         write(found)
+    return 0
+
+
+def reset(args: argparse.Namespace) -> int:
+    with connected() as daemon:
+        daemon.call("ResetLatency")
+    if args.json:
+        show.as_json({"reset": True})
+    else:
+        print("The latency is what this voice needs on a calm machine; it grows again where sound comes too late.")
     return 0
 
 

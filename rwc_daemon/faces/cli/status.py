@@ -82,6 +82,8 @@ def write(report: dict[str, Any]) -> None:
     show.line("levels", levels_text(statistics))
     show.line("listeners", str(report["listeners"]))
     show.line("latency", latency_text(report))
+    if statistics.get("latency_note"):
+        show.line("", statistics["latency_note"])
     show.line("load", load_text(report))
     show.line("counters", counters_text({**statistics, "xruns": report["xruns"], "underruns": report["underruns"]}))
     show.line("node", MICROPHONES.get(report["microphone"], report["microphone"] or "not there yet"))
