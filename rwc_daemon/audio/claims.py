@@ -35,7 +35,8 @@ class Claims:
         # serial → monotonic seconds of its newest claim
 
     def hold(self, graph: Graph) -> None:
-        """Claims whoever has come; lets go who only followed the default, when its user chooses another one."""
+        """Claims whoever has come. Who followed the default is not let go when its user chooses another one: it cannot
+        be told for sure from one that was moved here by hand."""
         if not graph.default_source:
             return  # the defaults are not known yet, and so not who follows them
         streams = {stream.serial: stream for stream in recorders(graph)}
@@ -45,9 +46,6 @@ class Claims:
             if serial not in self._held:
                 self._held[serial] = way(graph, stream)
                 self._claim(graph, stream, self._held[serial])
-            elif self._held[serial] == BY_DEFAULT and graph.configured_source not in ("", holder.NODE):
-                self._held[serial] = BY_CHANCE
-                _write(stream, "target.object", "-1")  # the session manager's word for "the default"
 
     def back(self, graph: Graph, stream: Node) -> None:
         """For one that was torn off: to RWC Mic, or to the standby."""
@@ -120,4 +118,4 @@ def way(graph: Graph, stream: Node) -> str:
 
 
 def _write(stream: Node, key: str, value: str, kind: str = "Spa:String") -> None:
-    run_quietly("pw-metadata", stream.id, key, value, kind)
+    run_quietly("pw-metadata", "--", stream.id, key, value, kind)  # a value may begin like an option
