@@ -96,6 +96,11 @@ def test_view_shouts_bypass_and_faults() -> None:
     assert "it died" in text
 
 
+def test_view_says_why_it_is_silent() -> None:
+    statistics = REPORT["statistics"] | {"silence_message": "the microphone is muted: unmute it"}
+    assert "the microphone is muted" in drawn(REPORT | {"statistics": statistics}, 60, 20)
+
+
 def test_view_of_a_daemon_that_knows_nothing_yet() -> None:
     report = copy.deepcopy(REPORT) | {"state": "starting", "voice": "", "latency_ms": 0.0, "statistics": {}}
     text = drawn(report)

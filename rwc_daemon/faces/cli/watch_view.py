@@ -129,8 +129,11 @@ def sections(report: dict[str, Any], levels: dict[str, float], shape: Shape) -> 
     rows = [Row("voice", Text(voice_text(report), style="bold"))]
     if report["mode"] != "convert":
         rows.append(Row("mode", Text(mode_text(report["mode"]), style="bold red")))
-    if report["fault"]["message"]:
-        rows.append(Row("fault", Text(report["fault"]["message"], style="bold red")))
+    fault, silence = report["fault"]["message"], statistics.get("silence_message", "")
+    if fault:
+        rows.append(Row("fault", Text(fault, style="bold red")))
+    if silence and silence != fault:
+        rows.append(Row("silence", Text(silence, style="yellow")))
     return [
         *rows,
         Row("controls", Text(controls_text(report["controls"])), 5),
