@@ -28,6 +28,7 @@ WRITERS = {
     "store/source.py": "the import child unpacks, in staging",
     "store/archive.py": "the import child unpacks, in staging",
     "store/adopt.py": "the import child writes weights, in staging",
+    "store/index_writer.py": "the import child writes an index, in staging",
     "store/tensors.py": "the import child writes weights, in staging",
     "store/layers.py": "a private temporary folder",
     "control/state.py": "state.json, 0600, atomic",
