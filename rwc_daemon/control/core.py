@@ -189,6 +189,7 @@ class Core:
             **self.figures.statistics(),
             **self.faults.figures(),
             **self._silence.figures(),
+            "latency_note": self._hold.note,
             "engine_pid": supervisor.pid,
             "engine_restarts": supervisor.restarts,
             "microphone_stalls": self.life.stalls,

@@ -226,6 +226,11 @@ def test_latency_within_one_quantum_of_the_sum(daemon: Running, unchanged: None)
     assert abs(found["measured_ms"] - found["sum_ms"]) <= found["quantum_ms"], found
 
 
+def test_latency_that_was_added_is_given_back(daemon: Running) -> None:
+    assert daemon.json("latency", "--reset") == {"reset": True}
+    assert daemon.json("status")["statistics"]["latency_note"] == ""
+
+
 def test_demo_writes_three_files(daemon: Running, unchanged: None, tmp_path: Path) -> None:
     done = daemon.json("demo", "--voice", "giant", "-o", str(tmp_path / "demo"))
     assert [Path(file).name for file in done["files"]] == ["in.wav", "out.wav", "demo.png"]
