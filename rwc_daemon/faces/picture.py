@@ -7,6 +7,7 @@ and through its objects only: no window system, no global figure.
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +29,7 @@ COLUMNS = 1100  # no more columns than there are pixels
 DEPTH_DB = 75.0  # quieter than this below the loudest: paper
 TILT_DB = 3.0  # lift per octave: a voice falls by more than that, and its upper formants should still be seen
 LEAP = 0.4  # octaves between neighbouring frames at which a pitch line is broken
+AROUND_S, SHORT_S, STRANGE = 0.5, 0.12, 0.35  # a run shorter than SHORT_S and STRANGE octaves away is no pitch
 FREQUENCY_TICKS = {100: "100", 200: "200", 500: "500", 1000: "1k", 2000: "2k", 5000: "5k", 10000: "10k"}
 PITCH_TICKS = (50, 60, 80, 100, 130, 160, 200, 250, 300, 400, 500, 600, 800, 1000)
 
@@ -169,10 +171,23 @@ def _caption(sides: tuple[Side, Side], latency_ms: float | None) -> str:
 
 
 def _line(pitch_hz: np.ndarray) -> np.ndarray:
-    """log2 of the pitch, NaN where the line is to be broken: unvoiced, or a leap no voice makes within 10 ms."""
+    """log2 of the pitch, NaN where the line is to be broken: unvoiced, a leap no voice makes within 10 ms, or a mistake
+    of the tracker: a short run far from the pitch around it, as at an octave."""
     track = np.where(pitch_hz > 0, np.log2(np.maximum(pitch_hz, 1)), np.nan)
     track[1:][np.abs(np.diff(track)) > LEAP] = np.nan
-    return track
+    line, frames, short = track.copy(), round(AROUND_S * FRAMES_PER_SECOND), round(SHORT_S * FRAMES_PER_SECOND)
+    for start, end in _runs(~np.isnan(track)):
+        around = np.concatenate([track[max(0, start - frames) : start], track[end : end + frames]])
+        around = around[~np.isnan(around)]
+        if end - start < short <= len(around) and abs(np.median(track[start:end]) - np.median(around)) > STRANGE:
+            line[start:end] = np.nan
+    return line
+
+
+def _runs(mask: np.ndarray) -> Iterator[tuple[int, int]]:
+    """Start and end of every stretch where the mask is true."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
+    yield from zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True)
 
 
 def _frame_times(track: np.ndarray) -> np.ndarray:

@@ -55,3 +55,13 @@ def test_caption_names_the_shift():
 def test_a_leap_breaks_the_line():
     line = picture._line(np.array([100, 101, 400, 401, 0], np.float32))
     assert np.isfinite(line).tolist() == [True, True, False, True, False]
+
+
+def test_a_short_octave_error_is_no_pitch_but_a_long_rise_is():
+    voice = np.full(100, 150.0, np.float32)
+    mistaken, risen = voice.copy(), voice.copy()
+    mistaken[40:47] = 300.0
+    risen[40:80] = 300.0
+    assert np.isnan(picture._line(mistaken)[40:47]).all()
+    assert np.count_nonzero(~np.isnan(picture._line(mistaken))) >= 100 - 8
+    assert np.count_nonzero(picture._line(risen) > np.log2(290)) >= 39
