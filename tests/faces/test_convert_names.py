@@ -50,7 +50,8 @@ def test_names_of_any_bytes(tmp_path, locale):
     (tmp_path / "in" / "words.txt").write_text("no sound")
     with open(folder + b"/in/bad\xff\n.wav", "wb") as bad:
         bad.write(b"no sound")
-    ended = convert(folder, b"in", b"-o", b"out", b"--jobs", b"1", b"--report", b"--json", **LOCALES[locale])
+    report_too = [b"--report"] if locale == "c" else []  # the hardest; drawing takes seconds
+    ended = convert(folder, b"in", b"-o", b"out", b"--jobs", b"1", b"--json", *report_too, **LOCALES[locale])
     assert ended.returncode == 1, ended.stderr
     assert sorted(n for n in os.listdir(folder + b"/out") if n.endswith(b".wav")) == sorted(NAMES)
     assert b"bug" not in ended.stderr
@@ -63,8 +64,9 @@ def test_names_of_any_bytes(tmp_path, locale):
     assert [(os.path.basename(one["source"]), one["reason"]) for one in told["skipped"]] == [
         ("words.txt", "not a sound file by its name")
     ]
-    report = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
-    assert {os.path.basename(os.fsencode(one["source"])) for one in report["files"]} >= set(NAMES)
+    if report_too:
+        report = json.loads((tmp_path / "out" / "report.json").read_text("utf-8"))
+        assert {os.path.basename(os.fsencode(one["source"])) for one in report["files"]} >= set(NAMES)
     # again, told to people
     ended = convert(folder, b"in", b"-o", b"out", b"--jobs", b"1", b"--skip-existing", **LOCALES[locale])
     assert b"8 files skipped, there already" in ended.stdout
