@@ -117,6 +117,8 @@ class Planned:
     # counts streams
     needed: int = 0
     # the part of `slack` that is there for jitter; the rest pads to a constant latency
+    own: int = 0
+    # what `needed` is on a calm machine, before the daemon asked for more
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def decide_input(
     else:
         why = f"the chosen microphone '{choice}' is not there"
     if found.node is None:
-        return InputChoice(None, f"{why}; RWC Mic is silent" if chosen else NO_MICROPHONE, fault=True)
+        return InputChoice(None, f"{why}; RWC Mic is silent" if chosen else f"{why}, and {NO_MICROPHONE}", fault=True)
     until = "" if chosen else " until it returns"
     return InputChoice(found.node, f"{why}: using '{found.name}'{until}", fault=True)
 

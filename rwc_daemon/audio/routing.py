@@ -103,7 +103,10 @@ class Router:
         if name != DEFAULT and node is None:
             known = ", ".join(i.name for i in self.inputs()) or "none is connected"
             raise NoSuchInput(f"no microphone '{name}'; known: {DEFAULT}, {known}")
-        self._choice = name if node is None or name.endswith(MONITOR) else node.name
+        if node is None or name.endswith(MONITOR):
+            self._choice = name
+        else:  # a sink's name alone would not say that it is no microphone
+            self._choice = node.name + MONITOR if node.media_class == "Audio/Sink" else node.name
 
     def inputs(self) -> list[Input]:
         """What `choose` takes, real microphones first."""

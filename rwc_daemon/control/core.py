@@ -155,6 +155,7 @@ class Core:
     def reset_latency(self) -> None:
         """Back to what a calm machine needs; whoever listens hears one dip of 10 ms."""
         self._hold.forget()
+        self._rehearse()  # with nobody listening: so that the figure shown is the new one
         self.changed()
 
     def set_mode(self, mode: str) -> None:

@@ -75,7 +75,7 @@ def daemon(asked: Asked) -> list[Finding]:
     # the checks of the graph have said these already
     if asked.get("fault_message", "") not in ("", UNSERVED, asked.get("input_note"), asked.get("unlinked")):
         found.append(Finding("fault", BAD, asked.get("fault_message"), "`rwcctl logs` has the whole story"))
-    if asked.get("last_fault_message"):
+    if asked.get("last_fault_message") and asked.get("last_fault_message") != asked.get("fault_message"):
         text = f"{asked.get('last_fault_message')} ({asked.get('last_fault_age_s'):.0f} s ago, over)"
         found.append(Finding("trouble", NOTE, text, "`rwcctl logs` has the whole story"))
     return found

@@ -20,22 +20,24 @@ WANTED = ("mute", "below-gate", "recorder-off")  # the user's own doing, or one 
 def silence(figures: Mapping[str, Any] | None) -> list[Finding]:
     """`figures`: the daemon's statistics; None: it does not run."""
     if figures is None:
-        cause = _seen_from_outside()
+        dump = answer("pw-dump", "--no-colors")
+        if not dump:
+            return []  # other findings say that no server answers
+        cause = _seen_from_outside(dump)
         name, message = (cause.name, cause.message) if cause else ("", "")
     else:
         name, message = figures.get("silence_cause", ""), figures.get("silence_message", "")
         if message and message == figures.get("fault_message"):
             return []  # the fault says it
+    if not message and figures is not None and not figures.get("input_node"):
+        return []  # the input's finding says that there is none
     if not message:
         return [Finding("sound", GOOD, "nothing mutes or cuts off the way from the microphone to programs")]
     text, _, cure = message.rpartition(": ")
     return [Finding("sound", NOTE if name in WANTED else BAD, text, cure)]
 
 
-def _seen_from_outside() -> Cause | None:
-    dump = answer("pw-dump", "--no-colors")
-    if not dump:
-        return None
+def _seen_from_outside(dump: str) -> Cause | None:
     graph = changed(Graph(), json.loads(dump))
     node = find_input(graph, DEFAULT, CLIENT)
     return first(look(graph, node.name if node else ""))

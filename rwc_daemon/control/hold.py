@@ -69,7 +69,7 @@ class Hold:
     def forget(self) -> None:
         """Latency back to what a calm machine needs: what gaps taught, of this voice and others, is dropped."""
         self._learned_ms.clear()
-        if self._slack is not None and self.planned is not None and self._slack.forget(self.planned.needed):
+        if self._slack is not None and self.planned is not None and self._slack.forget(self.planned.own):
             self._keep()
 
     @property
@@ -77,7 +77,7 @@ class Hold:
         """Why the latency is longer than this voice needs on a calm machine, and how it ends; or nothing."""
         if self._slack is None or self.planned is None:
             return ""
-        extra_ms = 1000 * self._slack.above(self.planned.needed) / self.planned.rate
+        extra_ms = 1000 * self._slack.above(self.planned.own) / self.planned.rate
         if extra_ms <= 0:
             return ""
         since_s = self._slack.since_growth_s

@@ -41,4 +41,5 @@ class Hold:
         most = self._link.capacity // 2 - plan.block
         slack = min(max(self._needed, self._total - plan.block - delay), most)
         self._link.set_hold(plan.block + slack, slack)
-        self._send(Planned(plan.rate, plan.quantum, plan.block, slack, delay, self._number, min(self._needed, most)))
+        needed, own = min(self._needed, most), min(plan.slack, most)
+        self._send(Planned(plan.rate, plan.quantum, plan.block, slack, delay, self._number, needed, own))

@@ -162,6 +162,8 @@ def _serve(pipe: Connection, prepare: Callable[[], Work], threads: int) -> None:
         return  # the parent has no more work, or is gone
     except Exception as unforeseen:  # noqa: BLE001  the top of this process
         pipe.send(_wrapped(unforeseen))
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)  # nothing is half-written; raised at exit it would print a trace
 
 
 def _answer(pipe: Connection, work: Work, number: int, job: Any) -> Event:

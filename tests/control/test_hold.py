@@ -48,7 +48,8 @@ class Rig:
         """As the engine answers."""
         total = self.told[-1].total if self.told else self.total
         slack = max(needed, total - block - DELAY)
-        planned = Planned(RATE, QUANTUM, block, slack, DELAY, number, needed)
+        learned = self.told[-1].slack if self.told and self.told[-1].number == number else 0
+        planned = Planned(RATE, QUANTUM, block, slack, DELAY, number, max(needed, learned), own=needed)
         self.hold.plan(planned, voice)
         return planned
 

@@ -227,7 +227,7 @@ def test_latency_within_one_quantum_of_the_sum(daemon: Running, unchanged: None)
 
 
 def test_latency_that_was_added_is_given_back(daemon: Running) -> None:
-    assert daemon.json("latency", "--reset") == {"reset": True}
+    assert daemon.json("latency", "--reset")["reset"] is True
     assert daemon.json("status")["statistics"]["latency_note"] == ""
 
 

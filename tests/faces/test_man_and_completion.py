@@ -59,6 +59,15 @@ def test_pages_name_every_command_and_option() -> None:
     assert set(MODULES) <= commands
 
 
+def test_man_finds_the_page_beside_the_program() -> None:
+    paths = f"{PROGRAM.parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        ["man", "-w", "rwcctl"], capture_output=True, text=True, check=False, env={**os.environ, "PATH": paths}
+    )
+    assert done.returncode == 0, done.stderr
+    assert Path(done.stdout.strip()).resolve() == PAGES / "rwcctl.1"
+
+
 def test_pages_are_clean_roff() -> None:
     for page in PAGES.glob("*.1"):
         done = subprocess.run(

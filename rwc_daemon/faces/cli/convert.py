@@ -184,8 +184,9 @@ def _sifted(jobs: Sequence[FileJob], args: argparse.Namespace) -> tuple[list[Fil
         known = set(there)
         skipped = [Skipped(job.source, "there already", job.target) for job in there]
         return [job for job in jobs if job not in known], skipped
-    what = str(there[0].target) if len(there) == 1 else f"{there[0].target} and {len(there) - 1} more"
-    raise BadAudio(f"{what} exist already: add --overwrite to replace or --skip-existing to leave out")
+    first = there[0].target
+    what = f"{first} exists" if len(there) == 1 else f"{first} and {len(there) - 1} more exist"
+    raise BadAudio(f"{what} already: add --overwrite to replace or --skip-existing to leave out")
 
 
 def _converted(jobs: Sequence[FileJob], order: Order, asked: int | None, kind: str) -> list[Entry]:

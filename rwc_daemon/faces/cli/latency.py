@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from rwc_daemon.errors import NotReady
+from rwc_daemon.errors import NotReady, Overloaded
 from rwc_daemon.faces.cli import show
 from rwc_daemon.faces.cli.remote import Daemon, connected
 from rwc_daemon.faces.cli.status import PARTS
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rwc_daemon.faces.cli.through import Line
 
 LEAST_LIKENESS = 0.5
+RESET_S = 0.5  # until the engine has answered and the figure is the new one
 SPARE_MS = 400.0  # silence after the bursts, beyond the delay that is claimed
 ATTEMPTS = 4  # a busy machine asks for more slack, or loses sound, while it is measured
 
@@ -63,10 +65,14 @@ def run(args: argparse.Namespace) -> int:
 def reset(args: argparse.Namespace) -> int:
     with connected() as daemon:
         daemon.call("ResetLatency")
+        time.sleep(RESET_S)
+        now_ms, figures = daemon.properties()["LatencyMs"], daemon.statistics()
     if args.json:
-        show.as_json({"reset": True})
-    else:
-        print("The latency is what this voice needs on a calm machine; it grows again where sound comes too late.")
+        show.as_json({"reset": True, "latency_ms": now_ms})
+        return 0
+    print(f"The latency is {now_ms:.1f} ms now; it grows again where sound comes too late.")
+    if figures["fault_code"] == Overloaded.__name__:
+        print(f"It is longer than on a calm machine: {figures['fault_message']}")
     return 0
 
 

@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from rwc_daemon import controls, extras
+from rwc_daemon.audio.input_choice import MONITOR
 from rwc_daemon.faces.cli import show
 from rwc_daemon.faces.cli.remote import Daemon, connected
 
@@ -93,7 +94,7 @@ def write(report: dict[str, Any]) -> None:
         show.line("fault", show.paint(fault, "red"))
     if silence and silence != fault:
         show.line("silence", show.paint(silence, "yellow"))
-    if report["last_fault"]["message"]:
+    if report["last_fault"]["message"] not in ("", fault, silence):
         show.line("last trouble", past_text(report["last_fault"]))
     if report["left_out"]:
         show.line("left out", f"{', '.join(report['left_out'])}: could not be installed, `rwcctl doctor` says why")
@@ -135,7 +136,10 @@ def input_text(report: dict[str, Any]) -> str:
         return note or "none is known yet"
     side = statistics.get("input_channel")
     text = node + (f", {'both channels mixed' if side == 'mix' else side + ' channel'}" if side else "")
-    text += f" ({note})" if note else " (the default source)" if follows else ""
+    if not note:
+        monitor = "what this output plays, no microphone" if chosen.endswith(MONITOR) else ""
+        note = "the default source" if follows else monitor
+    text += f" ({note})" if note else ""
     return text if statistics.get("capturing") else f"{text}, opened when somebody records"
 
 
