@@ -84,6 +84,8 @@ def test_another_end_of_the_same_card_is_judged_by_itself() -> None:
         (replace(WELL, input_mixer=Mixer(muted=True), sound=Sound()), ""),
         (replace(WELL, input_mixer=Mixer(1e-6), sound=Sound(faint_s=3)), "input-low"),
         (replace(WELL, input_mixer=Mixer(1e-6), sound=Sound(heard_s=9)), ""),
+        (replace(WELL, input_mixer=Mixer(0.008), sound=Sound(heard_s=20, soft_s=16)), "input-low"),
+        (replace(WELL, input_mixer=Mixer(0.3), sound=Sound(heard_s=20, soft_s=16)), ""),
         (replace(WELL, input_mixer=Mixer(state="suspended")), ""),
         (replace(WELL, input_mixer=Mixer(state="suspended"), sound=Sound(zero_s=7)), "input-asleep"),
         (replace(WELL, channel="left", sound=Sound(zero_s=3, beside_s=3)), "one-sided"),
@@ -125,11 +127,11 @@ def test_seconds_are_counted_and_a_new_microphone_begins_again() -> None:
     hearing = Hearing()
     for _ in range(4):
         hearing.take(Levels(), 1.0, ("usb", "left"), -60.0)
-    assert hearing.sound == Sound(zero_s=3, faint_s=3, gated_s=3)
+    assert hearing.sound == Sound(zero_s=3, faint_s=3, soft_s=3, gated_s=3)
     hearing.take(Levels(-20, -20, -120), 1.0, ("usb", "left"), -60.0)
     assert hearing.sound == Sound(heard_s=1)
     hearing.take(Levels(-100, -120, -20), 1.0, ("usb", "left"), -60.0)
-    assert hearing.sound == Sound(faint_s=1, beside_s=1, gated_s=1, heard_s=2)
+    assert hearing.sound == Sound(faint_s=1, soft_s=1, beside_s=1, gated_s=1, heard_s=2)
     hearing.take(Levels(-20, -120, -20), 1.0, ("usb", "left"), -60.0)
     assert hearing.sound == Sound(dumb_s=1, heard_s=3)
     hearing.take(Levels(-20, -20, -20), 1.0, ("usb", "right"), -60.0)

@@ -8,6 +8,7 @@ from rwc_daemon.control.figures import FLOOR_DB, Levels
 from rwc_daemon.control.silence.observed import Sound
 
 FAINT_DB = -80.0  # a microphone that works gives noise above this; the smallest 16-bit sample is -90 dB
+SOFT_DB = -30.0  # a voice at its usual level has peaks well above this
 LOOK_S = 1.0  # how long a look usually is
 CLEAR_DB = -60.0  # what is sound on the other channel, whatever noise its input has
 
@@ -39,6 +40,7 @@ class Hearing:
             before,
             zero_s=counted(before.zero_s, not heard),
             faint_s=counted(before.faint_s, faint),
+            soft_s=counted(before.soft_s, levels.in_db < SOFT_DB),
             beside_s=counted(before.beside_s, faint and levels.beside_db > CLEAR_DB),
             gated_s=counted(before.gated_s, gated),
             dumb_s=counted(before.dumb_s, dumb),

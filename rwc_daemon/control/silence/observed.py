@@ -8,6 +8,7 @@ from rwc_daemon.audio.mixer import Mixer
 
 FOUND_S = 2.0  # digital silence for so long: what the mixer says of the microphone is the reason
 DEAD_S, GONE_S = 6.0, 30.0  # … and from a microphone that has never been heard, that was heard before, it is dead
+SOFT_S = 15.0  # so long without a voice at its usual level: longer than most pauses
 LOW_PERCENT = 20.0  # 42 dB softer, and more
 
 
@@ -27,6 +28,8 @@ class Sound:
     # digital silence has come in for so long
     faint_s: float = 0.0
     # … or nothing above -80 dB
+    soft_s: float = 0.0
+    # … or nothing above -30 dB: no voice at its usual level
     beside_s: float = 0.0
     # … while the microphone's other channel was well above it
     heard_s: float = 0.0
