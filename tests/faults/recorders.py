@@ -56,6 +56,11 @@ class Heard:
             return content[begin + 8 :] if begin > 0 else b""
         return b""
 
+    def begin_file(self) -> None:
+        """Records on into a new file: a quarter of an hour in one fills the session's disk, and WirePlumber forgets."""
+        if self._file and self.process:
+            self.process.terminate()
+
     @property
     def samples(self) -> np.ndarray:
         """f32[n] @rate, all so far."""
@@ -120,6 +125,8 @@ class Four:
 
     def move_again(self) -> None:
         """From the microphone to RWC Mic by hand: so every event finds it as its user left it."""
+        for one in self.all:
+            one.begin_file()
         for source in (MIC, "rwc_mic"):
             self.move(source)
         time.sleep(SETTLED_S)
