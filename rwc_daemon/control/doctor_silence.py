@@ -8,12 +8,12 @@ from typing import Any
 
 from rwc_daemon.audio.graph import Graph, changed
 from rwc_daemon.audio.routing import DEFAULT, find_input
+from rwc_daemon.control.doctor_graph import CLIENT
 from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding, answer
 from rwc_daemon.control.silence.look import look
 from rwc_daemon.control.silence.observed import Cause
 from rwc_daemon.control.silence.table import first
 
-CLIENT = "rwc"
 WANTED = ("mute", "below-gate", "recorder-off")  # the user's own doing, or one program's; a fault says where it is more
 
 
@@ -29,9 +29,9 @@ def silence(figures: Mapping[str, Any] | None) -> list[Finding]:
         name, message = figures.get("silence_cause", ""), figures.get("silence_message", "")
         if message and message == figures.get("fault_message"):
             return []  # the fault says it
-    if not message and figures is not None and not figures.get("input_node"):
-        return []  # the input's finding says that there is none
     if not message:
+        if figures is not None and not figures.get("input_node"):
+            return []  # the input's finding says that there is none
         return [Finding("sound", GOOD, "nothing mutes or cuts off the way from the microphone to programs")]
     text, _, cure = message.rpartition(": ")
     return [Finding("sound", NOTE if name in WANTED else BAD, text, cure)]

@@ -8,11 +8,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import pytest
 from daemon_session import (
     ROOT,
     Session,
@@ -28,25 +26,6 @@ from daemon_session import (
 from rwc_daemon.faces.dbus_client import SyncDaemon
 
 IDLE_S = 8.0
-
-
-@pytest.fixture(scope="module")
-def desktop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    with session(tmp_path_factory.mktemp("session")) as it:
-        yield it
-
-
-@pytest.fixture(scope="module")
-def process(desktop: Session) -> Iterator[subprocess.Popen[bytes]]:
-    with running_daemon(desktop, "--foreground") as it:
-        yield it
-
-
-@pytest.fixture
-def daemon(desktop: Session, process: subprocess.Popen[bytes]) -> Iterator[SyncDaemon]:
-    with SyncDaemon.connect(address=desktop.bus) as it:
-        until_state(it, "idle")
-        yield it
 
 
 class Recorder:

@@ -7,11 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-from daemon_session import Session, running_daemon, session, until, until_state
+from daemon_session import Session, until, until_state
 
 from rwc_daemon.faces.dbus_client import SyncDaemon
 from tests.faults.leaks import objects
@@ -29,25 +27,6 @@ while True:
     pulse._pulse_poll(0.1)
 """
 PARTS = ("parec", "-d", "rwc_mic", "--latency-msec=20")
-
-
-@pytest.fixture(scope="module")
-def desktop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    with session(tmp_path_factory.mktemp("session")) as it:
-        yield it
-
-
-@pytest.fixture(scope="module")
-def process(desktop: Session) -> Iterator[subprocess.Popen[bytes]]:
-    with running_daemon(desktop, "--foreground") as it:
-        yield it
-
-
-@pytest.fixture
-def daemon(desktop: Session, process: subprocess.Popen[bytes]) -> Iterator[SyncDaemon]:
-    with SyncDaemon.connect(address=desktop.bus) as it:
-        until_state(it, "idle")
-        yield it
 
 
 def record_briefly(desktop: Session, seconds: float) -> None:

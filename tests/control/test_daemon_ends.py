@@ -7,12 +7,10 @@ import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-from daemon_session import ROOT, Session, running_daemon, session, until
+from daemon_session import ROOT, Session, running_daemon, until
 
 from rwc_daemon.faces.dbus_client import SyncDaemon
 
@@ -26,12 +24,6 @@ def fail(self):
 Life._pause_s = fail
 __main__.main(["--foreground"])
 """
-
-
-@pytest.fixture(scope="module")
-def desktop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Session]:
-    with session(tmp_path_factory.mktemp("session")) as it:
-        yield it
 
 
 def told(desktop: Session) -> dict[str, Any]:
