@@ -58,6 +58,15 @@ class Claims:
         """Who is there by a number, which a new node must bear before the old one's standby goes."""
         return [s for s in recorders(graph) if numbers_are_names() and way(graph, s) == BY_HAND]
 
+    def keep(self, graph: Graph) -> None:
+        """Before a standby goes: WirePlumber 0.5 gives a program that comes back the standby's number, which would be
+        nobody's then."""
+        if numbers_are_names():
+            return
+        for stream in {reader for standby in graph.standbys for reader in graph.readers_of(standby)}:
+            if not stream.meter and way(graph, stream) == BY_HAND:
+                _name(stream, graph.node(holder.NODE) or graph.standbys[0])
+
     def renumber(self, streams: list[Node], node: Node) -> None:
         """Call it when RWC Mic and a standby bear that number."""
         for stream in streams:
@@ -74,9 +83,7 @@ class Claims:
         elif numbers_are_names():
             _write(stream, "target.object", node.serial)
         else:
-            _write(stream, "target.object", holder.NODE)
-            for number in ("-1", node.id):  # it hears of a change only
-                _write(stream, "target.node", number, "Spa:Id")
+            _name(stream, node)
 
 
 @cache
@@ -115,6 +122,13 @@ def way(graph: Graph, stream: Node) -> str:
         return BY_DEFAULT
     # RWC Mic may be the default for a moment, where the only microphone was unplugged
     return BY_CHANCE if graph.default_source == holder.NODE else BY_HAND
+
+
+def _name(stream: Node, node: Node) -> None:
+    """A target that outlives the number, and a memory of it (WirePlumber 0.5)."""
+    _write(stream, "target.object", holder.NODE)
+    for number in ("-1", node.id):  # it hears of a change only
+        _write(stream, "target.node", number, "Spa:Id")
 
 
 def _write(stream: Node, key: str, value: str, kind: str = "Spa:String") -> None:

@@ -53,6 +53,7 @@ class Standby:
     def _renumber(self, node: Node) -> None:
         """Of who was moved here by hand: to the new node, or to a standby that bears its number."""
         graph = self._watch.graph()
+        self._claims.keep(graph)
         if streams := self._claims.numbered(graph):
             _create(node)
             end = time.monotonic() + SEEN_S
