@@ -1,6 +1,6 @@
 """Tables of docs/reliability.md, each between marks of its own, from what the fault suites print.
 
-`tools/newer_pipewire` ends in `python -m tools.reliability_doc newer <ROWS`.
+`tools/newer_pipewire` ends in `python -m tools.reliability_doc newer <ROWS`, or `newer_stops`, or `rates`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,13 @@ HEAD = (
     "| the user is told |\n|" + "---|" * 10 + "\n"
 )
 COUNTED = ("cycles", "missed_cycles", "late_cycles", "underruns", "xruns")
+RATES = (
+    "| PipeWire, WirePlumber | minutes | rounds (from sleep) | recorders at 44.1 / 48 / 96 kHz | heard (s) "
+    "| unprocessed samples | first sound, latest (ms) | gaps of 20 ms and more (ms, longest) "
+    "| rate changes (most in a second) | stalls cured | left behind: nodes, links, descriptors, threads "
+    "| not as it should be |\n|" + "---|" * 12 + "\n"
+)
+LEFT = ("nodes", "links", "daemon_fds", "daemon_threads")
 LOADED = (
     "| scheduling | busy cores | quantum | minutes | cycles | missed | late | underruns | xruns | load "
     "| a bare timer beside it: late of wake-ups, worst (ms) |\n|" + "---|" * 11 + "\n"
@@ -52,7 +59,7 @@ def write_series(rows: Iterable[dict[str, Any]]) -> None:
     write_section("series", _when() + "".join(lines), DOCUMENT)
 
 
-def write_stops(rows: Iterable[dict[str, Any]]) -> bool:
+def write_stops(rows: Iterable[dict[str, Any]], section: str = "stops") -> bool:
     """What four recorders heard; True: never the microphone itself, and all came back."""
     told = []
     for row in rows:
@@ -73,8 +80,39 @@ def write_stops(rows: Iterable[dict[str, Any]]) -> bool:
         heard = sum(sum(row["unprocessed"].values()) for row in times)
         trouble = "; ".join(dict.fromkeys(row["trouble"] for row in times if row["trouble"])) or "–"
         lines.append(f"| {name} | {len(times)} | {heard} | {trouble} |\n")
-    write_section("stops", _when() + "".join(lines), DOCUMENT)
+    write_section(section, _when() + "".join(lines), DOCUMENT)
     return not any(row["trouble"] or any(row["unprocessed"].values()) for rows in events.values() for row in rows)
+
+
+def write_rates(rows: Iterable[dict[str, Any]]) -> bool:
+    """A row for this PipeWire, beside those of others; True: nothing unprocessed, no storm, nobody left in silence."""
+    versions: dict[str, str] = {}
+    last: dict[str, Any] = {}
+    for row in rows:
+        versions, last = row.get("versions", versions), row
+        print(json.dumps(row), file=sys.stderr, flush=True)
+    if "rate_changes" not in last or "before" not in last:
+        return False
+    left = [last["after"][what] - last["before"][what] for what in LEFT]
+    counted = " / ".join(str(last["recorders"].get(rate, 0)) for rate in ("44100", "48000", "96000"))
+    gaps = f"{last['gaps']} ({last['gaps_ms']}, {last['longest_gap_ms']})"
+    servers = f"{versions['PipeWire']}, {versions['WirePlumber']}"
+    cells = [
+        f"{servers}, {date.today()}",
+        f"{last['minutes']:g}",
+        f"{last['rounds']} ({last['from_sleep']})",
+        counted,
+        *map(str, (last["heard_s"], last["unprocessed"], last["first_ms"], gaps)),
+        f"{last['rate_changes']} ({last['most_changes_in_a_second']})",
+        str(last["stalls"]),
+        ", ".join(map(str, left)),
+        "; ".join(last["troubles"]) or "–",
+    ]
+    body = DOCUMENT.read_text(encoding="utf-8").partition("<!-- rates -->")[2].partition("<!-- /rates -->")[0]
+    kept = [line for line in body.splitlines() if line.startswith("| ") and not line.startswith("| PipeWire,")]
+    kept = [f"{line}\n" for line in kept if not line.startswith(f"| {servers},")]
+    write_section("rates", RATES + "".join(sorted([*kept, f"| {' | '.join(cells)} |\n"])), DOCUMENT)
+    return not (last["unprocessed"] or last["storms"] or last["troubles"] or any(n > 0 for n in left))
 
 
 def write_loaded(rows: Iterable[dict[str, Any]]) -> None:
@@ -88,6 +126,13 @@ def write_loaded(rows: Iterable[dict[str, Any]]) -> None:
             f"| {row['load']:.1f} | {timer['late']} of {timer['wakes']}, {timer['worst_ms']:.1f} |\n"
         )
     write_section("loaded", _when() + LOADED + "".join(lines), DOCUMENT)
+
+
+def write(section: str, rows: Iterable[dict[str, Any]]) -> bool:
+    """What tools/newer_pipewire pipes here."""
+    if section == "rates":
+        return write_rates(rows)
+    return write_stops(rows, section) if section.endswith("stops") else write_faults(section, rows)
 
 
 def _when() -> str:
@@ -116,4 +161,4 @@ def _number(value: float) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(not write_faults(sys.argv[1], map(json.loads, sys.stdin)))
+    sys.exit(not write(sys.argv[1], map(json.loads, sys.stdin)))

@@ -69,8 +69,9 @@ def microphone_properties(name: str) -> str:
 class Player:
     """Plays the marked signal into the microphones, for ever, whatever server or microphone comes and goes."""
 
-    def __init__(self, folder: Path, sound: Callable[[int], np.ndarray] = marked) -> None:
-        """`sound`: gives f32 @48k of so many seconds, to be repeated."""
+    def __init__(self, folder: Path, sound: Callable[[int], np.ndarray] = marked, passive: bool = False) -> None:
+        """`sound`: gives f32 @48k of so many seconds, to be repeated. `passive`: it wakes no microphone that sleeps."""
+        self._link = ["pw-link", *(["--passive"] if passive else [])]
         self._path = folder / "marked.wav"
         soundfile.write(self._path, np.tile(sound(20), PLAYED_S // 20), RATE, subtype="PCM_16")
         self._stopping = threading.Event()
@@ -85,7 +86,7 @@ class Player:
             while process.poll() is None and not self._stopping.wait(0.2):
                 for name in (MIC, OTHER_MIC):
                     subprocess.run(
-                        ["pw-link", "player:output_MONO", f"{name}:input_MONO"], check=False, capture_output=True
+                        [*self._link, "player:output_MONO", f"{name}:input_MONO"], check=False, capture_output=True
                     )
             process.terminate()
             process.wait()
@@ -179,6 +180,10 @@ class World:
     quantum: int = 256
     sound: Callable[[int], np.ndarray] = marked
     # of the microphone
+    rates: tuple[int, ...] = (44100, 48000)
+    # allowed ones
+    mic_sleeps: bool = False
+    # while nobody records
     player: Player | None = None
     recorder: Recorder | None = None
     presence: Presence | None = None
@@ -191,7 +196,7 @@ class World:
         until(lambda: MIC in run("pactl", "list", "short", "sources"), "the fake microphone")
         self.rwcctl("install")
         until(lambda: self.state() == "idle", "the daemon at rest")
-        self.player = Player(self.home, self.sound)
+        self.player = Player(self.home, self.sound, self.mic_sleeps)
         self.presence = Presence()
         if record:
             self.recorder = Recorder()
@@ -202,7 +207,8 @@ class World:
         folder.mkdir(parents=True)
         objects = " ".join(f"{{ factory = adapter args = {microphone_properties(n)} }}" for n in (MIC, OTHER_MIC))
         clock = f"default.clock.quantum = {self.quantum} default.clock.max-quantum = 8192"
-        clock += " default.clock.min-quantum = 16 default.clock.allowed-rates = [ 44100 48000 ]"
+        rates = " ".join(map(str, self.rates))
+        clock += f" default.clock.min-quantum = 16 default.clock.allowed-rates = [ {rates} ]"
         text = f"context.properties = {{ {clock} vm.overrides = {{ default.clock.min-quantum = 16 }} }}\n"
         (folder / "50-test.conf").write_text(f"{text}context.objects = [ {objects} ]\n")
         self.config.parent.mkdir(parents=True)
