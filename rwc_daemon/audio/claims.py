@@ -20,6 +20,7 @@ from functools import cache
 
 from rwc_daemon.audio import holder
 from rwc_daemon.audio.graph import Graph, Node, run_quietly
+from rwc_daemon.audio.remembered import belongs_here
 
 AGAIN_S = 0.5  # so long after a claim that changed nothing
 NAMED, BY_HAND, BY_DEFAULT, BY_CHANCE = "named", "by hand", "by default", "by chance"
@@ -46,6 +47,19 @@ class Claims:
             if serial not in self._held:
                 self._held[serial] = way(graph, stream)
                 self._claim(graph, stream, self._held[serial])
+
+    def strays(self, graph: Graph) -> list[Node]:
+        """Whose user had put them on RWC Mic, and who were sent to a node that went while nobody could claim them."""
+        return [
+            stream
+            for stream in graph.nodes.values()
+            if stream.memory
+            and not stream.target
+            and not stream.meter
+            and points_nowhere(graph, stream)
+            and stream.serial not in self._held
+            and belongs_here(stream.memory)
+        ]
 
     def back(self, graph: Graph, stream: Node) -> None:
         """For one that was torn off: to RWC Mic, or to the standby."""
@@ -109,6 +123,14 @@ def nodes(graph: Graph) -> list[Node]:
 
 def graph_has(graph: Graph, serial: str) -> bool:
     return any(node.serial == serial for node in graph.nodes.values())
+
+
+def points_nowhere(graph: Graph, stream: Node) -> bool:
+    """Whether the session manager was told of a node by number, and there is none of that number."""
+    key, value = graph.targets.get(stream.id, ("", ""))
+    if not value.isdigit() or stream in recorders(graph):
+        return False
+    return not any(value == (node.serial if key == "target.object" else node.id) for node in graph.nodes.values())
 
 
 def way(graph: Graph, stream: Node) -> str:

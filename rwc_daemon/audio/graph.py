@@ -18,10 +18,11 @@ from typing import IO, Any, Protocol
 
 from rwc_daemon.audio import libjack
 from rwc_daemon.audio.holder import STANDBY_CLASS
-from rwc_daemon.audio.metadata import MetadataWatch, Table, node_name
+from rwc_daemon.audio.metadata import MetadataWatch, Table, node_name, targets
 from rwc_daemon.audio.mixer import Jack, Mixer, mixer_of, note_jacks
 from rwc_daemon.audio.monitor import run_quietly, start_monitor
 from rwc_daemon.audio.programs import MANAGER, kin_of, note_program
+from rwc_daemon.audio.remembered import memory_key
 
 RETRY_S = 0.25  # between looks for a server that is not there
 FIRST_RETRY_S = 0.03  # after one was lost; doubled up to RETRY_S, since a server that is started again is back at once
@@ -68,6 +69,8 @@ class Node:
     # a stream's: the session manager is to link it
     kin: frozenset[str] = frozenset()
     # what it shares with the other ends of the same program or filter, see `programs.kin_of`
+    memory: str = ""
+    # a recording stream's: what the session manager remembers its program by (`remembered`)
 
     @property
     def is_source(self) -> bool:
@@ -97,6 +100,8 @@ class Graph:
     # id → role and identity of what RWC Mic depends on (`programs`)
     jacks: dict[str, tuple[Jack, ...]] = field(default_factory=dict)
     # id of a sound card → its ways in that are chosen now
+    targets: dict[str, tuple[str, str]] = field(default_factory=dict)
+    # id of a stream → key and value of what the session manager was told to link it to
 
     def identity(self, role: str) -> str:
         """Of the program in that role; another one after a restart, empty while there is none."""
@@ -265,6 +270,7 @@ def with_defaults(graph: Graph, table: Table) -> Graph:
         graph,
         default_source=node_name(table, "default.audio.source"),
         configured_source=node_name(table, "default.configured.audio.source"),
+        targets=targets(table),
     )
 
 
@@ -286,6 +292,7 @@ def _node(key: str, props: dict[str, Any], info: dict[str, Any]) -> Node:
         mixer=mixer_of(info) if media_class.startswith(RECORDED) else Mixer(),
         autoconnect=bool(props.get("node.autoconnect")),
         kin=kin_of(props),
+        memory=memory_key(props),
     )
 
 

@@ -25,9 +25,9 @@ STANDBY = (
 )
 
 
-def standby_for(serial: str) -> str:
-    """Also for recorders whose user moved them to the node of that number."""
-    return STANDBY.replace("{ ", f"{{ object.path={serial} ", 1)
+def standby_for(number: str) -> str:
+    """Also for recorders that were sent to the node of that number."""
+    return STANDBY.replace("{ ", f"{{ object.path={number} ", 1)
 
 
 # For the server's own start, since programs come back faster than the holder does; below the user's configurations.

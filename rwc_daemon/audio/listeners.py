@@ -22,6 +22,11 @@ MUTE_AFTER_S = 1.0
 FORGET_AFTER_S = 60.0
 
 
+def ignore_names(names: list[str]) -> None:
+    """The `on_return` of listeners that nobody watches."""
+    del names
+
+
 def ignore_count(count: int) -> None:
     """The `on_change` of listeners that nobody watches."""
     del count
@@ -37,6 +42,8 @@ class Listeners:
         whose RWC Mic does not come back within a second are muted."""
         self._watch, self._client_name, self.ports_only = watch, client_name, ports_only
         self.on_change: Callable[[int], None] = ignore_count
+        self.on_return: Callable[[list[str]], None] = ignore_names
+        # called with programs that recorded another microphone and are sent back to RWC Mic
         self.count = 0
         self.volume = VolumeHold()
         self._claims = Claims()
@@ -62,7 +69,11 @@ class Listeners:
         node = graph.node(holder.NODE)
         readers = [n for n in graph.readers_of(node) if not n.meter] if node else []
         self._claims.hold(graph)
+        strays = self._claims.strays(graph)
+        new = self._rescue.find({stray.serial for stray in strays})
         self._rescue.step(graph, node.serial if node else "", {n.serial for n in recorders(graph)})
+        if new:
+            self.on_return(sorted({stray.name for stray in strays if stray.serial in new}))
         return len(readers)
 
 
@@ -77,6 +88,12 @@ class Rescue:
         self._lost: dict[str, float] = {}
         # serial → monotonic seconds when its node went
         self._muted: set[str] = set()
+
+    def find(self, strays: set[str]) -> set[str]:
+        """More that belong to RWC Mic, though nobody has seen them there. Answers with those that are new."""
+        new = strays - set(self._lost)
+        self._lost |= dict.fromkeys(new, time.monotonic())
+        return new
 
     def step(self, graph: Graph, node: str, held: set[str]) -> None:
         """`node`: the serial of RWC Mic, empty while it is not there; `held`: who is linked to it or to the standby."""

@@ -142,3 +142,11 @@ def node_name(table: Table, key: str) -> str:
     except ValueError:
         return ""
     return str(value.get("name", "")) if isinstance(value, dict) else ""
+
+
+def targets(table: Table) -> dict[str, tuple[str, str]]:
+    """Of each stream the key that counts, and its value: a node's serial, its id (`target.node`), or its name."""
+    found: dict[str, tuple[str, str]] = {}
+    for key in ("target.node", "target.object"):  # the second counts where both are there
+        found |= {str(subject): (key, value) for (subject, of), value in table.items() if subject and of == key}
+    return found

@@ -4,6 +4,10 @@ The session manager moves a recorder whose node has gone to another node of the 
 the default source. So there is one: a silent node in the server itself (`holder.STANDBY`). Of two nodes with one name
 it takes the first in its list, so the standby is made again whenever RWC Mic is; that also sends the recorders back.
 It outlives the daemon: what stops after us (the holder, at logout or by hand) would unmask whoever still records.
+
+WirePlumber 0.4 takes an unknown number for a name or a path, and a standby has room for one. A recorder that a mixer
+moved is on the node's serial; one that begins while no daemon runs, and whose user had moved its program to RWC Mic
+before, is on the node's id. So there are two standbys there.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import logging
 import time
 
 from rwc_daemon.audio import holder
-from rwc_daemon.audio.claims import Claims, recorders
+from rwc_daemon.audio.claims import Claims, numbers_are_names, recorders
 from rwc_daemon.audio.graph import Graph, GraphWatch, Node, run_quietly
 
 SERVED_S = 0.1  # from a node's ports until the session manager sends recorders there: some ms, more where it is busy
@@ -22,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Standby:
-    """One silent node, younger than RWC Mic."""
+    """One silent node, or one for each number, younger than RWC Mic."""
 
     def __init__(self, watch: GraphWatch) -> None:
         self._watch = watch
@@ -36,7 +40,8 @@ class Standby:
         if node is None or self._sent_back > PATIENCE:
             return  # recorders wait in the standby, if there is one
         held = any(graph.readers_of(standby) for standby in standbys)
-        if len(standbys) == 1 and _serves(standbys[0], node) and not held:
+        served = sorted(standby.path for standby in standbys) == sorted(numbers(graph, node))
+        if served and all(_younger(standby, node) for standby in standbys) and not held:
             self._sent_back = 0
             return
         self._sent_back += held
@@ -44,21 +49,19 @@ class Standby:
             time.sleep(SERVED_S)
             self._renumber(node)
         # before the last one is made: its place in the session manager's list goes to the list's last
-        _destroy(self._watch.graph())
+        graph = self._watch.graph()
+        _destroy(graph)
         if self._sent_back > PATIENCE:
             log.warning("the session manager prefers the silent standby of RWC Mic: it is removed")
         else:
-            _create(node)
+            self._create(graph, node)
 
     def _renumber(self, node: Node) -> None:
         """Of who was moved here by hand: to the new node, or to a standby that bears its number."""
         graph = self._watch.graph()
         self._claims.keep(graph)
         if streams := self._claims.numbered(graph):
-            _create(node)
-            end = time.monotonic() + SEEN_S
-            while len(self._watch.graph().standbys) <= len(graph.standbys) and time.monotonic() < end:
-                time.sleep(POLL_S)
+            self._create(graph, node)
             self._claims.renumber(streams, node)
 
     def prepare(self) -> list[Node]:
@@ -66,22 +69,36 @@ class Standby:
         graph = self._watch.graph()
         node = graph.node(holder.NODE)
         if node and not graph.standbys:
-            _create(node)
+            self._create(graph, node)
         self._claims.hold(graph)
         return recorders(graph)
+
+    def _create(self, graph: Graph, node: Node) -> None:
+        """Returns when they are in the graph: the next look must not take them for missing."""
+        before, wanted = {standby.serial for standby in graph.standbys}, numbers(graph, node)
+        for number in wanted:
+            run_quietly("pw-cli", "create-node", "adapter", holder.standby_for(number))
+        end = time.monotonic() + SEEN_S
+        while time.monotonic() < end:
+            if len({standby.serial for standby in self._watch.graph().standbys} - before) >= len(wanted):
+                return
+            time.sleep(POLL_S)
 
     def remove(self) -> None:
         """Where nobody needs it."""
         _destroy(self._watch.graph())
 
 
-def _create(node: Node) -> None:
-    run_quietly("pw-cli", "create-node", "adapter", holder.standby_for(node.serial))
+def numbers(graph: Graph, node: Node) -> list[str]:
+    """By which recorders may have been sent to that node; its id only where it is nobody's serial, so that nobody comes
+    here who was sent to another node."""
+    serials = {other.serial for other in graph.nodes.values()}
+    serials |= {value for key, value in graph.targets.values() if key == "target.object"}
+    return [node.serial, *([node.id] if numbers_are_names() and node.id not in serials else [])]
 
 
-def _serves(standby: Node, node: Node) -> bool:
-    younger = standby.serial.isdigit() and node.serial.isdigit() and int(standby.serial) > int(node.serial)
-    return younger and standby.path == node.serial
+def _younger(standby: Node, node: Node) -> bool:
+    return standby.serial.isdigit() and node.serial.isdigit() and int(standby.serial) > int(node.serial)
 
 
 def _destroy(graph: Graph) -> None:

@@ -38,6 +38,9 @@ STUCK_S = 10.0  # one call to the audio server takes longer: only a new process 
 CLOSE_S = 4.0
 GUARD_S = 0.5  # between two looks at what comes out of RWC Mic
 STALLED = "RWC Mic stood still and programs heard nothing for a second: the process that holds it was started again"
+RETURNED = (
+    "{} recorded the microphone itself while RWC was away, although its user had put it on RWC Mic: it is back there"
+)
 PROBE = "rwc-probe"  # the JACK client of `rwcctl latency` and `demo`
 
 
@@ -106,7 +109,11 @@ class Life:
         def poke(*_: object) -> None:
             loop.call_soon_threadsafe(self.poke)
 
+        def returned(names: list[str]) -> None:
+            loop.call_soon_threadsafe(self._faults.happened, "Interrupted", RETURNED.format(", ".join(names)))
+
         self._audio.client.on_change = self._audio.watch.on_change = poke
+        self._audio.listeners.on_return = returned
         works = {"life": self._run(), "listeners": self._look(), "output": self._guard_output()}
         self._tasks = [loop.create_task(work, name=name) for name, work in works.items()]
 

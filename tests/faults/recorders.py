@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from tests.faults.noise import SILENT, unprocessed
 from tests.faults.world import BACK_S, MIC, run, until
 
 MOVED = "moved by hand"
+STREAM = "Stream/Input/Audio"
 SETTLED_S = 0.5  # after a move: what was recorded before it has come in
 WAV_DATA = b"data"  # what stands 4 bytes before a wav's samples
 
@@ -131,6 +133,23 @@ class Four:
             self.move(source)
         time.sleep(SETTLED_S)
 
+    def begin_again(self) -> None:
+        """The one that was moved ends and records again; the session manager gives it the number of the node that now
+        bears the name it remembers: of RWC Mic itself, not of a standby, for this test."""
+        old = index_of("moved")
+        assert self.moved.process
+        self.moved.process.terminate()
+        until(lambda: index_of("moved") not in ("", old) and source_of("moved"), "a new stream of the moved program")
+        stream, node = node_ids("moved", STREAM)[0], node_ids("rwc_mic", "Audio/Source")[0]
+
+        def sent() -> bool:
+            run("pw-metadata", "--", stream, "target.node", node, "Spa:Id")
+            run("pw-cli", "info", "0")
+            time.sleep(0.1)
+            return [stream] == readers_of(node, "moved")
+
+        until(sent, "the new stream at RWC Mic")
+
     def await_sound(self) -> None:
         """Until all hear RWC Mic, and nothing but RWC Mic."""
         for one in self.all:
@@ -157,6 +176,34 @@ def index_of(client: str) -> str:
     """Of a stream of the PulseAudio server, by its program's name."""
     outputs = json.loads(run("pactl", "--format=json", "list", "source-outputs") or "[]")
     return next((str(o["index"]) for o in outputs if o["properties"].get("application.name") == client), "")
+
+
+def objects() -> list[dict[str, Any]]:
+    """What is in the graph; what changes meanwhile is printed as another list, without what it was before."""
+    found: dict[int, dict[str, Any]] = {}
+    text = run("pw-dump").lstrip()
+    while text:
+        batch, end = json.JSONDecoder().raw_decode(text)
+        found |= {each["id"]: each for each in batch}
+        text = text[end:].lstrip()
+    return [each for each in found.values() if each.get("info")]
+
+
+def node_ids(name: str, media_class: str, path: str | None = None) -> list[str]:
+    """Ids of nodes; `path`: only those that the session manager finds by it, too."""
+    known = [(str(o["id"]), (o.get("info") or {}).get("props") or {}) for o in objects()]
+    alike = [(i, p) for i, p in known if p.get("node.name") == name and p.get("media.class") == media_class]
+    return [i for i, p in alike if path is None or str(p.get("object.path")) == path]
+
+
+def readers_of(node: str, name: str) -> list[str]:
+    """Ids of the streams of that name that a node is linked to."""
+    links = [o["info"] for o in objects() if o["type"].endswith(":Link")]
+    return [
+        i
+        for i in node_ids(name, STREAM)
+        if any(str(k["output-node-id"]) == node and str(k["input-node-id"]) == i for k in links)
+    ]
 
 
 def source_of(node: str) -> str:

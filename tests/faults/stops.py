@@ -16,9 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from rwc_daemon.audio.holder import STANDBY_CLASS
 from rwc_daemon.errors import RwcError
 from tests.faults.noise import played, unprocessed
-from tests.faults.recorders import MOVED, Four, Heard, pulse, source_of
+from tests.faults.recorders import MOVED, Four, Heard, node_ids, pulse, source_of
 from tests.faults.world import BIN, MIC, World, run, systemctl, until
 
 HEARD_S = 2.0  # of each event: what goes wrong is heard at once
@@ -34,6 +35,8 @@ class Event:
     # in the default suite
     last: bool = False
     # nobody comes back from it
+    apart: bool = False
+    # what the one that was moved by hand hears is told apart from what may not be
 
 
 def kill(*units: str) -> Callable[[World, Four], int | None]:
@@ -106,6 +109,28 @@ def move_away(world: World, four: Four) -> None:
     four.move()
 
 
+def begins_alone(standby: bool = True) -> Callable[[World, Four], int | None]:
+    """A program that was moved by hand records again while no daemon runs, and then the holder goes, too. Without a
+    standby for the number that it was given, as with WirePlumber 0.5, it hears the microphone until the daemon is back:
+    that brings it back, and says so."""
+
+    def do(world: World, four: Four) -> None:
+        systemctl("stop", "rwc-daemon.service")
+        four.begin_again()
+        number = node_ids("rwc_mic", "Audio/Source")[0]
+        for one in [] if standby else node_ids("rwc_mic", STANDBY_CLASS, number):
+            run("pw-cli", "destroy", one)
+        systemctl("stop", "rwc-mic.service")
+        time.sleep(AWAY_S)
+        started = time.time()
+        start_all()
+        until(lambda: source_of("moved") == "rwc_mic", "the one that was moved by hand back at RWC Mic")
+        if not standby:
+            until(lambda: any(s.startswith("moved recorded") for s in world.told_since(started)), "a word about it")
+
+    return do
+
+
 def by_default(world: World, four: Four) -> int:
     """A fifth program follows the desktop's default, which is RWC Mic for a while."""
     run("pactl", "set-default-source", "rwc_mic")
@@ -138,7 +163,9 @@ EVENTS = (
     Event("daemon stopped, then holder", stop_in_order(*BOTH), short=True),
     Event("holder stopped, then daemon", stop_in_order(*reversed(BOTH))),
     Event("daemon and holder stopped at once", stop_together),
-    Event("moved away by hand, then holder killed", move_away, short=True),
+    Event("moved away by hand, then holder killed", move_away, short=True, apart=True),
+    Event("moved program begins without the daemon, then holder stopped", begins_alone(), short=True),
+    Event("the same without a standby for its number", begins_alone(standby=False), short=True, apart=True),
     Event("RWC Mic is the default, holder and daemon killed", by_default, short=True),
     Event("uninstalled while recording", uninstall, short=True),
     *(
@@ -163,13 +190,13 @@ def one(world: World, four: Four, event: Event) -> dict[str, object]:
     except (AssertionError, OSError, RwcError) as failed:
         trouble = str(failed) or repr(failed)
     heard = four.unprocessed_since(marks)
-    if "moved away" in event.name:
-        heard.pop(MOVED)
+    apart = heard.pop(MOVED) if event.apart else 0
     if others is not None:
         heard["follower"] = others
     return {
         "event": event.name,
         "unprocessed": heard,
+        "apart": apart,
         "sources": {} if event.last else four.sources(),
         "trouble": trouble,
     }
