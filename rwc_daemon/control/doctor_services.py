@@ -10,6 +10,7 @@ from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding, answer
 
 DAEMON = "rwc-daemon.service"
 INSTALL = "rwcctl install"
+RESTARTS = 6  # in a row, after which the unit pauses before each start
 OWN_CONFIG = b"/rwc/mic.conf"  # of a private session's holder
 
 
@@ -22,6 +23,17 @@ def services() -> list[Finding]:
     wanted = [DAEMON] if libjack.plain_jack() else [DAEMON, MICROPHONE]
     found = [finding for unit in wanted for finding in _unit(unit)]
     return found or [Finding("services", GOOD, "installed, started at login")]
+
+
+def why_down() -> str:
+    """Where systemd has given the daemon up, or pauses before it tries again; else empty."""
+    fact = _facts(DAEMON)
+    cure = "'rwcctl logs' says why, 'systemctl --user restart rwc-daemon' starts it again"
+    if fact.get("ActiveState") == "failed":
+        return f"rwc-daemon does not run, its service has failed (last result: {fact.get('Result')}): {cure}"
+    if _pausing(fact):
+        return f"rwc-daemon does not run: {_again(fact)}; {cure} at once"
+    return ""
 
 
 def standby(config_home: Path) -> list[Finding]:
@@ -55,14 +67,31 @@ def _installed(unit: str) -> bool:
 def _unit(name: str) -> list[Finding]:
     if not _installed(name):
         return [Finding("services", BAD, f"{name} is not installed", INSTALL)]
-    facts = answer("systemctl", "--user", "show", "-p", "ActiveState,Result,UnitFileState", name) or ""
-    fact = dict(line.split("=", 1) for line in facts.splitlines() if "=" in line)
+    fact = _facts(name)
+    if _pausing(fact):
+        return [
+            Finding("services", BAD, f"{name}: {_again(fact)}", f"systemctl --user restart {name}; see `rwcctl logs`")
+        ]
     if fact.get("ActiveState") not in ("active", "activating"):
         text = f"{name} is {fact.get('ActiveState', 'unknown')} (last result: {fact.get('Result', 'unknown')})"
         return [Finding("services", BAD, text, f"systemctl --user restart {name}; `rwcctl logs` says why it ended")]
     if fact.get("UnitFileState") != "enabled":
         return [Finding("services", NOTE, f"{name} does not start at login", f"systemctl --user enable {name}")]
     return []
+
+
+def _facts(name: str) -> dict[str, str]:
+    properties = "ActiveState,SubState,Result,UnitFileState,NRestarts"
+    facts = answer("systemctl", "--user", "show", "-p", properties, name) or ""
+    return dict(line.split("=", 1) for line in facts.splitlines() if "=" in line)
+
+
+def _pausing(fact: dict[str, str]) -> bool:
+    return fact.get("SubState") == "start-pre" and int(fact.get("NRestarts") or 0) >= RESTARTS
+
+
+def _again(fact: dict[str, str]) -> str:
+    return f"it ended {fact['NRestarts']} times, each time soon after its start, and is tried again within 30 s"
 
 
 def _holders(proc: Path) -> list[tuple[int, str]]:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rwc_daemon import controls
+from rwc_daemon.control import doctor_services
 from rwc_daemon.errors import BadSettings, NoDaemon, NotReady, by_code
 from rwc_daemon.faces.dbus_client import SyncDaemon
 from rwc_daemon.host import paths
@@ -81,7 +82,7 @@ def connected() -> Iterator[Daemon]:
     try:
         bus = SyncDaemon.connect()
     except NoDaemon as none:
-        raise NoDaemon(_because_of_settings() or str(none)) from none
+        raise NoDaemon(_because_of_settings() or doctor_services.why_down() or str(none)) from none
     with bus:
         yield Daemon(bus)
 
