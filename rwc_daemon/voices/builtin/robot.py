@@ -23,6 +23,8 @@ from rwc_daemon.voices.builtin.whisper import GLIDE_MS, STEPS, WhisperSession
 
 RELATED = np.pi / (np.sqrt(2) * STEPS)  # the pulses of overlapping frames are the same ones and add by amplitude
 LOWEST_HZ = 60.0  # of the pulses
+STRIDE = 24  # about the square root of the number of bins
+UNHEARD = 1e-10  # of the power (-100 dB): noise that is left of it is not worth a transform
 DEEPEST = 1e-5  # of the spectrum's top (-100 dB): the logarithm needs a floor
 
 
@@ -37,7 +39,9 @@ class RobotSession(WhisperSession):
         self._next_pulse = 0.0  # input sample number
         self._window_begin = 0
         self._pulses: deque[tuple[float, float]] = deque()  # (sample number, weight) of the newest window
-        self._turns = -2j * np.pi * self._bins / self._fft
+        # a pulse's phase at every bin is that of a multiple of STRIDE times that of the rest: 50 exponentials, not 600
+        self._few = -2j * np.pi * np.arange(STRIDE) / self._fft
+        self._many = -2j * np.pi * np.arange(0, len(self._bins), STRIDE) / self._fft
         hz = self._bins * plan.rate / self._fft
         self._low_cut = hz / np.hypot(hz, LOWEST_HZ)
         # keeps the causal half of a cepstrum, twice
@@ -68,11 +72,20 @@ class RobotSession(WhisperSession):
 
     def _shaped(self, excitation: np.ndarray, shape: np.ndarray) -> np.ndarray:
         self._voiced += 0.5 * (bool(self._period) - self._voiced)
-        sound = np.sqrt(1 - self._voiced) * shape * fft.rfft(excitation, self._fft)
+        sound = np.zeros(len(shape), np.complex128)
+        if 1 - self._voiced > UNHEARD:
+            sound = np.sqrt(1 - self._voiced) * shape * fft.rfft(excitation, self._fft)
         if self._voiced > 0.01:
             logs = np.log(np.maximum(shape, DEEPEST * shape.max()))
             ringing = np.exp(fft.rfft(fft.irfft(logs, self._fft) * self._fold, self._fft))
-            ringing = ringing * self._low_cut
-            turned = sum(weight * np.exp(self._turns * (at - self._window_begin)) for at, weight in self._pulses)
-            sound = sound + np.sqrt(self._voiced) * ringing * turned
+            sound += np.sqrt(self._voiced) * self._low_cut * ringing * self._turned()
         return fft.irfft(sound, self._fft)
+
+    def _turned(self) -> np.ndarray:
+        """The spectrum of the window's pulses, c128[fft / 2 + 1]."""
+        if not self._pulses:
+            return np.zeros(len(self._bins), np.complex128)
+        at, weight = np.array(self._pulses).T
+        at = at[:, None] - self._window_begin
+        spectrum = (weight[:, None] * np.exp(self._many * at)).T @ np.exp(self._few * at)
+        return spectrum.ravel()[: len(self._bins)]

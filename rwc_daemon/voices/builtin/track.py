@@ -49,6 +49,8 @@ class PitchTrack:
         self._longest = math.ceil(coarse / LOWEST_HZ)
         self._window = round(WINDOW_MS * coarse / 1000)
         self._taps = _low_pass(rate)
+        # a table: NumPy's own sliding windows take longer to make than the product that they are for
+        self._rows = np.arange(0, self.hop, self._factor)[:, None] + np.arange(len(self._taps))
         self._z = np.zeros(self._window + self._longest)
         self._fft = fft.next_fast_len(len(self._z), real=True)
         octaves = np.log2(np.arange(1, self._longest + 1) / self._shortest)
@@ -74,8 +76,7 @@ class PitchTrack:
 
     def _take_in(self, x: History, now: int) -> None:
         fresh = x.view(now - self.hop - len(self._taps) + self._factor, now)
-        rows = np.lib.stride_tricks.sliding_window_view(fresh, len(self._taps))[:: self._factor]
-        z = (rows * self._taps).sum(axis=1)
+        z = (fresh[self._rows] * self._taps).sum(axis=1)
         self._z = np.concatenate((self._z[len(z) :], z))
 
     def _best(self, x: History, now: int) -> tuple[float, float]:

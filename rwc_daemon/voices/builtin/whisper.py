@@ -7,6 +7,8 @@ singing ones, so voiced sound loses its low end; sounds that had no pitch keep t
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy import fft
 
@@ -97,13 +99,22 @@ class WhisperSession:
         """The smooth spectrum of `sound`, its formants moved; f64[fft / 2 + 1]."""
         spectrum = fft.rfft(sound, self._fft)
         lag = min(self._longest_voiced_lag, self._period) if self._period else self._longest_lag
-        correlation = fft.irfft(np.square(np.abs(spectrum)), self._fft)[: len(self._lags)] * _parzen(self._lags / lag)
-        smooth = fft.rfft(np.concatenate((correlation, correlation[-2:0:-1])), self._fft).real
+        kept = self._lags[: math.ceil(lag)]
+        correlation = np.zeros(len(self._lags))
+        power = np.square(spectrum.real) + np.square(spectrum.imag)
+        correlation[: len(kept)] = fft.irfft(power, self._fft)[: len(kept)] * _parzen(kept / lag)
+        smooth = self._cosines(correlation)
         # unrelated frames add by their power, and each is windowed twice
         shape = np.sqrt(np.maximum(smooth, 0) * (4.0 / (STEPS * self._n)))
         if formant != 1:
             shape = np.interp(self._bins / formant, self._bins, shape) / np.sqrt(formant)
         return shape
+
+    def _cosines(self, correlation: np.ndarray) -> np.ndarray:
+        """The spectrum of a sound that is as long as `_fft` and the same backwards, by its first half."""
+        if self._fft % 2 == 0:
+            return fft.dct(correlation, 1)
+        return fft.rfft(np.concatenate((correlation, correlation[:0:-1])), self._fft).real
 
     def _shaped(self, excitation: np.ndarray, shape: np.ndarray) -> np.ndarray:
         """f64[n or more]."""
