@@ -22,7 +22,7 @@ from rwc_daemon.control.choice import Choice
 from rwc_daemon.control.faults import Faults
 from rwc_daemon.control.figures import Figures
 from rwc_daemon.control.floor import Audio
-from rwc_daemon.control.heart import IDLE_S, LIVE_S, Heart
+from rwc_daemon.control.heart import GLANCE_S, IDLE_S, LIVE_S, Heart
 from rwc_daemon.control.hold import Hold
 from rwc_daemon.control.jobs import Jobs
 from rwc_daemon.control.life import Life
@@ -93,6 +93,7 @@ class Core:
         self._saver = Saver(self._picture, self.faults)
         self._heart, self._in_journal = Heart(self, notifier, self.faults), notifier.on
         self._rehearsed_s = 0.0
+        self._ticked = self.figures.counters  # of the tick before; whoever asks for statistics reads them meanwhile
         self.microphone_there = asyncio.Event()
         self.ended = asyncio.Event()
         # somebody said Quit
@@ -220,6 +221,15 @@ class Core:
     def pause_s(self) -> float:
         return LIVE_S if self.life.engaged else IDLE_S
 
+    @property
+    def glance_s(self) -> float:
+        return GLANCE_S if self.life.engaged else IDLE_S
+
+    def glance(self) -> None:
+        """Between two ticks: what must be told within a second."""
+        if self.life.engaged:
+            self._hold.glance(self._mode == "convert")
+
     def trouble(self) -> str:
         """Why systemd should replace this process, or nothing. An engine or a server that is being waited for is
         no reason: starting this process again would not bring it sooner."""
@@ -230,10 +240,12 @@ class Core:
         self.life.check()
         await self.voicing.tick(elapsed_s)
         if self.life.engaged:
-            before = self.figures.read()
+            before, self._ticked = self._ticked, self.figures.read()
             if not self.levels.on:
                 self.figures.read_levels()
-            self._hold.look(elapsed_s, before, self.controls.gate_db, self._mode == "convert")
+            self._hold.look(elapsed_s, before, self.controls.gate_db)
+        else:
+            self._ticked = self._link.counters()
         self._silence.tick(elapsed_s, self._mode, self.controls)
         self._rehearsed_s += elapsed_s
         if self.life.rehearsing and self._rehearsed_s > REHEARSAL_S:

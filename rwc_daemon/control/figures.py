@@ -42,14 +42,9 @@ class Figures:
         self._block = 0
 
     def read(self) -> Counters:
-        """Looks at the callback's counters; answers with the ones of the look before."""
-        before, self.counters = self.counters, self._link.counters()
-        return before
-
-    def silent_share(self, before: Counters) -> float:
-        """Of what RWC Mic played since `before`, how much was silence for want of converted voice; 0 … 1."""
-        played = (self.counters.cycles - before.cycles) * self.counters.quantum
-        return min(1.0, (self.counters.silence_samples - before.silence_samples) / played) if played else 0.0
+        """Looks at the callback's counters."""
+        self.counters = self._link.counters()
+        return self.counters
 
     def read_levels(self) -> Levels:
         heard, played = self._link.peaks()

@@ -19,6 +19,7 @@ log = logging.getLogger(__name__)
 
 LIVE_S = 1.0
 IDLE_S = 2.0
+GLANCE_S = 0.2  # a few counters in shared memory; five of them are a second in which to tell of silence
 STILL_S = 3.0  # later than this is no mere delay
 
 
@@ -28,6 +29,12 @@ class Owner(Protocol):
     @property
     def pause_s(self) -> float:
         """To the next beat."""
+
+    @property
+    def glance_s(self) -> float:
+        """Between two glances; at least `pause_s` where none is needed."""
+
+    def glance(self) -> None: ...
 
     async def tick(self, elapsed_s: float) -> None: ...
 
@@ -46,13 +53,19 @@ class Heart:
         last = time.monotonic()
         while True:
             pause, pause_s = Pause(), self._owner.pause_s
-            await asyncio.sleep(pause_s)
+            await self._wait(time.monotonic() + pause_s)
             if stood := pause.overslept(pause_s):
                 self._faults.happened("Interrupted", stood)
             now = time.monotonic()
             await self._owner.tick(now - last)
             last = now
             self._beat()
+
+    async def _wait(self, end_s: float) -> None:
+        """Until then, with a glance now and again."""
+        while (left_s := end_s - time.monotonic()) > 0:
+            await asyncio.sleep(min(left_s, self._owner.glance_s))
+            self._owner.glance()
 
     def _beat(self) -> None:
         trouble = self._owner.trouble()

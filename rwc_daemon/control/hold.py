@@ -20,7 +20,6 @@ from rwc_daemon.settings import Audio
 log = logging.getLogger(__name__)
 
 PLACE = "latency"
-SILENT = 0.9  # of what was played in a second: converted voice does not come in time at all
 REMEMBERED_S, PAUSE_DB = 60, 3.0  # a room that is never below the gate has its pauses, too: its quietest seconds
 USEFUL_S = 0.1  # of slack, and half as much again as a block takes, is all that helps against jitter
 
@@ -39,7 +38,7 @@ class Hold:
     ) -> None:
         self._link, self._client, self._figures, self._faults = link, client, figures, faults
         self._wanted, self._tell = wanted, tell
-        self._starving = Starving(figures, faults)
+        self._starving = Starving(link, faults, self._starve)
         self.planned: Planned | None = None
         self._voice = ""
         self._slack: Slack | None = None
@@ -90,17 +89,20 @@ class Hold:
     def drop(self) -> None:
         """No stream runs."""
         self.planned = self._slack = None
-        self._starving.look(self._figures.counters, converting=False)
+        self._starving.look(converting=False)
         self._faults.end(PLACE)
 
-    def look(self, elapsed_s: float, before: Counters, gate_db: float, converting: bool = True) -> None:
-        """Once a second while a stream runs: more slack after gaps, less after calm. `converting`: it is heard."""
+    def glance(self, converting: bool) -> None:
+        """Some times a second while a stream runs: is there any voice? `converting`: it should be heard."""
+        if self.planned is not None:
+            planned = self.planned
+            self._starving.look(converting, (planned.block + planned.slack + planned.delay) / planned.rate)
+
+    def look(self, elapsed_s: float, before: Counters, gate_db: float) -> None:
+        """Once a second while a stream runs: more slack after gaps, less after calm. `before`: of the look before."""
         if self._slack is None:
             return
-        self._starving.look(before, converting)
         underruns = self._figures.counters.underruns - before.underruns
-        if self._figures.silent_share(before) > SILENT:
-            underruns += 1  # nothing was played that could have run out: what comes is too late each time
         self._levels_db.append(self._figures.levels.in_db)
         quiet = self._levels_db[-1] <= max(gate_db, min(self._levels_db) + PAUSE_DB)
         if self._slack.look(elapsed_s, underruns, self._figures.beat.compute_max_ms, quiet):
@@ -128,6 +130,11 @@ class Hold:
         useful = max(round(USEFUL_S * planned.rate), planned.block * 3 // 2)
         most = min(self._link.capacity // 2 - planned.block, max(useful, least))
         return Slack(planned.rate, planned.quantum, start, least, most)
+
+    def _starve(self) -> None:
+        if self._slack is not None and self._slack.starve():
+            self._learn(self._figures.counters.underruns)
+            self._keep()
 
     def _keep(self) -> None:
         assert self.planned is not None

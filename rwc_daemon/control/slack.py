@@ -15,6 +15,8 @@ CALM_S = 30.0
 REMEMBERED = 6  # times CALM_S
 WARM_S = 2.0  # the first blocks of a stream are slow, and say nothing about the later ones
 LEAST_GROWTH_MS = 5.0  # with a quantum of 16 samples doubling alone would take half a dozen gaps
+LEAST_STEP_MS = 2.5  # with such a quantum one more is nothing; this is about one of the usual 128
+STARVED_MS = 40.0  # what more does not help: then computing takes longer than speaking, and only room for it cures
 LONGEST_MS = 500.0
 
 
@@ -68,6 +70,12 @@ class Slack:
         self.samples = max(self._least, self.samples - max(self._quantum, quarter))
         return True
 
+    def starve(self) -> bool:
+        """Voice does not come in time at all, however little each block takes; True when `samples` changed."""
+        self._calm_s = self.since_growth_s = 0.0
+        most = round(STARVED_MS * self._rate / 1000)
+        return self._grow_to(max(self.samples, min(most, self.samples + self._growth())))
+
     def _remember(self, elapsed_s: float, compute_max_ms: float) -> None:
         self._period_s += elapsed_s
         if self._period_s > CALM_S:
@@ -76,11 +84,15 @@ class Slack:
         self._worst_ms[-1] = max(self._worst_ms[-1], compute_max_ms)
 
     def _raise(self) -> bool:
-        before = self.samples
-        growth = max(self.samples, round(LEAST_GROWTH_MS * self._rate / 1000))
-        doubled = max(self.samples + self._quantum, min(self._wanted(), self.samples + growth))
-        self.samples = self._bounded(doubled)
         self._calm_s = self.since_growth_s = 0.0
+        step = max(self._quantum, round(LEAST_STEP_MS * self._rate / 1000))
+        return self._grow_to(max(self.samples + step, min(self._wanted(), self.samples + self._growth())))
+
+    def _growth(self) -> int:
+        return max(self.samples, round(LEAST_GROWTH_MS * self._rate / 1000))
+
+    def _grow_to(self, samples: int) -> bool:
+        before, self.samples = self.samples, self._bounded(samples)
         return self.samples != before
 
     def _wanted(self) -> int:

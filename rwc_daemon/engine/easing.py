@@ -13,6 +13,9 @@ from rwc_daemon.messages import Eased, Message
 from rwc_daemon.voices.base import Adjustable
 
 PRESSED = 0.99 * FULL  # a light voice that loses nothing keeps its blocks
+# Of what came in, lost: then a light voice is starved and takes longer blocks, whatever its blocks cost. Less than that
+# is jitter, which slack helps against: on two busy cores single blocks are late all the time, at a load of a tenth.
+STARVED = 0.25
 
 
 class Easing:
@@ -27,7 +30,7 @@ class Easing:
         self._warm: dict[int, int] = {}  # level → threads that it was warmed for
         self._light = True  # a voice without nets: single slow blocks say nothing, lost ones do
         self._deadline = Deadline(1)
-        self._skipped = 0
+        self._skipped, self._lost_s = 0, 0.0
         self._awaited: int | None = None  # the level that the loader was asked for
         self._said = ""
 
@@ -88,7 +91,7 @@ class Easing:
         late, self._skipped = meter.skipped > self._skipped, meter.skipped
         fullness = meter.fullness
         if self._light:
-            fullness = max(fullness or 0.0, LOST) if late else min(fullness or 0.0, PRESSED)
+            fullness, late = self._pressure_of_light(elapsed_s, meter)
         if fullness is None:
             return  # nobody speaks: that says nothing
         if self._crew.look(elapsed_s, late or fullness >= FULL, self._cost):
@@ -98,21 +101,34 @@ class Easing:
         if self._awaited is not None and self._awaited > level:
             return
         wanted = self._deadline.look(elapsed_s, fullness, late)
-        if self._light and wanted < level:
-            wanted = level - 1  # one by one: what short blocks cost on a busy machine is seen only when they are lost
+        if self._light and wanted != level:
+            # one by one: what short blocks cost on a busy machine is seen only when they are lost
+            wanted = level - 1 if wanted < level else level + 1
         # a step up is prepared in what time the voice leaves; until it is there, a step down may be needed
         if wanted > level or (wanted < level and self._awaited is None):
             self._awaited = wanted
             self._want(Wish(self._voice, self._asked, wanted))
+
+    def _pressure_of_light(self, elapsed_s: float, meter: Meter) -> tuple[float, bool]:
+        """Fullness of a voice without nets, and whether its blocks are too short for this machine: it lost much, or it
+        lost something and computing takes as long as speaking."""
+        lost_s, self._lost_s = meter.lost_s - self._lost_s, meter.lost_s
+        load = meter.load
+        late = lost_s > STARVED * elapsed_s or (lost_s > 0 and load >= FULL)
+        return (max(load, LOST) if late else min(load, PRESSED)), late
 
     def fails(self) -> None:
         """What was awaited from the loader does not come."""
         self._awaited = None
 
     def rests(self) -> None:
-        """Nothing is heard."""
+        """Nothing is heard. A light voice begins again as it was asked: its first step is there at once, and a machine
+        that was busy for one listener need not be for the next."""
         self._awaited = None
         self._say("")
+        if self._light and self._deadline.level and self._voice:
+            self._awaited = 0
+            self._want(Wish(self._voice, self._asked, 0))
 
     def _say(self, text: str) -> None:
         if text != self._said:

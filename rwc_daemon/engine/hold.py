@@ -17,6 +17,7 @@ class Hold:
         self._number = 0  # of the stream that plays
         self._needed = 0  # samples of slack that it wants
         self._total = 0  # see Configure
+        self.slack = 0  # as the callback was told
 
     def configure(self, wanted: Configure) -> None:
         self._total = wanted.total
@@ -40,6 +41,7 @@ class Hold:
         plan, delay = stream.plan, stream.delay
         most = self._link.capacity // 2 - plan.block
         slack = min(max(self._needed, self._total - plan.block - delay), most)
+        self.slack = slack
         self._link.set_hold(plan.block + slack, slack)
         needed, own = min(self._needed, most), min(plan.slack, most)
         self._send(Planned(plan.rate, plan.quantum, plan.block, slack, delay, self._number, needed, own))

@@ -46,7 +46,7 @@ WATCHED_BEAT_S = 0.1
 LOOK_S = 0.5  # how often the deadline controller looks
 CONTEXT_S = 1.0  # of what came too late is heard by a voice that does so without rendering
 BEFORE_BLOCK = 0.2  # of a block before the next one is whole: no errand is begun
-SLOW_MS = 4.0  # a voice faster than this needs no slack of its own
+SLOW_MS = 4.0  # a voice faster than this, and than a cycle of the graph, needs no slack of its own
 SLACK_SHARE = 1.1  # of a typical warm block on one thread; what takes longer than it lasts cannot be helped by slack
 TEAM_SHARE = 1.6  # two threads need three quarters of the time that one does, but where one of them waits both do
 log = logging.getLogger(__name__)
@@ -81,6 +81,7 @@ class Inference:
         self._errands = Errands(link.wake, lambda: self._deck is not None and self._deck.stream.costly)
         loader.threads, loader.errands = (lambda: crew.threads), self._errands
         self._spoiled = 0
+        self._behind = False  # something was dropped, and the slack is not filled again
         self._unmet = False  # something the user asked of the playing voice
         self._next_beat_s = self._next_look_s = 0.0
 
@@ -222,8 +223,10 @@ class Inference:
     def _stream(self, loaded: Loaded) -> Stream:
         assert self._graph is not None
         share = TEAM_SHARE if min(loaded.threads, self._crew.threads) > 1 else SLACK_SHARE
-        slow_ms = min(share * loaded.compute_ms, loaded.block.ms) if loaded.compute_ms > SLOW_MS else 0.0
         graph = self._graph
+        # one cycle of slack is always there: where a block takes longer than that, every one would come too late
+        needs_slack = loaded.compute_ms > min(SLOW_MS, 1000 * graph.quantum / graph.rate)
+        slow_ms = min(share * loaded.compute_ms, loaded.block.ms) if needs_slack else 0.0
         plan = Plan.fit(graph.rate, graph.quantum, loaded.block, graph.slack_ms + slow_ms)
         kept = {name: getattr(loaded.controls, name) for name in FIXED}
         return Stream(loaded.voice, plan, replace(self._controls, **kept))
@@ -243,7 +246,7 @@ class Inference:
 
     def _convert_one(self, deck: Deck) -> None:
         plan = deck.stream.plan
-        if late := max(0, self._link.lag()) // plan.block:
+        if late := self._late_blocks(deck):
             self._skip(deck, late)
             return
         x = self._link.read(plan.block)
@@ -259,6 +262,18 @@ class Inference:
             self._hold.begin(deck.stream, before)
             self._took_over()
 
+    def _late_blocks(self, deck: Deck) -> int:
+        """How many blocks to drop. Those that are too late to be heard; but where that happens again before the slack
+        is filled, computing hardly gains on time, and RWC Mic would wait for the slack for as long as that lasts. A
+        voice that costs little to begin again then drops all that is there, and its next block is in time."""
+        plan, lag = deck.stream.plan, self._link.lag()
+        self._behind = self._behind and lag > -self._hold.slack
+        late = max(0, lag) // plan.block
+        if not late:
+            return 0
+        again, self._behind = self._behind, True
+        return self._link.available() // plan.block if again and not deck.stream.costly else late
+
     def _skip(self, deck: Deck, blocks: int) -> None:
         """So many blocks come too late to be heard. The newest of them are context; the older ones are dropped unheard,
         because a cheap voice takes as long to hear a block as to convert it, and would never catch up."""
@@ -268,7 +283,7 @@ class Inference:
         x = self._link.read(blocks * plan.block)
         deck.skip(x[-kept * plan.block :])
         self._link.write_nothing(len(x))
-        self._meter.skip(len(x))
+        self._meter.skip(len(x), plan.rate)
 
     def _call_crew(self, stream: Stream) -> None:
         if stream.costly and self._threads != self._easing.threads:

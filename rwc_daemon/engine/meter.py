@@ -36,13 +36,16 @@ class Meter:
         self._judged_from_s = 0.0
         self.skipped = 0
         # samples, ever
+        self.lost_s = 0.0
+        # the same as time
 
     def count(self, compute_s: float, audio_s: float, spoken: bool = True) -> None:
         self._turns.append(Turn(time.monotonic(), compute_s, audio_s, spoken))
 
-    def skip(self, samples: int) -> None:
+    def skip(self, samples: int, rate: int) -> None:
         """Samples dropped because the engine was behind."""
         self.skipped += samples
+        self.lost_s += samples / rate
 
     def start_over(self) -> None:
         """Another step plays: what was seen until now says nothing of it."""
@@ -55,6 +58,14 @@ class Meter:
         since_s = max(self._judged_from_s, time.monotonic() - JUDGED_S)
         shares = [turn.compute_s / turn.audio_s for turn in self._turns if turn.spoken and turn.at_s > since_s]
         return float(np.percentile(shares, SLOW_SHARE)) if shares else None
+
+    @property
+    def load(self) -> float:
+        """Compute time over length of all blocks of the last two seconds: from 1 on nothing is caught up with."""
+        since_s = max(self._judged_from_s, time.monotonic() - JUDGED_S)
+        turns = [turn for turn in self._turns if turn.at_s > since_s]
+        audio_s = sum(turn.audio_s for turn in turns)
+        return sum(turn.compute_s for turn in turns) / audio_s if audio_s else 0.0
 
     def beat(self, pitch_in_hz: float = 0.0, pitch_out_hz: float = 0.0) -> Beat:
         now = time.monotonic()

@@ -1,7 +1,7 @@
 """What is asked of the loader while a costly voice plays, and on how many threads its nets may run."""
 
 import pytest
-from plain_voices import CostlyVoice
+from plain_voices import CostlyVoice, DelayVoice
 
 from rwc_daemon.controls import Controls
 from rwc_daemon.engine.crew import SEEN, Crew
@@ -82,3 +82,66 @@ def test_while_a_step_up_is_awaited_a_step_down_is_still_asked_for(voice):
     assert asked[0][0] > 1
     voice.look(10)
     assert voice.take() == []  # one step down is awaited, that is enough
+
+
+class Lossy:
+    """A light voice's meter: its load, and what was lost in each look."""
+
+    def __init__(self):
+        self.load, self.lost_s, self.skipped, self.fullness = 0.1, 0.0, 0, 0.1
+
+    def lose(self, seconds):
+        self.lost_s += seconds
+        self.skipped += round(48000 * seconds)
+
+
+class Light(Voice):
+    """Nothing to warm: the loader answers at once."""
+
+    def __init__(self):
+        self.wishes, self.said = [], []
+        self.voice = DelayVoice(name="light")
+        self.steps = steps_of(self.voice, ASKED)
+        self.easing = Easing(Crew(1, 1, lambda: 0.0), self.wishes.append, self.said.append)
+        self.meter = Lossy()
+        self.level = 0
+        self.easing.plays(self.loaded(0, threads=1, cost=0.1))
+
+    def look(self, seconds, lost=0.0):
+        """`lost`: of what came in."""
+        for _ in range(int(2 * seconds)):
+            self.meter.lose(0.5 * lost)
+            super().look(0.5)
+            for level, _ in self.take():
+                self.level = level
+                self.easing.plays(self.loaded(level, threads=1, cost=0.1, eased=True))
+        return self.level
+
+
+def test_single_late_blocks_of_a_light_voice_are_no_reason_for_longer_ones():
+    light = Light()
+    assert light.look(60, lost=0.05) == 0
+
+
+def test_a_starved_light_voice_takes_longer_blocks_one_step_at_a_time_and_gives_them_back():
+    light = Light()
+    assert light.look(3, lost=0.6) == 1
+    assert light.look(3, lost=0.6) == 2
+    assert light.look(60) == 0
+
+
+def test_a_light_voice_that_takes_as_long_as_it_lasts_and_loses_some_takes_longer_blocks():
+    light = Light()
+    light.meter.load = 1.05
+    assert light.look(10) == 0, "it loses nothing"
+    assert light.look(3, lost=0.05) == 1
+
+
+def test_a_light_voice_begins_again_as_it_was_asked_after_a_rest():
+    light = Light()
+    light.look(3, lost=0.6)
+    light.easing.rests()
+    assert light.take() == [(0, False)]
+    light.easing.plays(light.loaded(0, threads=1, cost=0.1, eased=True))
+    light.easing.rests()
+    assert light.take() == []

@@ -57,5 +57,5 @@ def test_a_beat_tells_of_the_last_second_alone(clock):
     assert beat.blocks == 10
     assert beat.load == pytest.approx(0.6)
     assert beat.compute_max_ms == pytest.approx(150)
-    meter.skip(480)
+    meter.skip(480, 48000)
     assert meter.beat().skipped == 480
