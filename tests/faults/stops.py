@@ -11,10 +11,12 @@ import argparse
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +47,23 @@ def kill(*units: str) -> Callable[[World, Four], int | None]:
     def do(world: World, four: Four) -> None:
         del world, four
         systemctl("kill", "-s", "KILL", *(f"{unit}.service" for unit in units))
+
+    return do
+
+
+def kill_together(*names: str) -> Callable[[World, Four], int | None]:
+    """Of PARTS. WirePlumber 0.4.13 alone serves nobody again: what the doctor does follows."""
+
+    def do(world: World, four: Four) -> None:
+        units = [PARTS[name] for name in names if PARTS[name]]
+        engine = world.statistics()["engine_pid"] if "engine" in names else 0
+        kill(*units)(world, four)
+        if engine:
+            with suppress(ProcessLookupError):
+                os.kill(engine, signal.SIGKILL)
+        if "session manager" in names:
+            time.sleep(AWAY_S)
+            world.heal()
 
     return do
 
@@ -177,6 +196,15 @@ def dies_again_and_again(world: World, four: Four) -> None:
 
 
 BOTH = ("rwc-daemon", "rwc-mic")
+PARTS = {
+    "engine": "",
+    "daemon": "rwc-daemon",
+    "holder": "rwc-mic",
+    "PulseAudio server": "pipewire-pulse",
+    "session manager": "wireplumber",
+    "PipeWire": "pipewire",
+}
+# name → unit; the engine is the daemon's
 EVENTS = (
     Event("holder killed", kill("rwc-mic")),
     Event("holder killed while muted", muted_kill),
@@ -194,6 +222,11 @@ EVENTS = (
     *(
         Event(f"stopped in the order {', '.join(order)}", stop_in_order(*order))
         for order in itertools.permutations((*BOTH, "pipewire-pulse"))
+    ),
+    *(
+        Event(f"{one} and {other} killed at once", kill_together(one, other))
+        for one, other in itertools.combinations(PARTS, 2)
+        if (one, other) != ("daemon", "holder")  # above
     ),
     Event("logged out", log_out, short=True, last=True),
 )
@@ -245,6 +278,7 @@ def main() -> None:
                     print(json.dumps(row), flush=True)
                     if row["trouble"]:
                         print(world.log(), file=sys.stderr)
+                        world.heal()  # or all that follows would fail with it
         finally:
             four.stop()
     finally:
