@@ -15,15 +15,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rwc_daemon.control.audience import own_version
+from rwc_daemon.control.audio_backend import open_audio_backend
 from rwc_daemon.control.core import Core
-from rwc_daemon.control.floor import audio_floor
+from rwc_daemon.control.events import own_version
 from rwc_daemon.errors import AlreadyRunning, BadSettings, RwcError
 from rwc_daemon.faces.dbus import DbusFace
 from rwc_daemon.host import journal, paths
 from rwc_daemon.host.lifetime import Lifetime
 from rwc_daemon.host.notify import Notifier
-from rwc_daemon.link.ring import Link
+from rwc_daemon.link.ring import SharedRings
 from rwc_daemon.settings import Settings, read
 
 log = logging.getLogger("rwc_daemon")
@@ -64,8 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 async def serve(settings: Settings, lifetime: Lifetime) -> int:
     """The daemon's life; answers with the exit status. Raises NoSessionBus, AlreadyRunning, and what broke the core."""
     notifier = Notifier()
-    link = Link.create()
-    core = Core(settings, link, audio_floor, paths.data_dir(), paths.state_dir(), notifier)
+    link = SharedRings.create()
+    core = Core(settings, link, open_audio_backend, paths.data_dir(), paths.state_dir(), notifier)
     face = await DbusFace.open(core)
     await core.start(lifetime.begin())
     log.info("rwc-daemon %s runs, process %d", core.status.version, os.getpid())
@@ -92,10 +92,10 @@ async def _until_told(core: Core, face: DbusFace, notifier: Notifier) -> int:
         loop.add_signal_handler(number, core.quit)
     told, lost = loop.create_task(core.ended.wait()), loop.create_task(face.lost())
     ready = loop.create_task(_say_ready(core, notifier))
-    await asyncio.wait((told, lost, core.beating), return_when=asyncio.FIRST_COMPLETED)
+    await asyncio.wait((told, lost, core.ticking), return_when=asyncio.FIRST_COMPLETED)
     ready.cancel()
-    if core.beating.done():
-        core.beating.result()
+    if core.ticking.done():
+        core.ticking.result()
     return STOPPED if told.done() else FAILED
 
 
@@ -118,7 +118,7 @@ def _refuse(error: RwcError, status: int) -> int:
 
 
 def _fail(bug: Exception, lifetime: Lifetime) -> int:
-    """An error of our own: one line, and its traceback for whoever mends it."""
+    """An error of our own: one line, and its traceback for whoever fixes it."""
     what = " ".join(f"{type(bug).__name__}: {bug}".split())[:LONGEST_WORDS]
     lifetime.last_words(f"ended by an error of its own ({what})")
     text = f"rwc-daemon ends by an error of its own ({what}): {journal.where_details_are()}"

@@ -1,4 +1,4 @@
-"""The knobs that one turns while live: names, ranges, units, written once.
+"""The controls that one turns while live: names, ranges, units, written once.
 
 `Controls` is what a conversion reads between two blocks. `parse` and `changed` are the border: they take what a user or
 a D-Bus client gave and answer with a whole new `Controls`, or raise and change nothing.
@@ -21,29 +21,29 @@ QUALITIES = ("low", "balanced", "high")
 
 @dataclass(frozen=True)
 class Controls:
-    """One setting of all knobs; the unit stands under each field."""
+    """One setting of all controls; the unit stands under each field."""
 
     pitch: float = 0.0
-    # semitones
+    """Semitones."""
     formant: float = 0.0
-    # semitones: the spectral envelope moves by 2^(formant/12)
+    """Semitones: the spectral envelope moves by 2^(formant/12)."""
     index_rate: float = 0.75
-    # share of retrieved features, 0 … 1
+    """Share of retrieved features, 0 … 1."""
     protect: float = 0.33
-    # share of retrieval kept in unvoiced frames, 0 … 0.5 (0.5: protection off)
+    """Share of retrieval kept in unvoiced frames, 0 … 0.5 (0.5: protection off)."""
     envelope: float = 0.75
-    # 0: the voice's own loudness, 1: loudness follows the input (1 - rms_mix_rate of other programs)
+    """0: the voice's own loudness, 1: loudness follows the input (1 - rms_mix_rate of other programs)."""
     gate_db: float = -60.0
-    # dB full scale below which the input counts as silence; -90: off
+    """dB full scale below which the input counts as silence; -90: off."""
     input_gain_db: float = 0.0
     output_gain_db: float = 0.0
     volume_db: float = 0.0
-    # of RWC Mic: its volume in the mixer is held at 100 %
+    """Of RWC Mic: its volume in the mixer is held at 100 %."""
     speaker: int = 0
-    # which speaker of a voice that holds several
+    """Which speaker of a voice that holds several."""
     f0_method: str = "auto"
     f0_gaps: str = "zero"
-    # unvoiced frames: 0 Hz, or filled with their neighbours' pitch (some voices trained since 2026 expect that)
+    """Unvoiced frames: 0 Hz, or filled with their neighbours' pitch (some voices trained since 2026 expect that)."""
     quality: str = "balanced"
 
     @property
@@ -54,7 +54,7 @@ class Controls:
 
 @dataclass(frozen=True)
 class Range:
-    """What a knob may be set to."""
+    """What a control may be set to."""
 
     low: float
     high: float
@@ -97,7 +97,7 @@ def dbus_name(name: str) -> str:
 
 
 def parse(name: str, value: Any) -> float | int | str:
-    """The value of one knob, checked. Numbers may come as text. Raises NoSuchControl or OutOfRange."""
+    """The value of one control, checked. Numbers may come as text. Raises NoSuchControl or OutOfRange."""
     name = known_name(name)
     if name in CHOICES:
         if value not in CHOICES[name]:

@@ -23,11 +23,11 @@ class Optional:
     """One package that RWC can do without."""
 
     module: str
-    # what is imported
+    """What is imported."""
     extra: str
-    # of pyproject.toml
+    """Of pyproject.toml."""
     gives: str
-    # what is missing without it
+    """What is missing without it."""
 
 
 OPTIONAL = {

@@ -20,32 +20,32 @@ class BadMessage(ValueError):
 
 @dataclass(frozen=True)
 class Configure:
-    """The graph as it is now; the engine plans anew, starts a fresh stream at the newest sample and answers Planned."""
+    """The graph as it is now; the engine plans, starts a fresh stream at the newest sample and answers Planned."""
 
     rate: int
-    # samples per second
+    """Samples per second."""
     quantum: int
-    # samples per cycle
+    """Samples per cycle."""
     slack_ms: float = 0.0
-    # converted voice kept ready beyond one quantum
+    """Converted voice kept ready beyond one quantum."""
     total: int = 0
-    # samples: block, slack and delay together are padded to this; 0: as short as can be
+    """Samples: block, slack and delay together are padded to this; 0: as short as can be."""
 
 
 @dataclass(frozen=True)
-class Keep:
+class SetSlack:
     """How much converted voice is kept ready; answered by Planned where it changes anything."""
 
     number: int
-    # of the Planned that `slack` is about; about an older one it means nothing
+    """Of the Planned that `slack` is about; about an older one it means nothing."""
     slack: int
-    # samples
+    """Samples."""
     total: int
-    # see Configure; holds whatever the number
+    """See Configure; holds whatever the number."""
 
 
 @dataclass(frozen=True)
-class Use:
+class LoadVoice:
     """Load this voice beside the playing one and switch to it; answered by VoiceOn or VoiceFailed."""
 
     voice: str
@@ -54,17 +54,17 @@ class Use:
 @dataclass(frozen=True)
 class SetControls:
     controls: dict[str, Any]
-    # all of `Controls`, by name
+    """All of `Controls`, by name."""
 
 
 @dataclass(frozen=True)
-class Rest:
+class Suspend:
     """Nobody listens: drop the stream, keep the weights."""
 
 
 @dataclass(frozen=True)
-class Watch:
-    """Somebody looks at levels: put pitch figures into Beat."""
+class WatchPitch:
+    """Somebody looks at levels: put pitch figures into Heartbeat."""
 
     on: bool
 
@@ -79,7 +79,7 @@ class Quit:
 
 @dataclass(frozen=True)
 class Ready:
-    """The engine runs and waits for Configure and Use."""
+    """The engine runs and waits for Configure and LoadVoice."""
 
     pid: int
 
@@ -89,9 +89,9 @@ class VoiceOn:
     """This voice converts from now on (or from the first Configure on)."""
 
     voice: str
-    # its id
+    """Its id."""
     device: str
-    # "cpu", "cuda:0 NVIDIA …"
+    """ "cpu", "cuda:0 NVIDIA …"."""
     load_ms: float
 
 
@@ -99,7 +99,7 @@ class VoiceOn:
 class VoiceFailed:
     voice: str
     code: str
-    # a class name of `errors`
+    """A class name of `errors`."""
     message: str
 
 
@@ -112,31 +112,31 @@ class Planned:
     block: int
     slack: int
     delay: int
-    # what the stream (gate, voice, limiter) holds back
+    """What the stream (gate, voice, limiter) holds back."""
     number: int = 0
-    # counts streams
+    """Counts streams."""
     needed: int = 0
-    # the part of `slack` that is there for jitter; the rest pads to a constant latency
+    """The part of `slack` that is there for jitter; the rest pads to a constant latency."""
     own: int = 0
-    # what `needed` is on a calm machine, before the daemon asked for more
+    """What `needed` is on a calm machine, before the daemon asked for more."""
 
 
 @dataclass(frozen=True)
-class Beat:
+class Heartbeat:
     """Once a second while alive; figures are of the last second."""
 
     blocks: int
-    # blocks converted
+    """Blocks converted."""
     load: float
-    # compute time over audio time, 0 … (above 1: too slow)
+    """Compute time over audio time, 0 … (above 1: too slow)."""
     compute_p50_ms: float
     compute_p95_ms: float
     compute_max_ms: float
     skipped: int
-    # samples dropped because the engine was behind
+    """Samples dropped because the engine was behind."""
     resident_mb: float
     pitch_in_hz: float = 0.0
-    # 0: unvoiced, or nobody watches
+    """0: unvoiced, or nobody watches."""
     pitch_out_hz: float = 0.0
 
 
@@ -150,39 +150,39 @@ class EngineFault:
 
 
 @dataclass(frozen=True)
-class Eased:
+class QualityReduced:
     """The deadline controller runs something lighter than the user asked for."""
 
     message: str
-    # what and why; empty: all is as asked again
+    """What and why; empty: all is as asked again."""
 
 
 @dataclass(frozen=True)
-class Unmet:
+class RequestUnmet:
     """The voice plays as before, because what the user asked of it cannot be had (a tracker that is not there)."""
 
     code: str = ""
-    # a class name of `errors`
+    """A class name of `errors`."""
     message: str = ""
-    # empty: over
+    """Empty: over."""
 
 
 Message = (
     Configure
-    | Keep
-    | Use
+    | SetSlack
+    | LoadVoice
     | SetControls
-    | Rest
-    | Watch
+    | Suspend
+    | WatchPitch
     | Quit
     | Ready
     | VoiceOn
     | VoiceFailed
     | Planned
-    | Beat
+    | Heartbeat
     | EngineFault
-    | Eased
-    | Unmet
+    | QualityReduced
+    | RequestUnmet
 )
 KINDS: dict[str, type] = {kind.__name__: kind for kind in Message.__args__}
 TYPES: dict[str, type | tuple[type, ...]] = {

@@ -22,9 +22,9 @@ class Block:
     """What a voice asks of the size of a block."""
 
     ms: float
-    # wanted length
+    """Wanted length."""
     on_hop: bool = False
-    # True: a whole number of hops (nets that think in 10 ms frames)
+    """True: a whole number of hops (nets that think in 10 ms frames)."""
 
 
 def hop_at(rate: int) -> int:
@@ -49,13 +49,13 @@ class Plan:
     """The sizes of one stream. Make it with `Plan.fit` (live) or `Plan.offline` (files)."""
 
     rate: int
-    # samples per second, in and out
+    """Samples per second, in and out."""
     quantum: int
-    # samples per graph cycle (1 for files: there is no graph)
+    """Samples per graph cycle (1 for files: there is no graph)."""
     block: int
-    # samples converted at once
+    """Samples converted at once."""
     slack: int = 0
-    # samples of converted voice kept ready beyond the block, against jitter
+    """Samples of converted voice kept ready beyond the block, against jitter."""
 
     def __post_init__(self) -> None:
         hop_at(self.rate)
@@ -116,15 +116,15 @@ class Latency:
     """Microphone to application, by named parts; every part in milliseconds."""
 
     input_ms: float = 0.0
-    # the graph before us: from the microphone's capture to our input port
+    """The graph before us: from the microphone's capture to our input port."""
     block_ms: float = 0.0
-    # filling one block
+    """Filling one block."""
     voice_ms: float = 0.0
-    # what the voice and the stages around it hold back
+    """What the voice and the stages around it hold back."""
     slack_ms: float = 0.0
-    # converted voice kept ready against jitter
+    """Converted voice kept ready against jitter."""
     output_ms: float = 0.0
-    # the graph behind us: from our output port to a recorder of RWC Mic
+    """The graph behind us: from our output port to a recorder of RWC Mic."""
 
     @property
     def total_ms(self) -> float:

@@ -81,9 +81,9 @@ class State:
 
 @dataclass(frozen=True)
 class Privacy:
-    pin_bypass: bool = _key(False, "true: mode bypass (your bare voice) survives a restart")
+    pin_bypass: bool = _key(False, "true: mode bypass (your unprocessed voice) survives a restart")
     mute_lost_recorders: bool = _key(
-        True, "mute recorders that cannot be kept on RWC Mic, so that they do not hear the bare microphone"
+        True, "mute recorders that cannot be kept on RWC Mic, so that they do not hear the unprocessed microphone"
     )
 
 
@@ -113,7 +113,7 @@ class Key:
     """One line of the table."""
 
     name: str
-    # "audio.listen"
+    """ "audio.listen"."""
     default: Any
     doc: str
     one_of: tuple[str, ...] = ()
@@ -180,9 +180,9 @@ def _from_file(path: Path, known: Mapping[str, Key], must_exist: bool) -> dict[s
             raise BadSettings(f"{path}: no such file; leave out --config to use the defaults") from None
         return {}
     except OSError as failed:
-        raise BadSettings(f"{path} cannot be read ({failed.strerror}): mend its permissions or remove it") from failed
+        raise BadSettings(f"{path} cannot be read ({failed.strerror}): fix its permissions or remove it") from failed
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as bad:
-        raise BadSettings(f"{path} is not valid TOML: {bad}; mend that line or remove the file") from bad
+        raise BadSettings(f"{path} is not valid TOML: {bad}; fix that line or remove the file") from bad
     values: dict[str, Any] = {}
     for section, content in tree.items():
         entries = content if isinstance(content, dict) else {"": content}

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from pretended_audio import Graph
 
+from rwc_daemon.control.audio_backend import AudioBackend
 from rwc_daemon.control.core import Core
 from rwc_daemon.control.faults import Fault
-from rwc_daemon.control.floor import Audio
 from rwc_daemon.host.notify import Notifier
-from rwc_daemon.link.ring import Link
+from rwc_daemon.link.ring import SharedRings
 from rwc_daemon.settings import Settings
 
 DEADLINE_S = 30.0
@@ -78,14 +78,14 @@ class Whole:
     """A core, its pretended graph, and what it said."""
 
     def __init__(self, folder: Path, settings: Settings) -> None:
-        self.link = Link.create()
+        self.link = SharedRings.create()
         self.graph: Graph
         data, state = folder / "data", folder / "state"
         self.core = Core(settings, self.link, self._audio, data, state, Notifier("", ""))
         self.heard = Heard()
         self.core.attach(self.heard)
 
-    def _audio(self, link: Link, settings: Settings, saved_input: str) -> Audio:
+    def _audio(self, link: SharedRings, settings: Settings, saved_input: str) -> AudioBackend:
         self.graph = Graph(link, saved_input)
         return self.graph.audio
 

@@ -19,9 +19,9 @@ class Exposure:
     """One unit as systemd sees it."""
 
     score: float
-    # 0 (safe) to 10
+    """0 (safe) to 10."""
     off: dict[str, float]
-    # options that are not on → what each adds to the score
+    """Options that are not on → what each adds to the score."""
 
 
 def exposure(name: str) -> Exposure:

@@ -17,9 +17,9 @@ from rwc_daemon.audio.graph import Node as Device
 from rwc_daemon.audio.input_choice import InputChoice
 from rwc_daemon.audio.routing import Input
 from rwc_daemon.audio.volume import VolumeHold
-from rwc_daemon.control.floor import Audio
+from rwc_daemon.control.audio_backend import AudioBackend
 from rwc_daemon.errors import NoAudioServer, NoSuchInput
-from rwc_daemon.link.ring import Link
+from rwc_daemon.link.ring import SharedRings
 
 RATE = 48000
 
@@ -27,7 +27,7 @@ RATE = 48000
 class Graph:
     """The pretended server: what is true of it, and what was recorded of RWC Mic."""
 
-    def __init__(self, link: Link, saved_input: str) -> None:
+    def __init__(self, link: SharedRings, saved_input: str) -> None:
         self.link, self.saved_input = link, saved_input
         self.quantum = 256
         self.down = False
@@ -38,7 +38,7 @@ class Graph:
         self.listeners = 0
         self.watch = Watch()
         parts = (Client(self), self.watch, Node(self), Routes(self), Recorders(self), Leftovers(), Output())
-        self.audio = Audio(*parts)  # type: ignore[arg-type]
+        self.audio = AudioBackend(*parts)  # type: ignore[arg-type]
 
     def record(self, count: int) -> None:
         """So many recorders from now on."""
@@ -153,7 +153,7 @@ class Routes:
 
     def decide(self) -> InputChoice:
         return InputChoice(
-            Device(self.current, self.current, self.current, self.current, "Audio/Source", *[False] * 2, 0)
+            Device(self.current, self.current, self.current, self.current, "AudioBackend/Source", *[False] * 2, 0)
         )
 
     def reconcile(self) -> None:

@@ -6,7 +6,7 @@ from rwc_daemon.controls import CHOICES, NAMES, NUMBERS, Controls, changed, dbus
 from rwc_daemon.errors import NoSuchControl, OutOfRange
 
 
-def test_every_knob_has_a_range_or_choices():
+def test_every_control_has_a_range_or_choices():
     assert set(NAMES) == set(NUMBERS) | set(CHOICES)
     for name, value in vars(Controls()).items():
         assert parse(name, value) == value

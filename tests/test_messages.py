@@ -1,15 +1,25 @@
 import pytest
 
-from rwc_daemon.messages import KINDS, BadMessage, Beat, Configure, EngineFault, SetControls, Use, decode, encode
+from rwc_daemon.messages import (
+    KINDS,
+    BadMessage,
+    Configure,
+    EngineFault,
+    Heartbeat,
+    LoadVoice,
+    SetControls,
+    decode,
+    encode,
+)
 
 
 @pytest.mark.parametrize(
     "message",
     [
         Configure(48000, 128, 1.5),
-        Use('a "quoted" \n name'),
+        LoadVoice('a "quoted" \n name'),
         SetControls({"pitch": -2.0, "f0_method": "auto"}),
-        Beat(10, 0.1, 1.0, 2.0, 3.0, 0, 40.0),
+        Heartbeat(10, 0.1, 1.0, 2.0, 3.0, 0, 40.0),
         EngineFault("BadModel", "ß", {"voice": "x"}),
     ],
 )
@@ -20,7 +30,8 @@ def test_a_message_is_one_line_and_comes_back(message):
 
 
 @pytest.mark.parametrize(
-    "line", [b"", b"{}", b"[]", b"nonsense", b'{"is":"Use"}', b'{"is":"Use","voice":"a","x":1}', b'{"is":[]}']
+    "line",
+    [b"", b"{}", b"[]", b"nonsense", b'{"is":"LoadVoice"}', b'{"is":"LoadVoice","voice":"a","x":1}', b'{"is":[]}'],
 )
 def test_what_is_no_message_is_refused(line):
     with pytest.raises(BadMessage):
@@ -28,4 +39,4 @@ def test_what_is_no_message_is_refused(line):
 
 
 def test_all_messages_are_known():
-    assert {"Configure", "Use", "Planned", "VoiceOn", "Quit"} <= KINDS.keys()
+    assert {"Configure", "LoadVoice", "Planned", "VoiceOn", "Quit"} <= KINDS.keys()

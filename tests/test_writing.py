@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rwc_daemon.engine.sounds import Sound, write_sound
+from rwc_daemon.batch.sound_file import Sound, write_sound
 from rwc_daemon.faces.dbus_client import SyncDaemon
 from rwc_daemon.store.files import write_atomic
 from tests.fuzz.words import daemon, typed
@@ -35,8 +35,8 @@ WRITERS = {
     "host/lifetime.py": "a note in the runtime folder, under the daemon's umask",
     "audio/holder.py": "the holder's configuration in the runtime folder",
     "audio/microphone.py": "the holder's process id in the runtime folder",
-    "voices/shelf.py": "a private temporary folder",
-    "engine/sounds.py": "the user's own sound files, by his umask",
+    "voices/repository.py": "a private temporary folder",
+    "batch/sound_file.py": "the user's own sound files, by his umask",
     "faces/report.py": "the user's own report",
     "faces/picture.py": "the user's own picture",
     "faces/cli/demo.py": "the user's own demo folder",

@@ -1,4 +1,4 @@
-"""The inference and loader threads on a real link, driven cycle by cycle; the shelf holds voices made for tests."""
+"""The inference and loader threads on a real link, driven cycle by cycle, with voices made for tests."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import numpy as np
 
 from rwc_daemon.audio.callback import Callback
 from rwc_daemon.controls import Controls
-from rwc_daemon.engine.crew import Crew
 from rwc_daemon.engine.inference import Inference
+from rwc_daemon.engine.load_request import LoadRequest, StreamConfig
 from rwc_daemon.engine.loader import Loader
-from rwc_daemon.engine.wish import Setup, Wish
+from rwc_daemon.engine.thread_budget import ThreadBudget
 from rwc_daemon.errors import NoSuchVoice
-from rwc_daemon.link.ring import Link
+from rwc_daemon.link.ring import SharedRings
 from rwc_daemon.messages import Configure
 
 RATE, QUANTUM = 48000, 128
@@ -50,19 +50,19 @@ class Engine:
     """Both threads, the link, the callback, and what was said."""
 
     def __init__(self, *voices, budget_mb=0.0, without_gpu=""):
-        self.link = Link.create()
+        self.link = SharedRings.create()
         self.callback = Callback(self.link, RATE)
         self.link.set_mode("convert")
         self.said = queue.Queue()
-        self.setup = Setup(OPEN, RATE, QUANTUM)
-        self.shelf = Shelf(*voices)
-        self.loader = Loader(self.shelf, "auto", lambda: self.setup, budget_mb, without_gpu)
+        self.stream_config = StreamConfig(OPEN, RATE, QUANTUM)
+        self.repository = Shelf(*voices)
+        self.loader = Loader(self.repository, "auto", lambda: self.stream_config, budget_mb, without_gpu)
         generation = self.link.new_generation()
         self.seconds = 0.0  # as the deadline controller counts them: of the graph, not of the clock on the wall
         self.busy = 0.0  # cores that other programs use
-        crew = Crew(2, 2, lambda: self.busy)
+        thread_budget = ThreadBudget(2, 2, lambda: self.busy)
         clock = lambda: self.seconds  # noqa: E731
-        self.inference = Inference(self.link, generation, OPEN, self.loader, self.said.put, crew, clock)
+        self.inference = Inference(self.link, generation, OPEN, self.loader, self.said.put, thread_budget, clock)
         self.order(Configure(RATE, QUANTUM))
         self.loader.start(self.order)
         self.thread = threading.Thread(target=self.inference.run)
@@ -73,11 +73,11 @@ class Engine:
         self.link.wake()
 
     def use(self, voice):
-        self.loader.want(Wish(voice))
+        self.loader.request(LoadRequest(voice))
 
     def set(self, **controls):
-        self.setup = replace(self.setup, controls=replace(self.setup.controls, **controls))
-        self.order(self.setup.controls)
+        self.stream_config = replace(self.stream_config, controls=replace(self.stream_config.controls, **controls))
+        self.order(self.stream_config.controls)
 
     def play(self, x):
         """The graph runs over x as fast as the engine follows; what RWC Mic would play."""
@@ -91,13 +91,13 @@ class Engine:
         return np.concatenate(out)
 
     def _behind(self):
-        deck = self.inference._deck
-        return deck is not None and (self.link.available() >= deck.block or self.link.lag() > -QUANTUM)
+        switcher = self.inference._switcher
+        return switcher is not None and (self.link.available() >= switcher.block or self.link.lag() > -QUANTUM)
 
     @property
     def session(self):
         """The one that plays; others may have been made to be warmed."""
-        return self.inference._deck.stream._session
+        return self.inference._switcher.stream._session
 
     def expect(self, kind):
         """The next message of this kind, while the graph runs over noise."""

@@ -36,9 +36,9 @@ class Report:
     """What became of the files."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
-    # "taken", "refused", "broke", "hung"
+    """ "taken", "refused", "broke", "hung"."""
     culprits: list[tuple[Path, str]] = field(default_factory=list)
-    # kept files and what they did
+    """Kept files and what they did."""
 
 
 def seeds(folder: Path) -> list[Path]:

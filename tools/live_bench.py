@@ -20,9 +20,9 @@ from rwc_daemon.store.assets import Assets
 from rwc_daemon.store.card import VoiceCard
 from rwc_daemon.store.voices import VoiceStore
 from rwc_daemon.voices.f0.base import Tracker
-from rwc_daemon.voices.rvc.live import REFERENCE, Habits, LiveStep
+from rwc_daemon.voices.rvc.live import REFERENCE_OPTIONS, LiveOptions, LiveStep
 from rwc_daemon.voices.rvc.reference import ReferenceLoop, ReferenceSettings
-from rwc_daemon.voices.rvc.splice import Geometry
+from rwc_daemon.voices.rvc.sola import Geometry
 from rwc_daemon.voices.rvc.synth import Synthesizer
 from rwc_daemon.voices.rvc.voice import RvcVoice
 from tools import voice_maker
@@ -125,7 +125,7 @@ class Times:
 def yardstick(voice: RvcVoice, block_s: float, tracker: Tracker, controls: Controls) -> ReferenceLoop:
     """The reference's loop at its own settings: 2.5 s of context, 50 ms of crossfade."""
     settings = ReferenceSettings(RATE, block_s, envelope=controls.envelope)
-    step = LiveStep(voice.renderer, settings.geometry, Redrawn(voice), REFERENCE)
+    step = LiveStep(voice.renderer, settings.geometry, Redrawn(voice), REFERENCE_OPTIONS)
     return ReferenceLoop(settings, voice.info.rate, lambda x_16k: step.run(x_16k, tracker, controls))
 
 
@@ -161,18 +161,18 @@ class Rendered:
     """What one way of working gave, block by block."""
 
     audio: np.ndarray
-    # f32[blocks, samples @voice]
+    """f32[blocks, samples @voice]."""
     rows: np.ndarray
-    # f32[blocks, rows, C] of content, those of the block
+    """f32[blocks, rows, C] of content, those of the block."""
     hz: np.ndarray
-    # f32[blocks, frames]
+    """f32[blocks, frames]."""
 
 
 def rendered(
-    voice: RvcVoice, g: Geometry, habits: Habits, tracker: Tracker, x_16k: np.ndarray, controls: Controls
+    voice: RvcVoice, g: Geometry, options: LiveOptions, tracker: Tracker, x_16k: np.ndarray, controls: Controls
 ) -> Rendered:
     """Every block of the window's way over `x_16k`."""
-    step = LiveStep(voice.renderer, g, voice.noise(0), habits)
+    step = LiveStep(voice.renderer, g, voice.noise(0), options)
     kept: list[np.ndarray] = []
     phone = step._phone
 

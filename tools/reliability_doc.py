@@ -18,7 +18,7 @@ from tools.perfdoc import write_section
 
 DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "reliability.md"
 HEAD = (
-    "| fault | bare voice (samples) | silence (ms) | clicks | lost cycles | cause lasted (ms) "
+    "| fault | unprocessed voice (samples) | silence (ms) | clicks | lost cycles | cause lasted (ms) "
     "| RWC Mic back after (ms) | converted voice again after (ms) | delay before / after (ms) "
     "| the user is told |\n|" + "---|" * 10 + "\n"
 )
@@ -32,13 +32,13 @@ RATES = (
 LEFT = ("nodes", "links", "daemon_fds", "daemon_threads")
 LOADED = (
     "| scheduling | busy cores | quantum | minutes | cycles | missed | late | underruns | xruns | load "
-    "| a bare timer beside it: late of wake-ups, worst (ms) |\n|" + "---|" * 11 + "\n"
+    "| a plain timer beside it: late of wake-ups, worst (ms) |\n|" + "---|" * 11 + "\n"
 )
 
 
 def write_faults(section: str, rows: Iterable[dict[str, Any]]) -> bool:
-    """Replaces one table once all rows are there, which are named on stderr as they come; True: no bare voice was
-    heard and all recovered. Without a row nothing is written."""
+    """Replaces one table once all rows are there, which are named on stderr as they come; True: no unprocessed
+    voice was heard and all recovered. Without a row nothing is written."""
     told = []
     for row in rows:
         told.append(row)
@@ -47,7 +47,7 @@ def write_faults(section: str, rows: Iterable[dict[str, Any]]) -> bool:
     if not faults:
         return False
     write_section(section, _page(told, faults), DOCUMENT)
-    return not any(row["bare_samples"] or row["trouble"] for row in faults)
+    return not any(row["unprocessed_samples"] or row["trouble"] for row in faults)
 
 
 def write_series(rows: Iterable[dict[str, Any]]) -> None:
@@ -144,14 +144,14 @@ def _page(told: list[dict[str, Any]], faults: list[dict[str, Any]]) -> str:
     versions = next((row["versions"] for row in told if "versions" in row), {})
     with_what = "".join(f"{name} {version}, " for name, version in versions.items())
     machine = f"{os.cpu_count()} cores, load {os.getloadavg()[1]:.1f}"
-    judge = f"The judge on trial: of 48,000 samples of bypass it found {control} to be bare."
+    judge = f"The judge on trial: of 48,000 samples of bypass it found {control} to be unprocessed."
     return f"Measured {date.today()}: {with_what}{machine}. {judge}\n\n{HEAD}" + "".join(map(_line, faults))
 
 
 def _line(row: dict[str, Any]) -> str:
     back = row["trouble"] or f"{row['back_ms']:.0f}"
     delays = f"{_number(row['delay_before_ms'])} / {_number(row['delay_after_ms'])}"
-    figures = f"{row['bare_samples']} | {row['silence_ms']:.0f} | {row['clicks']} | {row['holes']}"
+    figures = f"{row['unprocessed_samples']} | {row['silence_ms']:.0f} | {row['clicks']} | {row['holes']}"
     figures += f" | {row['cause_ms']:.0f} | {_number(row['node_back_ms'])}"
     return f"| {row['fault']} | {figures} | {back} | {delays} | {row['told'] or '–'} |\n"
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from rwc_daemon.audio._callback import ffi, lib
 from rwc_daemon.errors import NoAudioServer
-from rwc_daemon.link.ring import Link
+from rwc_daemon.link.ring import SharedRings
 
 if TYPE_CHECKING:
     import jack
@@ -35,7 +35,7 @@ def bind_libjack(library: str) -> None:
 class Callback:
     """One client's memory between cycles. Keep it until the client is closed."""
 
-    def __init__(self, link: Link, rate: int) -> None:
+    def __init__(self, link: SharedRings, rate: int) -> None:
         self.notify_fd = os.eventfd(0, os.EFD_CLOEXEC)
         self._link = link  # the callback writes into it: it must outlive us
         self._state = ffi.new("rwc_state *")

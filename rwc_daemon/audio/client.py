@@ -17,7 +17,7 @@ from typing import Any
 from rwc_daemon.audio import libjack
 from rwc_daemon.audio.callback import Callback
 from rwc_daemon.errors import NoAudioServer
-from rwc_daemon.link.ring import Link
+from rwc_daemon.link.ring import SharedRings
 
 CLOSE_TIMEOUT_S = 2.0
 FADE_TIMEOUT_S, FADE_POLL_S = 0.1, 0.005
@@ -49,13 +49,13 @@ class LeftBehind:
     callback: Callback
     watcher: threading.Thread | None
     served_by: str
-    # the server's identity when it was opened
+    """The server's identity when it was opened."""
 
 
 class AudioClient:
     """`open` and `close` may be repeated; both may take long and belong in a worker thread."""
 
-    def __init__(self, link: Link, name: str = "rwc", plain: bool = False) -> None:
+    def __init__(self, link: SharedRings, name: str = "rwc", plain: bool = False) -> None:
         """`plain`: passes its input through and only counts (for the benchmark)."""
         self._link, self._name, self._plain = link, name, plain
         self._client: Any = None

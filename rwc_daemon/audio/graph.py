@@ -35,12 +35,12 @@ class Port:
     """One audio port."""
 
     id: str
-    # PipeWire's object id, or JACK's full name
+    """PipeWire's object id, or JACK's full name."""
     node: str
-    # id of its node
+    """Id of its node."""
     name: str
     output: bool
-    # True: sound comes out of it
+    """True: sound comes out of it."""
 
 
 @dataclass(frozen=True)
@@ -49,28 +49,28 @@ class Node:
 
     id: str
     serial: str
-    # never used twice, so it tells a recreated node from the old one
+    """Never used twice, so it tells a recreated node from the old one."""
     name: str
     description: str
     media_class: str
     virtual: bool
-    # no hardware behind it
+    """No hardware behind it."""
     meter: bool
-    # a mixer's level meter
+    """A mixer's level meter."""
     priority: int
-    # of the session manager, for the choice of a default
+    """Of the session manager, for the choice of a default."""
     target: str = ""
-    # a stream's: the node.name that its program asked for; empty: the default
+    """A stream's: the node.name that its program asked for; empty: the default."""
     path: str = ""
-    # another name that the session manager finds it by
+    """Another name that the session manager finds it by."""
     mixer: Mixer = field(default_factory=Mixer)
-    # of sources and of streams that record
+    """Of sources and of streams that record."""
     autoconnect: bool = False
-    # a stream's: the session manager is to link it
+    """A stream's: the session manager is to link it."""
     kin: frozenset[str] = frozenset()
-    # what it shares with the other ends of the same program or filter, see `programs.kin_of`
+    """What it shares with the other ends of the same program or filter, see `programs.kin_of`."""
     memory: str = ""
-    # a recording stream's: what the session manager remembers its program by (`remembered`)
+    """A recording stream's: what the session manager remembers its program by (`remembered`)."""
 
     @property
     def is_source(self) -> bool:
@@ -82,7 +82,7 @@ class Link:
     id: str
     source: str
     sink: str
-    # ids of the ports it joins
+    """Ids of the ports it joins."""
 
 
 @dataclass(frozen=True)
@@ -93,15 +93,15 @@ class Graph:
     ports: dict[str, Port] = field(default_factory=dict)
     links: dict[str, Link] = field(default_factory=dict)
     default_source: str = ""
-    # node.name that the session manager uses now
+    """Node.name that the session manager uses now."""
     configured_source: str = ""
-    # node.name that the user has chosen in the desktop
+    """Node.name that the user has chosen in the desktop."""
     programs: dict[str, tuple[str, str]] = field(default_factory=dict)
-    # id → role and identity of what RWC Mic depends on (`programs`)
+    """Id → role and identity of what RWC Mic depends on (`programs`)."""
     jacks: dict[str, tuple[Jack, ...]] = field(default_factory=dict)
-    # id of a sound card → its ways in that are chosen now
+    """Id of a sound card → its ways in that are chosen now."""
     targets: dict[str, tuple[str, str]] = field(default_factory=dict)
-    # id of a stream → key and value of what the session manager was told to link it to
+    """Id of a stream → key and value of what the session manager was told to link it to."""
 
     def identity(self, role: str) -> str:
         """Of the program in that role; another one after a restart, empty while there is none."""

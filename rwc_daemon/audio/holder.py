@@ -3,8 +3,8 @@
     python -m rwc_daemon.audio.holder [FILE]      writes the configuration to FILE, or prints it
 
 The node lives in its own process so that it outlasts daemon and engine: when a source vanishes during a call, the
-session manager moves the recorder to the bare hardware microphone. Where no systemd ties that process to its server,
-it is `pw-loopback` instead: the same node, but it ends when the server does, so that none stays behind.
+session manager moves the recorder to the hardware microphone, unprocessed. Where no systemd ties that process to its
+server, it is `pw-loopback` instead: the same node, but it ends when the server does, so that none stays behind.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ NODE = "rwc_mic"
 FEED = "rwc_mic.feed"
 DESCRIPTION = "RWC Mic"
 # A silent node of the same name that lives in the server itself. When the holder dies, the session manager looks for
-# another node of that name before it takes the default source, which is the bare microphone. No program lists it.
+# another node of that name before it takes the default source, the unprocessed microphone. No program lists it.
 STANDBY_CLASS = "Audio/Source/Virtual/Standby"
 STANDBY = (
     f'{{ factory.name=support.null-audio-sink node.name={NODE} node.description="{DESCRIPTION} standby" '
@@ -33,12 +33,12 @@ def standby_for(number: str) -> str:
 # For the server's own start, since programs come back faster than the holder does; below the user's configurations.
 STANDBY_FILE = "pipewire/pipewire.conf.d/60-rwc-standby.conf"
 STANDBY_CONFIGURATION = f"""\
-# RWC: a silent node that programs on {DESCRIPTION} wait in while it is away, instead of hearing the bare microphone
+# RWC: a silent node that programs on {DESCRIPTION} wait in while it is away: else they hear the microphone itself
 context.objects = [ {{ factory = adapter  args = {STANDBY} }} ]
 """
 
 # Each property is there for a reason:
-#   feed      node.autoconnect=false: else the session manager plugs the hardware microphone straight in: bare voice;
+#   feed      node.autoconnect=false: else the session manager links the hardware microphone to it: unprocessed voice;
 #             class …/Internal: else a recording stream is listed for ever and the desktop's microphone sign stays on
 #   source    class Audio/Source: some programs list nothing else (…/Virtual would have no ports at all here);
 #             MONO, never FL: an FL source is heard in one ear; priority 0: never the default uninvited;

@@ -19,11 +19,11 @@ class InputChoice:
     """What feeds us, or would while nobody records."""
 
     node: Node | None
-    # None is silence
+    """None is silence."""
     note: str = ""
-    # why it is not the wished one, in a sentence; empty: it is
+    """Why it is not the wished one, in a sentence; empty: it is."""
     fault: bool = False
-    # the note is about something wrong, not only good to know
+    """The note is about something wrong, not only good to know."""
 
     @property
     def name(self) -> str:

@@ -32,9 +32,9 @@ class LibJack:
     """The library of this process; it cannot be changed without a restart."""
 
     module: ModuleType
-    # JACK-Client
+    """JACK-Client."""
     server: str
-    # "pipewire 0.3.65" or "jack 1.9.21"
+    """ "pipewire 0.3.65" or "jack 1.9.21"."""
 
     @property
     def is_pipewire(self) -> bool:

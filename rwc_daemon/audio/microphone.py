@@ -61,7 +61,7 @@ class Microphone:
 
     def _ensure_pipewire(self) -> str:
         # a view of the graph that is still coming in has no node yet: a holder that lives is given a moment, not an
-        # end, since a recorder whose node vanishes is moved to the bare microphone
+        # end, since a recorder whose node vanishes is moved to the unprocessed microphone
         if self.present() or (holder_lives() and self._appears(GRACE_S)):
             return "null-sink" if self._is_null_sink() else "loopback"
         if self._watch.graph().node(holder.NODE):

@@ -14,16 +14,16 @@ class Mixer:
     """What is between a node's own sound and who hears it."""
 
     volume: float = UNITY
-    # linear factor of the loudest channel
+    """Linear factor of the loudest channel."""
     channels: int = 1
-    # how many have a volume of their own
+    """How many have a volume of their own."""
     muted: bool = False
     state: str = ""
-    # "running", "idle", "suspended", "error", "creating"
+    """ "running", "idle", "suspended", "error", "creating"."""
     card: str = ""
-    # id of its sound card's object; empty: it has none
+    """Id of its sound card's object; empty: it has none."""
     port_of_card: int = -1
-    # which of the card's ends it is (card.profile.device)
+    """Which of the card's ends it is (card.profile.device)."""
 
     @property
     def percent(self) -> float:
@@ -38,7 +38,7 @@ class Jack:
     port_of_card: int
     description: str
     available: str
-    # "yes", "no" (nothing is plugged in, or a switch is off) or "unknown"
+    """ "yes", "no" (nothing is plugged in, or a switch is off) or "unknown"."""
 
 
 def mixer_of(info: dict[str, Any]) -> Mixer:

@@ -28,9 +28,9 @@ LONGEST_PAUSE_S = 4.0
 class Sample:
     at_s: float
     cycles: int
-    # of our client
+    """Of our client."""
     writes: int
-    # of the process that holds RWC Mic
+    """Of the process that holds RWC Mic."""
 
 
 class OutputWatch:

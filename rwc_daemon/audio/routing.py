@@ -1,6 +1,6 @@
 """Which microphone feeds us, and the links that make it so.
 
-`reconcile` compares what should be with what is and mends the difference; it is called at every change of the graph and
+`reconcile` compares what should be with what is and fixes the difference; it is called at every change of the graph and
 each second, for ever, because a link that is made once is a link that is missing after the next suspend.
 """
 
@@ -34,15 +34,15 @@ class Input:
     """One microphone that can be chosen."""
 
     name: str
-    # node.name: stays through unplugging and restarts
+    """Node.name: stays through unplugging and restarts."""
     description: str
     default: bool
-    # the desktop's default source
+    """The desktop's default source."""
     current: bool
-    # feeds us, or will when somebody records
+    """Feeds us, or will when somebody records."""
     channels: int
     virtual: bool
-    # no hardware
+    """No hardware."""
 
 
 def _channels(ports: list[Port], side: str) -> list[Port]:
@@ -137,7 +137,7 @@ class Router:
         return decide_input(graph, self._choice, self._client.name, self.current, self._circles.circular)
 
     def reconcile(self) -> bool:
-        """Mends the links; True when there was nothing to mend."""
+        """Fixes the links; True when there was nothing to fix."""
         with self._lock:
             graph = self._watch.graph()
             source = graph.port(self._client.name, "input")

@@ -1,8 +1,8 @@
 """The one owner of truth. Faces ask and tell here; audio and engine answer here; nobody else decides.
 
-    faces ── calls ──▶ Core ──▶ Life (client, microphone, links, listeners)
-          ◀── events ──     ──▶ Voicing (choice of voice, supervisor, engine)
-                            ──▶ Hold (latency) · Faults · Jobs · Saver
+    faces ── calls ──▶ Core ──▶ Activity (client, microphone, links, listeners)
+          ◀── events ──     ──▶ VoiceController (selection of voice, supervisor, engine)
+                            ──▶ PlayoutDelay (latency) · Faults · Jobs · Saver
 
 Everything runs in the event loop's thread; what may block goes to a thread and comes back.
 """
@@ -17,31 +17,31 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rwc_daemon.control.audience import Audience, LevelWatch, Status, own_version
-from rwc_daemon.control.choice import Choice
+from rwc_daemon.control.activity import Activity
+from rwc_daemon.control.audio_backend import AudioBackend
+from rwc_daemon.control.events import Events, LevelWatch, Status, own_version
 from rwc_daemon.control.faults import Faults
-from rwc_daemon.control.figures import Figures
-from rwc_daemon.control.floor import Audio
-from rwc_daemon.control.heart import GLANCE_S, IDLE_S, LIVE_S, Heart
-from rwc_daemon.control.hold import Hold
 from rwc_daemon.control.jobs import Jobs
-from rwc_daemon.control.life import Life
-from rwc_daemon.control.memory import Memory
+from rwc_daemon.control.playout import PlayoutDelay
 from rwc_daemon.control.saving import Saver
-from rwc_daemon.control.shelving import Shelving
 from rwc_daemon.control.silence.watch import SilenceWatch
 from rwc_daemon.control.state import MODES, StateFile
+from rwc_daemon.control.stats import Stats
 from rwc_daemon.control.supervisor import Supervisor, engine_options
-from rwc_daemon.control.voicing import Voicing
+from rwc_daemon.control.voice_controller import VoiceController
+from rwc_daemon.control.voice_library import VoiceLibrary
+from rwc_daemon.control.voice_selection import VoiceSelection
+from rwc_daemon.control.voice_settings import VoiceSettings
+from rwc_daemon.control.watchdog import GLANCE_S, IDLE_S, LIVE_S, Watchdog
 from rwc_daemon.controls import Controls, changed
 from rwc_daemon.errors import OutOfRange
 from rwc_daemon.host.journal import MODE, event
 from rwc_daemon.host.notify import Notifier
-from rwc_daemon.link.ring import Link
-from rwc_daemon.messages import Beat, Planned, VoiceOn
+from rwc_daemon.link.ring import SharedRings
+from rwc_daemon.messages import Heartbeat, Planned, VoiceOn
 from rwc_daemon.settings import Settings
 from rwc_daemon.voices.builtin.voice import BUILTIN
-from rwc_daemon.voices.shelf import Shelf
+from rwc_daemon.voices.repository import VoiceRepository
 
 log = logging.getLogger(__name__)
 
@@ -54,15 +54,15 @@ class Core:
     def __init__(
         self,
         settings: Settings,
-        link: Link,
-        make_audio: Callable[[Link, Settings, str], Audio],
+        link: SharedRings,
+        make_audio: Callable[[SharedRings, Settings, str], AudioBackend],
         data_dir: Path,
         state_dir: Path,
         notifier: Notifier,
     ) -> None:
         self._settings, self._link = settings, link
-        self._audience = Audience()
-        self.attach = self._audience.attach
+        self._events = Events()
+        self.attach = self._events.attach
         self._file = StateFile(state_dir / "state.json")
         self._saved, self._damage = self._file.load()
         self._version = own_version()
@@ -70,34 +70,40 @@ class Core:
         self._mode = self._saved.mode_after(settings.privacy.pin_bypass)
         self._input = self._saved.input
         audio = make_audio(link, settings, self._input)
-        self.faults = Faults(self._audience.fault)
-        self.jobs = Jobs(self._audience)
-        self.figures = Figures(link, audio.client)
-        self.levels = LevelWatch(self.figures, self._audience)
-        self.life = Life(audio, settings.audio.listen == "always", self.faults, self)
-        self.shelf = Shelf(data_dir)
-        self._memory = Memory(self.shelf.store, self._saved.common, settings.state.remember_per_voice)
-        self._silence = SilenceWatch(audio, self.life, self.figures, self.faults, self._saved.channel)
-        choice = Choice(self._saved.voice, settings.voice.first)
-        self.voicing = Voicing(self.shelf, choice, self.faults, self, settings.engine.keep_warm_s)
-        self._hold = Hold(link, audio.client, self.figures, self.faults, settings.audio, self.voicing.keep)
-        self.voicing.supervisor = Supervisor(
+        self.faults = Faults(self._events.fault)
+        self.jobs = Jobs(self._events)
+        self.stats = Stats(link, audio.client)
+        self.levels = LevelWatch(self.stats, self._events)
+        self.activity = Activity(audio, settings.audio.listen == "always", self.faults, self)
+        self.repository = VoiceRepository(data_dir)
+        self._voice_settings = VoiceSettings(
+            self.repository.store, self._saved.common, settings.state.remember_per_voice
+        )
+        self._silence = SilenceWatch(audio, self.activity, self.stats, self.faults, self._saved.channel)
+        selection = VoiceSelection(self._saved.voice, settings.voice.first)
+        self.voice_controller = VoiceController(
+            self.repository, selection, self.faults, self, settings.engine.keep_warm_s
+        )
+        self._playout = PlayoutDelay(
+            link, audio.client, self.stats, self.faults, settings.audio, self.voice_controller.set_slack
+        )
+        self.voice_controller.supervisor = Supervisor(
             link,
             data_dir,
             engine_options(settings),
-            self.voicing.on_up,
-            self.voicing.on_message,
-            self.voicing.on_death,
+            self.voice_controller.on_up,
+            self.voice_controller.on_message,
+            self.voice_controller.on_death,
         )
-        self.shelving = Shelving(self.shelf, self.jobs, choice)
+        self.library = VoiceLibrary(self.repository, self.jobs, selection)
         self._saver = Saver(self._picture, self.faults)
-        self._heart, self._in_journal = Heart(self, notifier, self.faults), notifier.on
+        self._watchdog, self._in_journal = Watchdog(self, notifier, self.faults), notifier.on
         self._rehearsed_s = 0.0
-        self._ticked = self.figures.counters  # of the tick before; whoever asks for statistics reads them meanwhile
+        self._ticked = self.stats.counters  # of the tick before; whoever asks for statistics reads them meanwhile
         self.microphone_there = asyncio.Event()
         self.ended = asyncio.Event()
         # somebody said Quit
-        self.beating: asyncio.Task[None]
+        self.ticking: asyncio.Task[None]
         # from `start` on; it ends before `stop` only with an error inside this process
 
     # ---- start and stop ----
@@ -109,38 +115,38 @@ class Core:
             self.faults.happened("Interrupted", f"rwc-daemon {before}: RWC Mic was silent until it ran again{told}")
         if self._damage:
             self.faults.happened("BadState", self._damage)
-        self.voicing.supervisor.start()
+        self.voice_controller.supervisor.start()
         self._silence.start()
-        self.life.start()
-        self.beating = asyncio.get_running_loop().create_task(self._heart.run(), name="heart")
+        self.activity.start()
+        self.ticking = asyncio.get_running_loop().create_task(self._watchdog.run(), name="watchdog")
 
     async def stop(self) -> None:
         self.watch_levels(False)
-        self.beating.cancel()
+        self.ticking.cancel()
         with suppress(asyncio.CancelledError):
-            await self.beating
+            await self.ticking
         await self.jobs.stop()
-        await self.life.stop()
-        await self.voicing.supervisor.stop()
+        await self.activity.stop()
+        await self.voice_controller.supervisor.stop()
         await self._saver.stop()
 
     # ---- asked by faces; what is refused has changed nothing ----
 
     @property
     def status(self) -> Status:
-        choice, counters = self.voicing.choice, self.figures.counters
+        selection, counters = self.voice_controller.selection, self.stats.counters
         return Status(
             mode=self._mode,
             input=self._input,
             input_channel=self._silence.channel,
-            voice=choice.playing,
-            loading=choice.loading,
-            microphone=self.life.tier,
+            voice=selection.playing,
+            loading=selection.loading,
+            microphone=self.activity.tier,
             state=self._state(),
-            device=self.voicing.device,
-            latency_ms=self.figures.latency.total_ms,
-            load=self.figures.beat.load,
-            listeners=self.life.listeners,
+            device=self.voice_controller.device,
+            latency_ms=self.stats.latency.total_ms,
+            load=self.stats.heartbeat.load,
+            listeners=self.activity.listeners,
             xruns=counters.xruns,
             underruns=counters.underruns,
             version=self._version,
@@ -155,12 +161,12 @@ class Core:
 
     def reset_latency(self) -> None:
         """Back to what a calm machine needs; whoever listens hears one dip of 10 ms."""
-        self._hold.forget()
+        self._playout.forget()
         self._rehearse()  # with nobody listening: so that the figure shown is the new one
         self.changed()
 
     def set_mode(self, mode: str) -> None:
-        """`bypass` plays the bare voice: nothing but this call sets it."""
+        """`bypass` plays the unprocessed voice: nothing but this call sets it."""
         if mode not in MODES:
             raise OutOfRange(f"mode is one of {', '.join(MODES)}; not '{mode[:60]}'")
         if mode == self._mode:
@@ -173,7 +179,7 @@ class Core:
 
     async def set_input(self, name: str) -> None:
         """Raises NoSuchInput."""
-        self._input = await self.life.choose_input(name)
+        self._input = await self.activity.choose_input(name)
         self.save()
         self.changed()
 
@@ -184,27 +190,27 @@ class Core:
         self.changed()
 
     def statistics(self) -> dict[str, Any]:
-        if self.life.engaged:
-            self.figures.read()
-        supervisor, feed = self.voicing.supervisor, self.life.input
+        if self.activity.engaged:
+            self.stats.read()
+        supervisor, feed = self.voice_controller.supervisor, self.activity.input
         return {
-            **self.figures.statistics(),
+            **self.stats.statistics(),
             **self.faults.figures(),
             **self._silence.figures(),
-            "latency_note": self._hold.note,
+            "latency_note": self._playout.note,
             "engine_pid": supervisor.pid,
             "engine_restarts": supervisor.restarts,
-            "microphone_stalls": self.life.stalls,
+            "microphone_stalls": self.activity.stalls,
             "input_node": feed.name,
             "input_note": feed.note,
-            "unlinked": self.life.linking.trouble,
-            "capturing": self.life.capturing,
+            "unlinked": self.activity.linking.trouble,
+            "capturing": self.activity.capturing,
         }
 
     def watch_levels(self, on: bool) -> None:
         if on != self.levels.on:
             self.levels.turn(on)
-            self.voicing.watch(on)
+            self.voice_controller.watch(on)
 
     def line(self) -> str:
         """The state in a few words."""
@@ -215,82 +221,82 @@ class Core:
     def quit(self) -> None:
         self.ended.set()
 
-    # ---- asked by the heart ----
+    # ---- asked by the watchdog ----
 
     @property
     def pause_s(self) -> float:
-        return LIVE_S if self.life.engaged else IDLE_S
+        return LIVE_S if self.activity.engaged else IDLE_S
 
     @property
     def glance_s(self) -> float:
-        return GLANCE_S if self.life.engaged else IDLE_S
+        return GLANCE_S if self.activity.engaged else IDLE_S
 
     def glance(self) -> None:
         """Between two ticks: what must be told within a second."""
-        if self.life.engaged:
-            self._hold.glance(self._mode == "convert")
+        if self.activity.engaged:
+            self._playout.glance(self._mode == "convert")
 
     def trouble(self) -> str:
         """Why systemd should replace this process, or nothing. An engine or a server that is being waited for is
         no reason: starting this process again would not bring it sooner."""
-        return self.life.trouble()
+        return self.activity.trouble()
 
     async def tick(self, elapsed_s: float) -> None:
         """About once a second. Raises what has ended a task of ours: without it this process is of no use."""
-        self.life.check()
-        await self.voicing.tick(elapsed_s)
-        if self.life.engaged:
-            before, self._ticked = self._ticked, self.figures.read()
+        self.activity.check()
+        await self.voice_controller.tick(elapsed_s)
+        if self.activity.engaged:
+            before, self._ticked = self._ticked, self.stats.read()
             if not self.levels.on:
-                self.figures.read_levels()
-            self._hold.look(elapsed_s, before, self.controls.gate_db)
+                self.stats.read_levels()
+            self._playout.look(elapsed_s, before, self.controls.gate_db)
         else:
             self._ticked = self._link.counters()
         self._silence.tick(elapsed_s, self._mode, self.controls)
         self._rehearsed_s += elapsed_s
-        if self.life.rehearsing and self._rehearsed_s > REHEARSAL_S:
-            self.life.rehearsing = False
+        if self.activity.rehearsing and self._rehearsed_s > REHEARSAL_S:
+            self.activity.rehearsing = False
         self.changed()
 
-    # ---- told by Life ----
+    # ---- told by Activity ----
 
     def graph_changed(self, rate: int, quantum: int) -> None:
-        self.voicing.configure(self._hold.configuration(rate, quantum))
+        self.voice_controller.configure(self._playout.configuration(rate, quantum))
 
     def graph_left(self) -> None:
-        self.voicing.rest()
+        self.voice_controller.suspend()
 
-    # ---- told by Voicing ----
+    # ---- told by VoiceController ----
 
     def voice_on(self, voice: VoiceOn) -> None:
         stored = voice.voice if voice.voice not in BUILTIN else ""
-        self._turn_to(self._memory.turn_to(stored, self.controls))
-        self._hold.speaks(voice.voice)
+        self._turn_to(self._voice_settings.turn_to(stored, self.controls))
+        self._playout.speaks(voice.voice)
         self._rehearse()
         self.save()
 
     def planned(self, planned: Planned, voice: str) -> None:
-        self._hold.plan(planned, voice)
+        self._playout.plan(planned, voice)
         self._apply_mode()
-        if self.life.rehearsing:
-            self.life.rehearsing = False
-            self.life.poke()
+        if self.activity.rehearsing:
+            self.activity.rehearsing = False
+            self.activity.poke()
 
     def unplanned(self) -> None:
-        self._hold.drop()
+        self._playout.drop()
 
-    def beat(self, beat: Beat) -> None:
-        self.figures.beats(beat)
+    def heartbeat(self, heartbeat: Heartbeat) -> None:
+        self.stats.note_heartbeat(heartbeat)
 
     def engine_gone(self) -> None:
-        self.figures.engine_gone()
+        self.stats.engine_gone()
 
     # ---- told by both ----
 
     def changed(self) -> None:
-        if self.life.tier:
+        if self.activity.tier:
             self.microphone_there.set()
-        self._audience.changed()
+        self._events.changed()
 
     def save(self) -> None:
         self._saver.changed()
@@ -299,32 +305,32 @@ class Core:
 
     def _apply_mode(self) -> None:
         """Converting is begun only when there is a plan for it; a fresh link is mute."""
-        if self._mode != "convert" or self._hold.planned is not None:
+        if self._mode != "convert" or self._playout.planned is not None:
             self._link.set_mode(self._mode)
 
     def _turn_to(self, controls: Controls) -> None:
         if controls == self.controls:
             return
         self.controls = controls
-        self.voicing.send_controls()
+        self.voice_controller.send_controls()
         self.save()
         self.changed()
 
     def _state(self) -> str:
         if self.faults:
             return "degraded"
-        if not self.life.tier or not (self.voicing.converts or self.voicing.cooled):
+        if not self.activity.tier or not (self.voice_controller.converts or self.voice_controller.cooled):
             return "starting"
-        if not self.life.engaged:
+        if not self.activity.engaged:
             return "idle"
-        return "live" if self._hold.planned else "starting"
+        return "live" if self._playout.planned else "starting"
 
     def _picture(self) -> Any:
         """What to write, taken now; written later, in a thread."""
         controls = self.controls
         saved = replace(
             self._saved,
-            voice=self.voicing.choice.wanted,
+            voice=self.voice_controller.selection.wanted,
             input=self._input,
             channel=self._silence.channel if self._silence.channel != self._settings.audio.channel else "",
             mode=self._mode if self._mode != "bypass" or self._settings.privacy.pin_bypass else "convert",
@@ -332,14 +338,14 @@ class Core:
         )
 
         def write() -> None:
-            self._memory.keep(controls)
-            self._file.save(replace(saved, common=self._memory.common))
+            self._voice_settings.keep(controls)
+            self._file.save(replace(saved, common=self._voice_settings.common))
 
         return write
 
     def _rehearse(self) -> None:
         """With nobody listening, the graph is entered for a moment, without links: the latency is known and the
         voice has its memory laid out before the first listener comes."""
-        if not self.life.engaged:
-            self.life.rehearsing, self._rehearsed_s = True, 0.0
-            self.life.poke()
+        if not self.activity.engaged:
+            self.activity.rehearsing, self._rehearsed_s = True, 0.0
+            self.activity.poke()

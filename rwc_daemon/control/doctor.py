@@ -1,4 +1,4 @@
-"""One report of everything RWC stands on: what was found, whether it is well, and how to mend it.
+"""One report of everything RWC stands on: what was found, whether it is well, and how to fix it.
 
 `examine` needs no daemon. What only a running daemon knows (properties and statistics of the contract) is handed in by
 the face that asks, since the bus is its business.
@@ -62,16 +62,16 @@ def to_dict(findings: list[Finding]) -> dict[str, Any]:
 
 def daemon(asked: Asked) -> list[Finding]:
     if not asked.running:
-        text, _, mend = asked.why_not.partition(": ")
-        return [Finding("daemon", BAD, text, mend)]
+        text, _, fix = asked.why_not.partition(": ")
+        return [Finding("daemon", BAD, text, fix)]
     state, voice = asked.get("State"), asked.get("Voice") or "none yet"
     found = [Finding("daemon", BAD if state == "degraded" else GOOD, f"state {state}, pid {asked.get('daemon_pid')}")]
     found.append(
         Finding("voice", GOOD if asked.get("Voice") else NOTE, f"{voice} on {asked.get('Device') or 'no device'}")
     )
     if asked.get("Mode") != "convert":
-        mend = "rwcctl mode convert"
-        found.append(Finding("mode", NOTE, f"{asked.get('Mode')}: what RWC Mic plays is not converted", mend))
+        fix = "rwcctl mode convert"
+        found.append(Finding("mode", NOTE, f"{asked.get('Mode')}: what RWC Mic plays is not converted", fix))
     # the checks of the graph have said these already
     if asked.get("fault_message", "") not in ("", UNSERVED, asked.get("input_note"), asked.get("unlinked")):
         found.append(Finding("fault", BAD, asked.get("fault_message"), "`rwcctl logs` has the whole story"))

@@ -21,11 +21,11 @@ def servers() -> list[Finding]:
         name = info.server_name if "PipeWire" not in info.server_name else f"pipewire-pulse ({info.server_name})"
         found.append(Finding("pulse", GOOD, name))
     if core is not None and not pulse:
-        mend = "install pipewire-pulse, then: systemctl --user enable --now pipewire-pulse.socket"
-        found.append(Finding("pulse", BAD, "PipeWire runs without pipewire-pulse: most programs see no source", mend))
+        fix = "install pipewire-pulse, then: systemctl --user enable --now pipewire-pulse.socket"
+        found.append(Finding("pulse", BAD, "PipeWire runs without pipewire-pulse: most programs see no source", fix))
     if core is None and not pulse and not jack.jackd_runs():
-        mend = "on a desktop: systemctl --user start pipewire wireplumber pipewire-pulse; elsewhere: ./tools/start"
-        found.append(Finding("server", BAD, "no audio server answers", mend))
+        fix = "on a desktop: systemctl --user start pipewire wireplumber pipewire-pulse; elsewhere: ./tools/start"
+        found.append(Finding("server", BAD, "no audio server answers", fix))
     elif core is None and not pulse:
         found.append(Finding("server", NOTE, "JACK alone: only JACK programs can record rwc:output"))
     return found
@@ -38,8 +38,8 @@ def libjack() -> list[Finding]:
     try:
         return [Finding("libjack", GOOD, f"the one of {jack.load().server}")]
     except (NoAudioServer, MissingPackage) as no:
-        text, _, mend = str(no).partition(": ")
-        return [Finding("libjack", BAD, text, mend)]
+        text, _, fix = str(no).partition(": ")
+        return [Finding("libjack", BAD, text, fix)]
 
 
 def microphone() -> list[Finding]:
@@ -49,17 +49,17 @@ def microphone() -> list[Finding]:
         return []
     nodes = [source for source in pulse["sources"] if source.name == NODE]
     if not nodes:
-        mend = "start the daemon (./tools/start); on a desktop also: systemctl --user status rwc-mic"
-        return [Finding("node", BAD, f"no source '{NODE}': applications do not see {DESCRIPTION}", mend)]
+        fix = "start the daemon (./tools/start); on a desktop also: systemctl --user status rwc-mic"
+        return [Finding("node", BAD, f"no source '{NODE}': applications do not see {DESCRIPTION}", fix)]
     alike = [source for source in pulse["sources"] if source.description == DESCRIPTION]
     if len(alike) > 1:
         names = ", ".join(source.name for source in alike)
-        mend = "stop what made the other one: `pactl list short modules` shows modules"
-        return [Finding("node", BAD, f"{len(alike)} sources are named {DESCRIPTION}: {names}", mend)]
+        fix = "stop what made the other one: `pactl list short modules` shows modules"
+        return [Finding("node", BAD, f"{len(alike)} sources are named {DESCRIPTION}: {names}", fix)]
     muted = nodes[0].mute or nodes[0].volume.value_flat == 0
     if muted:
-        mend = f"pactl set-source-mute {NODE} 0; pactl set-source-volume {NODE} 100%"
-        return [Finding("node", BAD, f"{DESCRIPTION} is muted or at volume 0 in the mixer", mend)]
+        fix = f"pactl set-source-mute {NODE} 0; pactl set-source-volume {NODE} 100%"
+        return [Finding("node", BAD, f"{DESCRIPTION} is muted or at volume 0 in the mixer", fix)]
     volume = f"volume {100 * nodes[0].volume.value_flat:.0f} %"
     return [Finding("node", GOOD, f"{nodes[0].description}, {nodes[0].channel_count} channel, {volume}")]
 
@@ -79,8 +79,8 @@ def _pulse() -> dict[str, Any] | None:
 def _session_manager() -> Finding:
     manager = answer("wireplumber", "--version")
     if answer("pw-metadata", "0") is None or manager is None:
-        mend = "systemctl --user start wireplumber"
-        return Finding("session", NOTE, "WirePlumber was not found; another session manager must link sources", mend)
+        fix = "systemctl --user start wireplumber"
+        return Finding("session", NOTE, "WirePlumber was not found; another session manager must link sources", fix)
     return Finding("session", GOOD, f"WirePlumber {_version_in(manager)}")
 
 

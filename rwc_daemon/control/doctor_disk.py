@@ -22,11 +22,11 @@ def room() -> list[Finding]:
     found = []
     for part, folder in (("disk", paths.data_dir()), ("state disk", paths.state_dir())):
         free_mb = _free_mb(folder)
-        text, mend = f"{free_mb:.0f} MB free for {folder}", "free some space"
+        text, fix = f"{free_mb:.0f} MB free for {folder}", "free some space"
         if free_mb < FULL_MB:
-            found.append(Finding(part, BAD, f"full, {text}: nothing can be saved or imported", mend))
+            found.append(Finding(part, BAD, f"full, {text}: nothing can be saved or imported", fix))
         elif free_mb < TIGHT_MB and part == "disk":
-            found.append(Finding(part, NOTE, f"{text}: little for voices and support files", mend))
+            found.append(Finding(part, NOTE, f"{text}: little for voices and support files", fix))
     return found or [Finding("disk", GOOD, f"{_free_mb(paths.data_dir()) / 1000:.0f} GB free for voices")]
 
 
@@ -43,8 +43,8 @@ def confinement() -> list[Finding]:
     """What keeps a stranger's model file from doing harm while it is read."""
     missing = missing_layers()
     if missing is None:
-        mend = "import only files that you trust, and report this"
-        return [Finding("imports", BAD, "the confinement of imports could not be tried", mend)]
+        fix = "import only files that you trust, and report this"
+        return [Finding("imports", BAD, "the confinement of imports could not be tried", fix)]
     if not missing:
         return [Finding("imports", GOOD, "files are read in a child without network, programs or your files")]
     why = "; ".join(LAYERS.get(name, f"no {name}") for name in missing)

@@ -50,9 +50,9 @@ def _linking(trouble: str) -> list[Finding]:
     if not trouble:
         return []
     text, _, _ = trouble.partition(": ")
-    fix = restart_servers()
-    mend = " ".join(fix) if fix else f"restart {', '.join(SERVERS)}, in this order, by whatever started them"
-    return [Finding("linking", BAD, text, mend, fix)]
+    command = restart_servers()
+    fix = " ".join(command) if command else f"restart {', '.join(SERVERS)}, in this order, by whatever started them"
+    return [Finding("linking", BAD, text, fix, command)]
 
 
 def restart_servers() -> tuple[str, ...]:

@@ -62,10 +62,10 @@ def packages() -> list[Finding]:
             found.append(Finding(name, GOOD, f"{have} ({optional.gives})"))
         elif name in left_out:
             text = f"left out, so no {optional.gives}: {left_out[name]}"
-            found.append(Finding(name, NOTE, text, "mend that, then ./tools/setup again"))
+            found.append(Finding(name, NOTE, text, "fix that, then ./tools/setup again"))
         else:
-            mend = extras.install_command(optional.extra)
-            found.append(Finding(name, NOTE, f"not installed, so no {optional.gives}", mend))
+            fix = extras.install_command(optional.extra)
+            found.append(Finding(name, NOTE, f"not installed, so no {optional.gives}", fix))
     return found
 
 
@@ -84,21 +84,21 @@ def gpu(wanted: str, used: str) -> list[Finding]:
     if not NVIDIA_DRIVER.exists():
         other = any(Path("/sys/class/drm").glob("renderD*"))
         seen = "a GPU, but no NVIDIA driver: nets run on the CPU" if other else "none: nets run on the CPU"
-        mend = "for an NVIDIA card install its driver; others are not used" if other else ""
-        return [Finding("gpu", NOTE if other else GOOD, seen, mend)]
+        fix = "for an NVIDIA card install its driver; others are not used" if other else ""
+        return [Finding("gpu", NOTE if other else GOOD, seen, fix)]
     card = answer("nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader") or "NVIDIA"
     if wanted == "cpu":
         return [Finding("gpu", NOTE, f"{card}, not used: engine.device is 'cpu'", "set it to 'auto' in config.toml")]
     if not build:
         return [Finding("gpu", NOTE, f"{card}, not used: torch is not installed", extras.install_command("rvc"))]
     if "+cpu" in build:
-        mend = "install the CUDA build: pip install --force-reinstall torch"
-        return [Finding("gpu", NOTE, f"{card}, not used: torch {build} is the build without CUDA", mend)]
+        fix = "install the CUDA build: pip install --force-reinstall torch"
+        return [Finding("gpu", NOTE, f"{card}, not used: torch {build} is the build without CUDA", fix)]
     look = "import torch; torch.zeros(1, device='cuda'); print(torch.version.cuda)"
     cuda = answer(sys.executable, "-c", look, timeout_s=IMPORT_TORCH_S)
     if cuda is None:
-        mend = "update the driver, then `nvidia-smi` must list the card"
-        return [Finding("gpu", BAD, f"{card}, not used: torch {build} cannot reach it", mend)]
+        fix = "update the driver, then `nvidia-smi` must list the card"
+        return [Finding("gpu", BAD, f"{card}, not used: torch {build} cannot reach it", fix)]
     if used == "cpu":
         text = f"{card}, CUDA {cuda}, but the voice runs on the CPU: the engine lost the GPU or found no room on it"
         return [Finding("gpu", NOTE, text, "systemctl --user restart rwc-daemon; `rwcctl logs` says why it left")]
@@ -114,8 +114,8 @@ def realtime(scheduling: str, daemon: int) -> list[Finding]:
     if not way:
         return [Finding("realtime", NOTE, "not permitted: audio may crackle while the machine is busy", REALTIME)]
     if scheduling:
-        mend = "systemctl --user restart pipewire wireplumber pipewire-pulse rwc-daemon; `journalctl -u rtkit-daemon`"
-        return [Finding("realtime", NOTE, f"allowed by {way}, but the callback runs as '{scheduling}'", mend)]
+        fix = "systemctl --user restart pipewire wireplumber pipewire-pulse rwc-daemon; `journalctl -u rtkit-daemon`"
+        return [Finding("realtime", NOTE, f"allowed by {way}, but the callback runs as '{scheduling}'", fix)]
     return [Finding("realtime", GOOD, f"allowed by {way}")]
 
 
@@ -148,7 +148,7 @@ def settings(path: Path, environment: Mapping[str, str]) -> list[Finding]:
     try:
         words.read(path, environment)
     except BadSettings as bad:
-        return [Finding("settings", BAD, str(bad), f"mend {path} (or the variable), then restart the daemon")]
+        return [Finding("settings", BAD, str(bad), f"fix {path} (or the variable), then restart the daemon")]
     return [Finding("settings", GOOD, str(path) if path.exists() else f"all at their defaults (no {path})")]
 
 

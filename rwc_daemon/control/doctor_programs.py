@@ -28,6 +28,6 @@ def programs() -> list[Finding]:
     if not lacking:
         return [Finding("programs", GOOD, "PipeWire's programs and libjack, parec")]
     debian, fedora, arch = (" ".join(dict.fromkeys(names)) for names in zip(*lacking.values(), strict=True))
-    mend = f"Debian, Ubuntu: apt install {debian}; Fedora: dnf install {fedora}; Arch: pacman -S {arch}"
+    fix = f"Debian, Ubuntu: apt install {debian}; Fedora: dnf install {fedora}; Arch: pacman -S {arch}"
     state = NOTE if set(lacking) == {SPARED} else BAD
-    return [Finding("programs", state, f"not installed: {', '.join(lacking)}", mend)]
+    return [Finding("programs", state, f"not installed: {', '.join(lacking)}", fix)]

@@ -47,7 +47,7 @@ def standby(config_home: Path) -> list[Finding]:
         same = False
     if same:
         return []
-    text = f"{path} is missing or changed: when PipeWire restarts, programs may hear the bare microphone"
+    text = f"{path} is missing or changed: when PipeWire restarts, programs may hear the unprocessed microphone"
     return [Finding("standby", BAD, text, INSTALL)]
 
 

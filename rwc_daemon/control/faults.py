@@ -22,9 +22,9 @@ RECENT_S = 600.0
 @dataclass(frozen=True)
 class Fault:
     code: str = ""
-    # a class name of `errors`
+    """A class name of `errors`."""
     message: str = ""
-    # says what to do
+    """Says what to do."""
 
 
 class Faults:

@@ -18,15 +18,15 @@ class Finding:
     """One line of the report."""
 
     part: str
-    # what was looked at
+    """What was looked at."""
     state: str
-    # "good", "note" (works, but know it) or "bad" (stops RWC Mic)
+    """ "good", "note" (works, but know it) or "bad" (stops RWC Mic)."""
     text: str
-    # what was found
-    mend: str = ""
-    # what to do about it
-    fix: tuple[str, ...] = ()
-    # a command that does it and may be run unasked: `rwcctl doctor --fix` runs it
+    """What was found."""
+    fix: str = ""
+    """What to do about it."""
+    fix_command: tuple[str, ...] = ()
+    """A command that does it and may be run unasked: `rwcctl doctor --fix` runs it."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Asked:
 
     running: bool
     why_not: str = ""
-    # the error's one line, where it does not run
+    """The error's one line, where it does not run."""
     properties: Mapping[str, Any] | None = None
     statistics: Mapping[str, Any] | None = None
 

@@ -22,12 +22,12 @@ class Fixed:
     command: tuple[str, ...]
     ok: bool
     said: str
-    # its last line, where it failed
+    """Its last line, where it failed."""
 
 
 def offered(findings: list[Finding]) -> dict[tuple[str, ...], str]:
     """The commands, each once, with the part that it is for."""
-    return {finding.fix: finding.part for finding in findings if finding.fix and finding.state != GOOD}
+    return {finding.fix_command: finding.part for finding in findings if finding.fix_command and finding.state != GOOD}
 
 
 def fix(findings: list[Finding]) -> Iterator[Fixed]:

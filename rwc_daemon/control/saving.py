@@ -1,4 +1,4 @@
-"""Saves soon after the last change, not at each: a turned knob writes the file once."""
+"""Saves soon after the last change, not at each: a turned control writes the file once."""
 
 from __future__ import annotations
 

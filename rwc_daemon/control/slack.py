@@ -20,7 +20,7 @@ STARVED_MS = 40.0  # what more does not help: then computing takes longer than s
 LONGEST_MS = 500.0
 
 
-class Slack:
+class SlackControl:
     """For one voice in one graph; times are the caller's."""
 
     def __init__(self, rate: int, quantum: int, start: int, least: int, most: int) -> None:

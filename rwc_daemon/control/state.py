@@ -31,15 +31,15 @@ class Saved:
     """One state of the file."""
 
     voice: str = ""
-    # empty: none was chosen yet
+    """Empty: none was chosen yet."""
     input: str = DEFAULT_INPUT
-    # node name of the microphone, or "default"
+    """Node name of the microphone, or "default"."""
     mode: str = "convert"
     controls: Controls = field(default_factory=Controls)
     common: dict[str, Any] = field(default_factory=dict)
-    # what built-in voices use of the knobs that imported voices remember each for itself
+    """What built-in voices use of the controls that imported voices remember each for itself."""
     channel: str = ""
-    # of a stereo microphone; empty: as the setting audio.channel says
+    """Of a stereo microphone; empty: as the setting audio.channel says."""
 
     def mode_after(self, pin_bypass: bool) -> str:
         """Of the next start: bypass outlives a restart only where the settings say so."""
@@ -60,7 +60,7 @@ class StateFile:
         except FileNotFoundError:
             return Saved(), ""
         except OSError as failed:
-            return Saved(), f"{self._path} cannot be read ({failed.strerror}): defaults are used; mend its permissions"
+            return Saved(), f"{self._path} cannot be read ({failed.strerror}): defaults are used; fix its permissions"
         except (ValueError, TypeError, RecursionError, NoSuchControl, OutOfRange) as bad:
             why = " ".join(str(bad).split())[:LONGEST_WHY]
             return Saved(), f"{self._path} was damaged ({why}): defaults are used; {self._set_aside()}"
@@ -76,7 +76,7 @@ class StateFile:
             self._write(text.encode())
         except OSError as failed:
             raise BadState(
-                f"cannot write {self._path} ({failed.strerror}): free some space or mend its permissions; "
+                f"cannot write {self._path} ({failed.strerror}): free some space or fix its permissions; "
                 "the last saved state is kept"
             ) from failed
         self._written = saved

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 LATE_S = 3.0  # a check this late: this process stood still too, as in suspend, and the engine had no time either
 STOPPED_S = 1.0  # an engine that somebody has stopped does not go on by itself
 SILENCE_S = 3.0  # an engine that converts and says nothing for this long hangs; it speaks every second
-BUSY_S = 30.0  # one that loads a voice, or has nothing to do: large libraries hold Python's lock while they are read
+BUSY_S = 30.0  # one that loads a voice, or has nothing to do: large libraries hold the GIL while they are read
 START_S = 60.0  # a cold disk, a large torch
 QUICK_S = 10.0  # a death sooner than this after the start is a quick one
 MANY = 5  # quick deaths in a row: give up loudly, retry slowly
@@ -43,11 +43,11 @@ def engine_environment(environ: Mapping[str, str], cores: int) -> dict[str, str]
     """What the engine must find when it starts; what the user set stays.
 
     Nets may use all of two cores, and all but one of more: the engine itself takes fewer while other programs want them
-    (engine/crew.py). Their threads wait for each other some hundred times a block, mostly for a moment: asleep at once
-    two were slower than one (95 and 75 ms a block), spinning for long they take the processor from the one they wait
-    for, so they spin briefly (62 ms). Large pages save three quarters of the page faults while weights are read and a
-    little work later; malloc gives them to its main arena only, and a thread reads the weights, so there is one arena
-    for all.
+    (engine/thread_budget.py). Their threads wait for each other some hundred times a block, mostly for a moment: asleep
+    at once two were slower than one (95 and 75 ms a block), spinning for long they take the processor from the one
+    they wait for, so they spin briefly (62 ms). Huge pages save three quarters of the page faults while weights are
+    read, and a little work later; malloc gives them to its main arena only, and a thread reads the weights, so there is
+    one arena for all.
     """
     wanted = {
         "OMP_NUM_THREADS": str(min(MOST_THREADS, max(cores - 1, min(cores, 2)))),
@@ -72,11 +72,11 @@ class Death:
     """How an engine ended."""
 
     reason: str
-    # "was killed for want of memory", "ended by SIGSEGV", "hung", …
+    """ "was killed for want of memory", "ended by SIGSEGV", "hung", …"""
     own_fault: bool
-    # False: stopped or killed from outside
+    """False: stopped or killed from outside."""
     quick: bool
-    # soon after its start
+    """Soon after its start."""
 
 
 class Supervisor:

@@ -1,4 +1,4 @@
-"""Louder or softer, without a step when the knob is turned."""
+"""Louder or softer, without a step when the control is turned."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ GLIDE_MS = 15
 
 
 class Gain:
-    """Amplification by dB that follows its knob within 15 ms. 0 dB passes the samples as they are."""
+    """Amplification by dB that follows its control within 15 ms. 0 dB passes the samples as they are."""
 
     delay = 0
 

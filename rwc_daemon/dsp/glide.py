@@ -6,7 +6,7 @@ import numpy as np
 
 
 class Glide:
-    """Steps of a knob made smooth: a new target is reached `length` samples later, the first one at once.
+    """Steps of a control made smooth: a new target is reached `length` samples later, the first one at once.
 
     Every value is computed from the start of its own line, never from the value before it, so that the cut of the
     input into feeds cannot change a bit.
@@ -21,7 +21,7 @@ class Glide:
         self._fresh = True
 
     def aim(self, target: float) -> None:
-        """The line starts anew at the present value."""
+        """The line starts again at the present value."""
         if self._fresh:
             self._from = self._to = target
             self._fresh = False

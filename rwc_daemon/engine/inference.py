@@ -1,4 +1,4 @@
-"""The inference thread: mic ring → deck → voice ring, for as long as somebody listens.
+"""The inference thread: mic ring → switcher → voice ring, for as long as somebody listens.
 
 It is woken by the callback once a block, or by an order from the channel's thread. Orders are taken between blocks, so
 that nothing in here needs a lock.
@@ -13,45 +13,47 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from rwc_daemon.controls import Controls
-from rwc_daemon.engine.crew import Crew
-from rwc_daemon.engine.deck import Deck
-from rwc_daemon.engine.easing import Easing
-from rwc_daemon.engine.errands import Errands
-from rwc_daemon.engine.heavy import use_threads
-from rwc_daemon.engine.hold import Hold
+from rwc_daemon.conversion.stream import FIXED, Stream
+from rwc_daemon.engine.gpu_errors import gpu_trouble
+from rwc_daemon.engine.load_meter import LoadMeter
+from rwc_daemon.engine.load_request import LoadedVoice, LoadFailed, LoadRequest, PrewarmedStep
 from rwc_daemon.engine.loader import Loader
-from rwc_daemon.engine.lost import gpu_trouble
-from rwc_daemon.engine.meter import Meter
-from rwc_daemon.engine.stream import FIXED, Stream
-from rwc_daemon.engine.watch import PitchWatch
-from rwc_daemon.engine.wish import Failed, Loaded, Warmed, Wish
-from rwc_daemon.link.ring import Link
+from rwc_daemon.engine.native_loading import use_threads
+from rwc_daemon.engine.op_queue import OpQueue
+from rwc_daemon.engine.overload import OverloadController
+from rwc_daemon.engine.pitch_meter import PitchMeter
+from rwc_daemon.engine.playout import Playout
+from rwc_daemon.engine.thread_budget import ThreadBudget
+from rwc_daemon.engine.voice_switcher import VoiceSwitcher
+from rwc_daemon.link.ring import SharedRings
 from rwc_daemon.messages import (
-    Beat,
     Configure,
     EngineFault,
-    Keep,
+    Heartbeat,
     Message,
-    Rest,
-    Unmet,
+    RequestUnmet,
+    SetSlack,
+    Suspend,
     VoiceFailed,
     VoiceOn,
-    Watch,
+    WatchPitch,
 )
 from rwc_daemon.plan import Plan
 from rwc_daemon.voices.base import Adjustable
 
-BEAT_S = 1.0
-WATCHED_BEAT_S = 0.1
+HEARTBEAT_S = 1.0
+WATCHED_HEARTBEAT_S = 0.1
 LOOK_S = 0.5  # how often the deadline controller looks
 CONTEXT_S = 1.0  # of what came too late is heard by a voice that does so without rendering
-BEFORE_BLOCK = 0.2  # of a block before the next one is whole: no errand is begun
+BEFORE_BLOCK = 0.2  # of a block before the next one is whole: no op is begun
 SLOW_MS = 4.0  # a voice faster than this, and than a cycle of the graph, needs no slack of its own
 SLACK_SHARE = 1.1  # of a typical warm block on one thread; what takes longer than it lasts cannot be helped by slack
-TEAM_SHARE = 1.6  # two threads need three quarters of the time that one does, but where one of them waits both do
+POOL_SHARE = 1.6  # two threads need three quarters of the time that one does, but where one of them waits both do
 log = logging.getLogger(__name__)
 
-Order = Configure | Keep | Rest | Watch | Controls | Loaded | Warmed | Failed | None  # None: stop
+Order = (
+    Configure | SetSlack | Suspend | WatchPitch | Controls | LoadedVoice | PrewarmedStep | LoadFailed | None
+)  # None: stop
 
 
 class Inference:
@@ -59,48 +61,48 @@ class Inference:
 
     def __init__(
         self,
-        link: Link,
+        link: SharedRings,
         generation: int,
         controls: Controls,
         loader: Loader,
         send: Callable[[Message], None],
-        crew: Crew,
+        thread_budget: ThreadBudget,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
         self._link, self._generation, self._loader, self._send = link, generation, loader, send
         self._controls, self._clock = controls, clock
         self._graph: Configure | None = None  # as last told
-        self._loaded: Loaded | None = None  # the one that plays
-        self._coming: Loaded | None = None  # the one that is about to
-        self._deck: Deck | None = None
-        self._hold = Hold(link, send)
-        self._meter, self._watch = Meter(), PitchWatch()
-        self._crew, self._threads = crew, 0  # as wanted, and as this thread's nets were told
-        self._easing = Easing(crew, loader.want, send)
-        self._errands = Errands(link.wake, lambda: self._deck is not None and self._deck.stream.costly)
-        loader.threads, loader.errands = (lambda: crew.threads), self._errands
+        self._loaded: LoadedVoice | None = None  # the one that plays
+        self._coming: LoadedVoice | None = None  # the one that is about to
+        self._switcher: VoiceSwitcher | None = None
+        self._playout = Playout(link, send)
+        self._meter, self._pitch_meter = LoadMeter(), PitchMeter()
+        self._thread_budget, self._threads = thread_budget, 0  # as wanted, and as this thread's nets were told
+        self._overload = OverloadController(thread_budget, loader.request, send)
+        self._op_queue = OpQueue(link.wake, lambda: self._switcher is not None and self._switcher.stream.costly)
+        loader.threads, loader.op_queue = (lambda: thread_budget.threads), self._op_queue
         self._spoiled = 0
         self._behind = False  # something was dropped, and the slack is not filled again
-        self._unmet = False  # something the user asked of the playing voice
-        self._next_beat_s = self._next_look_s = 0.0
+        self._request_unmet = False  # something the user asked of the playing voice
+        self._next_heartbeat_s = self._next_look_s = 0.0
 
     def run(self) -> None:
         """Until the order to stop."""
         while self._take_orders():
-            self._beat()
-            if self._deck is None:
-                self._link.join(self._generation)  # what nobody will convert must not keep us awake
+            self._send_heartbeat()
+            if self._switcher is None:
+                self._link.join(self._generation)  # what nobody will convert must not wanted us awake
             else:
-                self._link.set_wake(self._deck.block)
-            self._link.wait(WATCHED_BEAT_S if self._watch.on else BEAT_S)
+                self._link.set_wake(self._switcher.block)
+            self._link.wait(WATCHED_HEARTBEAT_S if self._pitch_meter.on else HEARTBEAT_S)
             self._convert_ready()
-            self._threads = self._errands.serve(self._idle) or self._threads
+            self._threads = self._op_queue.run_pending(self._idle) or self._threads
 
     def _idle(self) -> bool:
-        """Between two blocks, for one more errand; and none so late that what comes of it is in the next one's way."""
-        self._beat()
-        time_left = self._deck is None or self._link.available() < self._deck.block * (1 - BEFORE_BLOCK)
+        """Between two blocks, for one more op; and none so late that what comes of it is in the next one's way."""
+        self._send_heartbeat()
+        time_left = self._switcher is None or self._link.available() < self._switcher.block * (1 - BEFORE_BLOCK)
         return time_left and self.orders.empty()
 
     # ---- orders ----
@@ -114,81 +116,81 @@ class Inference:
                     self._set_controls(controls)
                 case Configure() as wanted:
                     self._configure(wanted)
-                case Keep() as keep:
-                    self._keep(keep)
-                case Rest():
-                    self._graph = self._deck = None
+                case SetSlack() as wanted:
+                    self._set_slack(wanted)
+                case Suspend():
+                    self._graph = self._switcher = None
                     self._come()
-                    self._easing.rests()
-                case Watch() as wish:
-                    self._watch = PitchWatch(wish.on)
-                case Loaded() as loaded:
+                    self._overload.suspends()
+                case WatchPitch() as wanted:
+                    self._pitch_meter = PitchMeter(wanted.on)
+                case LoadedVoice() as loaded:
                     self._play(loaded)
-                case Warmed() as warmed:
-                    self._easing.warmed(warmed)
-                case Failed() as failed:
+                case PrewarmedStep() as warmed:
+                    self._overload.warmed(warmed)
+                case LoadFailed() as failed:
                     self._fail(failed)
         return True
 
     def _set_controls(self, controls: Controls) -> None:
         before, self._controls = self._controls, controls
-        if self._deck is not None:
-            self._deck.set_controls(controls)
+        if self._switcher is not None:
+            self._switcher.set_controls(controls)
         newest = self._coming or self._loaded
-        asked_anew = any(getattr(before, name) != getattr(controls, name) for name in FIXED)
-        if asked_anew and newest is not None and isinstance(newest.voice, Adjustable):
-            self._loader.want(Wish(newest.voice.info.id, controls))
+        asked_again = any(getattr(before, name) != getattr(controls, name) for name in FIXED)
+        if asked_again and newest is not None and isinstance(newest.voice, Adjustable):
+            self._loader.request(LoadRequest(newest.voice.info.id, controls))
 
     def _configure(self, wanted: Configure) -> None:
         """A new graph: everything of the old one is forgotten, the newest sample is the first."""
         self._graph = wanted
-        self._hold.configure(wanted)
-        self._deck = None
+        self._playout.configure(wanted)
+        self._switcher = None
         self._come()
         if self._loaded is not None:
             self._begin(self._loaded)
-            self._tell_ease()
+            self._tell_quality()
 
-    def _keep(self, keep: Keep) -> None:
-        if self._deck is None:
+    def _set_slack(self, wanted: SetSlack) -> None:
+        if self._switcher is None:
             return
-        self._hold.keep(keep, self._deck.stream)
+        self._playout.set_slack(wanted, self._switcher.stream)
 
-    def _play(self, loaded: Loaded) -> None:
+    def _play(self, loaded: LoadedVoice) -> None:
         """Take a voice: at once where nothing plays, else beside the one that does."""
         newest = self._coming or self._loaded
-        if loaded.eased and (newest is None or newest.voice is not loaded.voice):
+        if loaded.reduced and (newest is None or newest.voice is not loaded.voice):
             return  # another step of a voice that was left meanwhile
-        if self._graph is not None and self._deck is not None:
-            self._switch(self._deck, loaded)
+        if self._graph is not None and self._switcher is not None:
+            self._switch(self._switcher, loaded)
             return
         before, self._loaded = self._loaded, loaded
         if self._graph is not None:
             self._begin(loaded)
         self._announce(before)
 
-    def _switch(self, deck: Deck, loaded: Loaded) -> None:
+    def _switch(self, switcher: VoiceSwitcher, loaded: LoadedVoice) -> None:
         """It is announced when it has taken over, which is now but for two voices side by side. A longer hold is told
         before the past is taken in: what that takes would be heard as a gap."""
-        before, coming = deck.stream, self._stream(loaded)
+        before, coming = switcher.stream, self._stream(loaded)
         self._coming = loaded
         longer = coming.plan.hold > before.plan.hold
         if longer:
-            self._hold.begin(coming, before)
-        deck.switch(coming)
-        if deck.stream is coming:
+            self._playout.begin(coming, before)
+        switcher.switch(coming)
+        if switcher.stream is coming:
             if not longer:
-                self._hold.begin(coming, before)
+                self._playout.begin(coming, before)
             self._took_over()
 
-    def _fail(self, failed: Failed) -> None:
+    def _fail(self, failed: LoadFailed) -> None:
         newest = self._coming or self._loaded
-        self._easing.fails()
+        self._overload.fails()
         if failed.level is not None:
-            self._easing.refused(failed.voice, failed.level)
+            self._overload.refused(failed.voice, failed.level)
         elif newest is not None and newest.voice.info.id == failed.voice:
-            self._unmet = True
-            self._send(Unmet(failed.code, failed.message))
+            self._request_unmet = True
+            self._send(RequestUnmet(failed.code, failed.message))
         else:
             self._send(VoiceFailed(failed.voice, failed.code, failed.message))
 
@@ -196,33 +198,33 @@ class Inference:
         """What was about to play is what plays next: there is nothing to change over from."""
         if self._coming is not None:
             self._took_over()
-        self._easing.fails()
+        self._overload.fails()
 
-    def _begin(self, loaded: Loaded) -> None:
-        self._deck = Deck(self._stream(loaded))
+    def _begin(self, loaded: LoadedVoice) -> None:
+        self._switcher = VoiceSwitcher(self._stream(loaded))
         self._meter.start_over()
-        self._hold.begin(self._deck.stream)
+        self._playout.begin(self._switcher.stream)
         self._link.join(self._generation)
 
-    def _announce(self, before: Loaded | None) -> None:
+    def _announce(self, before: LoadedVoice | None) -> None:
         assert self._loaded is not None
         voice = self._loaded.voice
         if before is None or before.voice is not voice:
             self._send(VoiceOn(voice.info.id, getattr(voice, "device", "cpu"), self._loaded.load_ms))
-        if self._unmet and not self._loaded.eased:
-            self._unmet = False
-            self._send(Unmet())
-        self._easing.plays(self._loaded)
-        self._tell_ease()
+        if self._request_unmet and not self._loaded.reduced:
+            self._request_unmet = False
+            self._send(RequestUnmet())
+        self._overload.plays(self._loaded)
+        self._tell_quality()
 
-    def _tell_ease(self) -> None:
-        if self._deck is not None:
-            plan = self._deck.stream.plan
-            self._easing.heard(plan.ms(plan.block))
+    def _tell_quality(self) -> None:
+        if self._switcher is not None:
+            plan = self._switcher.stream.plan
+            self._overload.heard(plan.ms(plan.block))
 
-    def _stream(self, loaded: Loaded) -> Stream:
+    def _stream(self, loaded: LoadedVoice) -> Stream:
         assert self._graph is not None
-        share = TEAM_SHARE if min(loaded.threads, self._crew.threads) > 1 else SLACK_SHARE
+        share = POOL_SHARE if min(loaded.threads, self._thread_budget.threads) > 1 else SLACK_SHARE
         graph = self._graph
         # one cycle of slack is always there: where a block takes longer than that, every one would come too late
         needs_slack = loaded.compute_ms > min(SLOW_MS, 1000 * graph.quantum / graph.rate)
@@ -234,60 +236,60 @@ class Inference:
     # ---- blocks ----
 
     def _convert_ready(self) -> None:
-        while self.orders.empty() and self._deck is not None and self._link.available() >= self._deck.block:
+        while self.orders.empty() and self._switcher is not None and self._link.available() >= self._switcher.block:
             try:
-                self._convert_one(self._deck)
+                self._convert_one(self._switcher)
             except RuntimeError as error:
                 if not gpu_trouble(error):
                     raise
                 self._lose_gpu(error)
-            self._beat()
+            self._send_heartbeat()
             self._look()
 
-    def _convert_one(self, deck: Deck) -> None:
-        plan = deck.stream.plan
-        if late := self._late_blocks(deck):
-            self._skip(deck, late)
+    def _convert_one(self, switcher: VoiceSwitcher) -> None:
+        plan = switcher.stream.plan
+        if late := self._late_blocks(switcher):
+            self._skip(switcher, late)
             return
         x = self._link.read(plan.block)
-        self._call_crew(deck.stream)
+        self._apply_threads(switcher.stream)
         begin = time.perf_counter()
-        before = deck.stream
-        y = deck.feed(x)
+        before = switcher.stream
+        y = switcher.feed(x)
         self._link.write(y)
         self._meter.count(time.perf_counter() - begin, plan.block / plan.rate, before.spoken)
-        self._watch.hear(x, y, plan.rate)
-        self._check(deck.stream)
-        if deck.stream is not before:
-            self._hold.begin(deck.stream, before)
+        self._pitch_meter.hear(x, y, plan.rate)
+        self._check(switcher.stream)
+        if switcher.stream is not before:
+            self._playout.begin(switcher.stream, before)
             self._took_over()
 
-    def _late_blocks(self, deck: Deck) -> int:
+    def _late_blocks(self, switcher: VoiceSwitcher) -> int:
         """How many blocks to drop. Those that are too late to be heard; but where that happens again before the slack
         is filled, computing hardly gains on time, and RWC Mic would wait for the slack for as long as that lasts. A
         voice that costs little to begin again then drops all that is there, and its next block is in time."""
-        plan, lag = deck.stream.plan, self._link.lag()
-        self._behind = self._behind and lag > -self._hold.slack
+        plan, lag = switcher.stream.plan, self._link.lag()
+        self._behind = self._behind and lag > -self._playout.slack
         late = max(0, lag) // plan.block
         if not late:
             return 0
         again, self._behind = self._behind, True
-        return self._link.available() // plan.block if again and not deck.stream.costly else late
+        return self._link.available() // plan.block if again and not switcher.stream.costly else late
 
-    def _skip(self, deck: Deck, blocks: int) -> None:
+    def _skip(self, switcher: VoiceSwitcher, blocks: int) -> None:
         """So many blocks come too late to be heard. The newest of them are context; the older ones are dropped unheard,
         because a cheap voice takes as long to hear a block as to convert it, and would never catch up."""
-        plan = deck.stream.plan
-        context_s = CONTEXT_S if deck.stream.costly else 0.0
+        plan = switcher.stream.plan
+        context_s = CONTEXT_S if switcher.stream.costly else 0.0
         kept = min(blocks, max(1, int(context_s * plan.rate) // plan.block))
         x = self._link.read(blocks * plan.block)
-        deck.skip(x[-kept * plan.block :])
+        switcher.skip(x[-kept * plan.block :])
         self._link.write_nothing(len(x))
         self._meter.skip(len(x), plan.rate)
 
-    def _call_crew(self, stream: Stream) -> None:
-        if stream.costly and self._threads != self._easing.threads:
-            self._threads = self._easing.threads
+    def _apply_threads(self, stream: Stream) -> None:
+        if stream.costly and self._threads != self._overload.threads:
+            self._threads = self._overload.threads
             use_threads(self._threads)
 
     def _took_over(self) -> None:
@@ -301,8 +303,8 @@ class Inference:
         lost = self._loaded
         assert lost is not None
         log.exception("the GPU %s", gpu_trouble(error))
-        self._deck = self._loaded = self._coming = None
-        self._easing.rests()
+        self._switcher = self._loaded = self._coming = None
+        self._overload.suspends()
         text = f"the GPU {gpu_trouble(error)} while '{lost.voice.info.name}' was playing: it goes on without the GPU; "
         self._send(
             EngineFault("EngineFailed", text + "close what else uses it, then restart rwc-daemon to use it again")
@@ -315,7 +317,7 @@ class Inference:
             elapsed_s = min(now - self._next_look_s + LOOK_S, 2 * LOOK_S)
             self._next_look_s = now + LOOK_S
             if self._coming is None:
-                self._easing.look(elapsed_s, self._meter)
+                self._overload.look(elapsed_s, self._meter)
 
     def _check(self, stream: Stream) -> None:
         if stream.spoiled and not self._spoiled:
@@ -327,12 +329,12 @@ class Inference:
 
     # ---- signs of life ----
 
-    def _beat(self) -> None:
+    def _send_heartbeat(self) -> None:
         now = time.monotonic()
-        if now < self._next_beat_s:
+        if now < self._next_heartbeat_s:
             return
-        self._next_beat_s = now + (WATCHED_BEAT_S if self._watch.on else BEAT_S)
+        self._next_heartbeat_s = now + (WATCHED_HEARTBEAT_S if self._pitch_meter.on else HEARTBEAT_S)
         self._send(self._figures())
 
-    def _figures(self) -> Beat:
-        return self._meter.beat(*self._watch.pitches_hz())
+    def _figures(self) -> Heartbeat:
+        return self._meter.heartbeat(*self._pitch_meter.pitches_hz())

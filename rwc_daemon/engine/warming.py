@@ -10,9 +10,9 @@ from contextlib import nullcontext
 import numpy as np
 
 from rwc_daemon.controls import Controls
-from rwc_daemon.engine.errands import Errands
-from rwc_daemon.engine.heavy import as_team, gather, use_threads
-from rwc_daemon.engine.stream import Stream
+from rwc_daemon.conversion.stream import Stream
+from rwc_daemon.engine.native_loading import in_thread_pool, use_huge_pages, use_threads
+from rwc_daemon.engine.op_queue import OpQueue
 from rwc_daemon.plan import Plan
 from rwc_daemon.voices.base import Voice
 
@@ -26,9 +26,9 @@ def warm(
     controls: Controls,
     threads: int = 1,
     stop: Callable[[], bool] = lambda: False,
-    errands: Errands | None = None,
+    op_queue: OpQueue | None = None,
 ) -> float | None:
-    """Milliseconds of processor time that one thread needs for a block; None where `stop` says so between two blocks.
+    """Milliseconds of CPU time that one thread needs for a block; None where `stop` says so between two blocks.
 
     The nets keep what they prepare by the number of threads, and for the first block apart from the others; so two are
     converted on `threads` before.
@@ -36,14 +36,14 @@ def warm(
     stream = Stream(voice, plan, controls)
     noise = np.random.default_rng(0).normal(0, 0.1, plan.block).astype(np.float32)
     if not stream.costly or getattr(voice, "device", "cpu") != "cpu":
-        errands = None  # a GPU has no team to disturb, and what records its kernels must see them all on one thread
+        op_queue = None  # a GPU has no team to disturb, and what records its kernels must see them all on one thread
 
     def convert() -> float:
-        """Milliseconds of processor time."""
-        with errands.sent() if errands else nullcontext():
-            begin, sent = time.thread_time(), errands.spent_s if errands else 0.0
+        """Milliseconds of CPU time."""
+        with op_queue.offload() if op_queue else nullcontext():
+            begin, sent = time.thread_time(), op_queue.spent_s if op_queue else 0.0
             stream.convert(noise)
-            sent = errands.spent_s - sent if errands else 0.0
+            sent = op_queue.spent_s - sent if op_queue else 0.0
             return 1000 * (time.thread_time() - begin + sent)
 
     if stream.costly:
@@ -53,11 +53,11 @@ def warm(
         if stop():
             return None
         if count > 1:
-            as_team(count, convert)
+            in_thread_pool(count, convert)
         else:
             convert()
     if stream.costly:
-        gather()  # all that a block needs is there now
+        use_huge_pages()  # all that a block needs is there now
     while not _measured(times_ms):
         if stop():
             return None

@@ -1,6 +1,6 @@
 """rwc-engine: the process that holds the nets. Crash-only: it never repairs itself, the supervisor starts another.
 
-channel thread (this one) ── orders ──▶ inference thread: ring → deck → ring
+channel thread (this one) ── orders ──▶ inference thread: ring → switcher → ring
         │                                     ▲
         └── names ──▶ loader thread ── voices ┘
 """
@@ -20,25 +20,25 @@ from pathlib import Path
 from typing import NoReturn
 
 from rwc_daemon.controls import Controls, changed
-from rwc_daemon.engine.crew import Crew
 from rwc_daemon.engine.inference import Inference, Order
+from rwc_daemon.engine.load_request import LoadRequest, StreamConfig
 from rwc_daemon.engine.loader import Loader
-from rwc_daemon.engine.wish import Setup, Wish
+from rwc_daemon.engine.thread_budget import ThreadBudget
 from rwc_daemon.link.channel import Channel
-from rwc_daemon.link.ring import Link
+from rwc_daemon.link.ring import SharedRings
 from rwc_daemon.messages import (
     Configure,
     EngineFault,
-    Keep,
+    LoadVoice,
     Message,
     Quit,
     Ready,
-    Rest,
     SetControls,
-    Use,
-    Watch,
+    SetSlack,
+    Suspend,
+    WatchPitch,
 )
-from rwc_daemon.voices.shelf import Shelf
+from rwc_daemon.voices.repository import VoiceRepository
 
 PR_SET_PDEATHSIG = 1
 SWITCH_INTERVAL_S = 0.0005  # the loader's Python must not hold the inference thread for long
@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is for the daemon, which then says Quit
     logging.basicConfig(level=logging.INFO, format="<4>%(name)s: %(message)s")
     sys.setswitchinterval(SWITCH_INTERVAL_S)
-    link = Link.attach(options.memory_fd, options.wake_fd)
+    link = SharedRings.attach(options.memory_fd, options.wake_fd)
     engine = Engine(link, Channel.from_fd(options.channel_fd), options)
     engine.run()
     return 0
@@ -62,13 +62,17 @@ def main(arguments: list[str] | None = None) -> int:
 class Engine:
     """Three threads and what joins them."""
 
-    def __init__(self, link: Link, channel: Channel, options: argparse.Namespace) -> None:
+    def __init__(self, link: SharedRings, channel: Channel, options: argparse.Namespace) -> None:
         self._channel, self._link = channel, link
-        self._setup = Setup(Controls())
-        shelf = Shelf(options.data_dir, 16 if os.environ.get(WEIGHT_BITS) == "16" else LIVE_WEIGHT_BITS)
-        self._loader = Loader(shelf, options.device, lambda: self._setup, options.memory_mb, options.without_gpu)
-        crew = Crew.of_this_machine()
-        self._inference = Inference(link, options.generation, self._setup.controls, self._loader, self._send, crew)
+        self._stream_config = StreamConfig(Controls())
+        repository = VoiceRepository(options.data_dir, 16 if os.environ.get(WEIGHT_BITS) == "16" else LIVE_WEIGHT_BITS)
+        self._loader = Loader(
+            repository, options.device, lambda: self._stream_config, options.memory_mb, options.without_gpu
+        )
+        thread_budget = ThreadBudget.of_this_machine()
+        self._inference = Inference(
+            link, options.generation, self._stream_config.controls, self._loader, self._send, thread_budget
+        )
 
     def run(self) -> None:
         """Until Quit, or until the daemon is gone."""
@@ -94,17 +98,19 @@ class Engine:
     def _obey(self, message: Message) -> None:
         match message:
             case SetControls(controls):
-                self._setup = replace(self._setup, controls=changed(self._setup.controls, controls))
-                self._order(self._setup.controls)
-            case Use(voice):
-                self._loader.want(Wish(voice))
+                self._stream_config = replace(
+                    self._stream_config, controls=changed(self._stream_config.controls, controls)
+                )
+                self._order(self._stream_config.controls)
+            case LoadVoice(voice):
+                self._loader.request(LoadRequest(voice))
             case Configure():
-                self._setup = replace(self._setup, rate=message.rate, quantum=message.quantum)
+                self._stream_config = replace(self._stream_config, rate=message.rate, quantum=message.quantum)
                 self._order(message)
-            case Rest():
+            case Suspend():
                 self._order(message)
-                self._loader.rest()
-            case Keep() | Watch():
+                self._loader.suspend()
+            case SetSlack() | WatchPitch():
                 self._order(message)
 
     def _order(self, order: Order) -> None:

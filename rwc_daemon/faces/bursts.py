@@ -27,7 +27,7 @@ class Delay:
 
     ms: float
     likeness: float
-    # correlation of the two envelopes at that lag, 0 … 1
+    """Correlation of the two envelopes at that lag, 0 … 1."""
 
 
 def bursts(rate: int, seed: int = 0, tail_ms: float = LONGEST_MS) -> Samples:

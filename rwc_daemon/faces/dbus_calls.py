@@ -84,14 +84,14 @@ class Calls:
         core = self._core
         match member:
             case "LoadVoice":
-                await core.voicing.load(*args)
+                await core.voice_controller.load(*args)
             case "ListVoices":
-                voices = await core.shelving.list()
+                voices = await core.library.list()
                 return "aa{sv}", [[dictionary(_only(asdict(voice), VOICE), VOICE) for voice in voices]]
             case "ImportVoice":
-                return "u", [core.shelving.bring_in(*args)]
+                return "u", [core.library.bring_in(*args)]
             case "RemoveVoice":
-                await core.shelving.remove(*args)
+                await core.library.remove(*args)
             case "CancelJob":
                 core.jobs.cancel(*args)
             case "SetControls":
@@ -103,7 +103,7 @@ class Calls:
             case "GetStatistics":
                 return "a{sv}", [dictionary(core.statistics(), STATISTICS)]
             case "ListInputs":
-                inputs = await core.life.inputs()
+                inputs = await core.activity.inputs()
                 return "aa{sv}", [[dictionary(_only(asdict(item), INPUT), INPUT) for item in inputs]]
             case "WatchLevels":
                 await self._watch(client, *args)

@@ -41,11 +41,11 @@ class Event:
     """Something the daemon said by itself."""
 
     signal: str
-    # "Changed" (properties), "Fault", "JobProgress", "JobDone", "Levels" or "Gone" (the daemon left the bus)
+    """ "Changed" (properties), "Fault", "JobProgress", "JobDone", "Levels" or "Gone" (the daemon left the bus)."""
     values: tuple[Any, ...] = ()
-    # the signal's arguments in the order of the contract
+    """The signal's arguments in the order of the contract."""
     changed: dict[str, Any] = field(default_factory=dict)
-    # "Changed": property → its new value
+    """ "Changed": property → its new value."""
 
 
 class Daemon:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rwc_daemon.engine.quality import FRAMES_PER_SECOND, pitch_track
+from rwc_daemon.batch.measure import FRAMES_PER_SECOND, pitch_track
 from rwc_daemon.voices.base import Samples
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ class Side:
 
     label: str
     spectrogram_db: np.ndarray
-    # [bands, columns], 0 is the loudest point of both sounds
+    """[bands, columns], 0 is the loudest point of both sounds."""
     pitch_hz: np.ndarray
-    # per 10 ms frame, 0 where unvoiced
+    """Per 10 ms frame, 0 where unvoiced."""
     seconds: float
     colour: str
     shades: tuple[str, ...]

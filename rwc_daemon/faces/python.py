@@ -24,15 +24,15 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from rwc_daemon import controls as knobs
+from rwc_daemon import controls as control_table
 from rwc_daemon.controls import Controls
 from rwc_daemon.errors import BadAudio, Busy, NotReady, OutOfRange
 from rwc_daemon.plan import Block, Plan, work_rate
 
 if TYPE_CHECKING:
     # what follows is imported where it is used: whoever imports us may never convert anything
-    from rwc_daemon.engine.odd_rate import OddRateStream
-    from rwc_daemon.engine.stream import Stream
+    from rwc_daemon.conversion.any_rate import OddRateStream
+    from rwc_daemon.conversion.stream import Stream
     from rwc_daemon.voices.base import Samples, Voice
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -44,26 +44,26 @@ class ConversionConfig:
     """What to convert with. Give `voice` (a name that `rwcctl voices` lists) or `model_path`, not both."""
 
     voice: str = ""
-    # id or name; empty and no model_path: "deep"
+    """Id or name; empty and no model_path: "deep"."""
     model_path: str | Path | None = None
-    # a .pth, .safetensors or .onnx file, used without importing it
+    """A .pth, .safetensors or .onnx file, used without importing it."""
     index_path: str | Path | None = None
     sample_rate: int = 48000
-    # samples/s, in and out
+    """samples/s, in and out."""
     chunk_size: int = 0
-    # samples per `convert_chunk`, as a hint for the block; 0: the voice's own wish
+    """Samples per `convert_chunk`, as a hint for the block; 0: the voice's own wish."""
     pitch_shift: float = 0.0
-    # semitones, −24 … 24
+    """Semitones, −24 … 24."""
     formant_shift: float = 0.0
-    # semitones, −12 … 12
+    """Semitones, −12 … 12."""
     index_rate: float = 0.75
-    # 0 … 1
+    """0 … 1."""
     protect: float = 0.33
-    # 0 … 0.5
+    """0 … 0.5."""
     f0_method: str = "auto"
     speaker: int = 0
     device: str = "auto"
-    # one of DEVICES
+    """One of DEVICES."""
 
     def __post_init__(self) -> None:
         if self.voice and self.model_path:
@@ -79,8 +79,8 @@ class ConversionConfig:
 
     @property
     def controls(self) -> Controls:
-        """The knobs among the fields, checked. Raises OutOfRange."""
-        return knobs.changed(
+        """The controls among the fields, checked. Raises OutOfRange."""
+        return control_table.changed(
             Controls(),
             {
                 "pitch": self.pitch_shift,
@@ -95,13 +95,13 @@ class ConversionConfig:
     def load(self) -> Voice:
         """The voice with its weights. Raises NoSuchVoice, BadModel, MissingAsset, MissingPackage."""
         from rwc_daemon.host import paths
-        from rwc_daemon.voices.shelf import Shelf
+        from rwc_daemon.voices.repository import VoiceRepository
 
-        shelf = Shelf(paths.data_dir())
+        repository = VoiceRepository(paths.data_dir())
         if self.model_path:
             index = Path(self.index_path) if self.index_path else None
-            return shelf.load_file(Path(self.model_path), index, self.device)
-        return shelf.load(self.voice or "deep", self.device)
+            return repository.load_file(Path(self.model_path), index, self.device)
+        return repository.load(self.voice or "deep", self.device)
 
 
 UPDATES = {"pitch_shift": "pitch", "formant_shift": "formant"}  # the other names are those of the controls
@@ -128,8 +128,10 @@ class _Converter:
         self._voice = None
 
     def update(self, **changes: Any) -> None:
-        """Turn knobs while running: pitch_shift, formant_shift, or any control by name. All or nothing."""
-        self._controls = knobs.changed(self._controls, {UPDATES.get(name, name): v for name, v in changes.items()})
+        """Turn controls while running: pitch_shift, formant_shift, or any control by name. All or nothing."""
+        self._controls = control_table.changed(
+            self._controls, {UPDATES.get(name, name): v for name, v in changes.items()}
+        )
 
     def __enter__(self) -> Self:
         self.initialize()
@@ -173,8 +175,8 @@ class StreamingConverter(_Converter):
     """Answers every chunk at once with as many samples, `latency_samples` late."""
 
     def _begin(self, voice: Voice) -> None:
-        from rwc_daemon.engine.odd_rate import OddRateStream
-        from rwc_daemon.engine.stream import Stream
+        from rwc_daemon.conversion.any_rate import OddRateStream
+        from rwc_daemon.conversion.stream import Stream
 
         wanted, rate = voice.block, self._config.sample_rate
         if self._config.chunk_size:
@@ -226,7 +228,7 @@ class BatchConverter(_Converter):
 
     def flush(self) -> Samples:
         """The whole conversion, as long as what was fed."""
-        from rwc_daemon.engine import files, offline
+        from rwc_daemon.batch import convert, converter
 
         with self._alone():
             heard = np.concatenate([self._checked(np.empty(0, np.float32)), *self._heard])
@@ -234,8 +236,8 @@ class BatchConverter(_Converter):
             assert self._voice is not None
             rate = self._config.sample_rate
             if work_rate(rate) != rate:
-                return files.convert_samples(heard, rate, rate, self._voice, self._controls, self._seed)
-            batch = offline.BatchConverter(self._voice, rate, self._controls, self._seed)
+                return convert.convert_samples(heard, rate, rate, self._voice, self._controls, self._seed)
+            batch = converter.BatchConverter(self._voice, rate, self._controls, self._seed)
             batch.convert_chunk(heard)
             return batch.flush()
 
@@ -252,12 +254,12 @@ def convert_file(
     A target that is there already is left alone unless `overwrite`. What is odd about the source (cut off, sound on
     one channel only) is said as a warning. Raises BadAudio, MissingPackage and what `load` raises.
     """
-    from rwc_daemon.engine import files
+    from rwc_daemon.batch import convert
 
     source, target = Path(source), Path(target)
     if not overwrite and os.path.lexists(target):
         raise BadAudio(f"{target} exists already: pass overwrite=True to replace it")
-    controls = replace(config.controls, gate_db=files.START.gate_db)  # a file's quiet parts are wanted
-    done = files.convert_file(source, target, config.load(), controls, progress=progress)
+    controls = replace(config.controls, gate_db=convert.START.gate_db)  # a file's quiet parts are wanted
+    done = convert.convert_file(source, target, config.load(), controls, progress=progress)
     for note in done.notes:
         warnings.warn(f"{source}: {note}", stacklevel=2)

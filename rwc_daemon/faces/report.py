@@ -24,11 +24,11 @@ import numpy as np
 import soundfile
 import soxr
 
+from rwc_daemon.batch.convert import START
+from rwc_daemon.batch.jobs import FileJob, FileResult
+from rwc_daemon.batch.measure import Measurement
+from rwc_daemon.batch.sound_file import read_sound
 from rwc_daemon.controls import Controls, to_dict
-from rwc_daemon.engine.files import START
-from rwc_daemon.engine.order import FileJob, FileResult
-from rwc_daemon.engine.quality import Measured
-from rwc_daemon.engine.sounds import read_sound
 from rwc_daemon.errors import BadAudio
 from rwc_daemon.faces.cli import printable
 from rwc_daemon.faces.picture import draw_demo
@@ -48,7 +48,7 @@ class Run:
     controls: Controls
     seed: int
     took_s: float
-    # of the whole run, all workers together
+    """Of the whole run, all workers together."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def as_page(run: Run, entries: Sequence[Entry], folder: Path) -> str:
     ]
     return PAGE.format(
         voice=html.escape(run.voice),
-        knobs=html.escape(_turned(run.controls) or "all knobs at their defaults"),
+        controls=html.escape(_turned(run.controls) or "all controls at their defaults"),
         seed=run.seed,
         written=datetime.now().strftime("%Y-%m-%d %H:%M"),
         tiles="".join(f"<div class=tile><b>{value}</b><span>{label}</span></div>" for label, value in tiles),
@@ -110,7 +110,7 @@ def as_page(run: Run, entries: Sequence[Entry], folder: Path) -> str:
 
 
 def _turned(controls: Controls) -> str:
-    """The knobs that are not at their defaults: "pitch -5, speaker 1"."""
+    """The controls that are not at their defaults: "pitch -5, speaker 1"."""
     defaults = to_dict(START)
     turned = {name: value for name, value in to_dict(controls).items() if value != defaults[name]}
     return ", ".join(
@@ -207,8 +207,8 @@ def _link(path: Path, folder: Path) -> str:
     return html.escape(quote(os.fsencode(os.path.relpath(path, folder))), quote=True)
 
 
-def _spark(measured: Measured) -> str:
-    """Wanted pitch as a broad pale line, obtained as a thin dark one upon it."""
+def _spark(measured: Measurement) -> str:
+    """TargetFormat pitch as a broad pale line, obtained as a thin dark one upon it."""
     tracks = measured.wanted_hz, measured.obtained_hz
     voiced = np.concatenate([track[track > 0] for track in tracks])
     if not len(voiced):

@@ -38,7 +38,7 @@ dd {{ margin: 0 }}
 </style>
 <header>
 <h1>Converted with “{voice}”</h1>
-<p>{knobs} · seed {seed} · {written}</p>
+<p>{controls} · seed {seed} · {written}</p>
 </header>
 <div class="tiles">{tiles}</div>
 <div class="wide"><table>

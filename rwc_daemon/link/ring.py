@@ -31,33 +31,33 @@ class Counters:
     """What the callback counted since the link was made."""
 
     cycles: int
-    # graph cycles served
+    """Graph cycles served."""
     missed_cycles: int
-    # cycles that the graph ran without us (frame time jumped)
+    """Cycles that the graph ran without us (frame time jumped)."""
     late_cycles: int
-    # more than 1.5 periods after the one before
+    """More than 1.5 periods after the one before."""
     xruns: int
-    # as the server reported them
+    """As the server reported them."""
     underruns: int
-    # times that converted voice ran out
+    """Times that converted voice ran out."""
     overruns: int
-    # cycles whose microphone samples found the ring full
+    """Cycles whose microphone samples found the ring full."""
     retargets: int
-    # changes of mode or hold
+    """Changes of mode or hold."""
     silence_samples: int
-    # played instead of voice while converting
+    """Played instead of voice while converting."""
     skipped_samples: int
-    # dropped by the engine to catch up
+    """Dropped by the engine to catch up."""
     last_cycle_ns: int
-    # CLOCK_MONOTONIC of the newest cycle; 0: none yet
+    """CLOCK_MONOTONIC of the newest cycle; 0: none yet."""
     quantum: int
-    # samples of the newest cycle
+    """Samples of the newest cycle."""
     rate: int
-    # samples/s as the callback last heard it; 0: not yet
+    """samples/s as the callback last heard it; 0: not yet."""
     callback_p50_us: float
     callback_p999_us: float
     callback_max_us: float
-    # time spent in the callback's body
+    """Time spent in the callback's body."""
 
 
 def bucket_upper_ns(index: int) -> float:
@@ -74,7 +74,7 @@ def percentile_us(histogram: np.ndarray, share: float) -> float:
     return bucket_upper_ns(int(np.searchsorted(np.cumsum(histogram), share * total))) / 1000
 
 
-class Link:
+class SharedRings:
     """Both ends. The daemon makes one with `create`, the engine opens the same with `attach`."""
 
     def __init__(self, memory_fd: int, wake_fd: int) -> None:
@@ -86,7 +86,7 @@ class Link:
         self._generation = 0
 
     @classmethod
-    def create(cls, capacity: int = 2**18) -> Link:
+    def create(cls, capacity: int = 2**18) -> SharedRings:
         """`capacity`: samples per ring, a power of two."""
         assert capacity >= 2**10, capacity
         assert capacity & (capacity - 1) == 0, capacity
@@ -99,7 +99,7 @@ class Link:
         return link
 
     @classmethod
-    def attach(cls, memory_fd: int, wake_fd: int) -> Link:
+    def attach(cls, memory_fd: int, wake_fd: int) -> SharedRings:
         """The other end, from inherited descriptors, which `close` closes. Raises EngineFailed if they are no link."""
         link = cls(memory_fd, wake_fd)
         if lib.rwc_capacity_of(link._link, len(link._memory)):

@@ -48,9 +48,9 @@ class Member:
     """One file that was unpacked."""
 
     path: Path
-    # where it lies
+    """Where it lies."""
     name: str
-    # its own name in the zip, with folders, `/` between them
+    """Its own name in the zip, with folders, `/` between them."""
 
 
 def unpack(file: BinaryIO, folder: Path, wanted: Callable[[str], bool]) -> list[Member]:

@@ -39,14 +39,14 @@ class Asset:
     name: str
     purpose: str
     bytes: int
-    # to download
+    """To download."""
     licence: str
     url: str
     path: Path
-    # where it lies, or would
+    """Where it lies, or would."""
     installed: bool
     known: bool
-    # installed from a file that the catalogue knows by its sha256
+    """Installed from a file that the catalogue knows by its sha256."""
 
 
 Listing = list[Asset]

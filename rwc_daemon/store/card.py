@@ -24,37 +24,37 @@ class VoiceCard:
     """One stored voice: its folder, and what its weights are."""
 
     id: str
-    # name of the folder; what `use` takes
+    """Name of the folder; what `use` takes."""
     name: str
     kind: str
-    # "rvc" or "rvc-onnx"
+    """ "rvc" or "rvc-onnx"."""
     version: str
-    # "v1" (256 content features) or "v2" (768)
+    """ "v1" (256 content features) or "v2" (768)."""
     f0: bool
     rate: int
-    # samples/s
+    """samples/s."""
     speakers: int
-    # speakers that can be chosen; the rows of the table are in config[15]
+    """Speakers that can be chosen; the rows of the table are in config[15]."""
     config: tuple[Any, ...]
-    # the 18 entries, with the true rows and the rate in Hz; empty for ONNX
+    """The 18 entries, with the true rows and the rate in Hz; empty for ONNX."""
     vocoder: str
     embedder: str
-    # the content encoder it was trained with
+    """The content encoder it was trained with."""
     licence: str
-    # as stated in the file, or empty
+    """As stated in the file, or empty."""
     origin: str
-    # the file it came from
+    """The file it came from."""
     sha256: str
-    # of that file
+    """Of that file."""
     size: int
-    # bytes on disk
+    """Bytes on disk."""
     folder: Path
     weights: Path
     index: Path | None = None
     notes: tuple[str, ...] = field(default=())
-    # what the user should know
+    """What the user should know."""
     vectors: int = 0
-    # in the index
+    """In the index."""
 
 
 FROM_FOLDER = ("id", "size", "folder", "weights", "index", "vectors")  # not written down: the files themselves say it

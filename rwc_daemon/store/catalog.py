@@ -23,13 +23,13 @@ class Entry:
     name: str
     purpose: str
     bytes: int
-    # of the download
+    """Of the download."""
     sha256: str
     licence: str
     places: tuple[str, ...]
-    # paths below the host, the first one preferred
+    """Paths below the host, the first one preferred."""
     known: frozenset[str]
-    # sha256 of every file that is right for this purpose
+    """sha256 of every file that is right for this purpose."""
 
     @property
     def urls(self) -> tuple[str, ...]:

@@ -38,9 +38,9 @@ class Checkpoint:
     """What a file of `torch.save` holds."""
 
     root: Any = None
-    # usually a dict
+    """Usually a dict."""
     foreign: set[str] = field(default_factory=set)
-    # names that the file wanted to have called and that are not known here
+    """Names that the file wanted to have called and that are not known here."""
 
 
 def is_torch_zip(names: list[str]) -> bool:
@@ -196,7 +196,7 @@ class _LegacyReader(_Reader):
     def read(self) -> Checkpoint:
         magic, version, notes = (self._machine().run(self._stream) for _ in range(3))
         if magic != MAGIC or version != 1001 or not isinstance(notes, dict):
-            if self.found.foreign:  # a bare pickle: say what it wanted
+            if self.found.foreign:  # a pickle alone: say what it wanted
                 return self._checked(None)
             raise BadModel("this pickle is not a file of torch.save: it is no voice, index or support file")
         if notes.get("little_endian") is False:

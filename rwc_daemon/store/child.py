@@ -40,9 +40,9 @@ class Haul:
 
     voices: list[tuple[Source, dict[str, Any], Path]] = field(default_factory=list)
     indexes: list[tuple[Source, int, Path]] = field(default_factory=list)
-    # width of the vectors
+    """Width of the vectors."""
     unusable: list[tuple[Source, RwcError]] = field(default_factory=list)
-    # indexes that cannot be read; their voices come in without
+    """Indexes that cannot be read; their voices come in without."""
     refused: list[tuple[Source, RwcError]] = field(default_factory=list)
 
 

@@ -1,6 +1,6 @@
 """Takes a process's powers away before it opens a stranger's file. Linux only; no privilege needed.
 
-    limits       memory, processor time, file size, open files, processes         always
+    limits       memory, CPU time, file size, open files, processes         always
     namespaces   a network of its own with nothing in it                          where users may make them
     landlock     the file system: read the interpreter, write the staging folder   kernel 5.13 and later
     seccomp      no socket, no program, no other process, no kernel door          x86_64 and aarch64
@@ -54,13 +54,13 @@ class Limits:
     """What the child may use."""
 
     memory: int = 2 << 30
-    # bytes of address space
+    """Bytes of address space."""
     cpu_s: int = 120
-    # seconds of processor time
+    """Seconds of CPU time."""
     file: int = 3 << 30
-    # bytes of any one file it writes
+    """Bytes of any one file it writes."""
     files: int = 256
-    # open at once
+    """Open at once."""
 
 
 def isolate_network() -> bool:

@@ -31,13 +31,13 @@ class IndexInfo:
     """What an index is."""
 
     width: int
-    # features per vector: 256 (v1) or 768 (v2)
+    """Features per vector: 256 (v1) or 768 (v2)."""
     count: int
-    # vectors
+    """Vectors."""
     lists: int
-    # cells of the coarse quantizer; 0 for a flat index
+    """Cells of the coarse quantizer; 0 for a flat index."""
     kind: str = "Flat"
-    # as faiss's factory says it
+    """As faiss's factory says it."""
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,10 @@ class Run:
     """Vectors that stand one behind the other in the file; in an index with cells, those of one cell."""
 
     at: int
-    # first byte
+    """First byte."""
     count: int
     ids: np.ndarray | None = None
-    # i64[count]; None: their places
+    """i64[count]; None: their places."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,13 @@ class Vectors:
     codec: Codec
     runs: list[Run]
     probes: int = 1
-    # cells that are searched
+    """Cells that are searched."""
     centroids: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), "<f4"))
-    # f32[lists, width]
+    """f32[lists, width]."""
     residual: bool = False
-    # the vectors are written as differences from their cell's centroid
+    """The vectors are written as differences from their cell's centroid."""
     plain: bool = False
-    # the file is as RVC writes it, and the library may have it as it is
+    """The file is as RVC writes it, and the library may have it as it is."""
 
     def read(self, run: int) -> Iterator[np.ndarray]:
         """The vectors of a run, f32[n, width] at a time. Raises BadModel where they are no numbers."""

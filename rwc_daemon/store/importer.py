@@ -38,7 +38,7 @@ class Opened:
     name: str
     folder: str
     named: bool
-    # the user named it, and not only a folder with it
+    """The user named it, and not only a folder with it."""
 
 
 @dataclass
@@ -47,9 +47,9 @@ class Answer:
 
     done: dict[str, Any] = field(default_factory=dict)
     skipped: list[str] = field(default_factory=list)
-    # files of a folder or zip that were no use, and why
+    """Files of a folder or zip that were no use, and why."""
     missing: list[str] = field(default_factory=list)
-    # layers of confinement that this kernel lacks
+    """Layers of confinement that this kernel lacks."""
 
 
 @contextmanager

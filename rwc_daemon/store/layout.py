@@ -43,19 +43,19 @@ class SynthConfig:
     layers: int
     kernel: int
     resblock: str
-    # "1": pairs of convolutions, "2": single ones
+    """ "1": pairs of convolutions, "2": single ones."""
     resblock_kernels: tuple[int, ...]
     resblock_dilations: tuple[tuple[int, ...], ...]
     rates: tuple[int, ...]
-    # upsampling factor of each stage; their product is the samples per 10 ms
+    """Upsampling factor of each stage; their product is the samples per 10 ms."""
     upsample_kernels: tuple[int, ...]
     initial: int
-    # channels before the first stage; each stage halves them
+    """Channels before the first stage; each stage halves them."""
     speakers: int
     gin: int
-    # width of the speaker vector
+    """Width of the speaker vector."""
     rate: int
-    # samples/s
+    """samples/s."""
     version: str
     f0: bool
     vocoder: str = NSF

@@ -35,13 +35,13 @@ class OnnxInfo:
     """What an ONNX file says about itself."""
 
     inputs: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    # name → sizes, 0 where they are free
+    """Name → sizes, 0 where they are free."""
     strides: list[int] = field(default_factory=list)
-    # of the upsampling convolutions, in order
+    """Of the upsampling convolutions, in order."""
     speakers: int = 1
-    # rows of the speaker table, where it kept its name
+    """Rows of the speaker table, where it kept its name."""
     notes: dict[str, str] = field(default_factory=dict)
-    # metadata_props
+    """metadata_props."""
 
     @property
     def width(self) -> int:

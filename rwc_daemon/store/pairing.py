@@ -20,11 +20,11 @@ class Thing:
     """A voice or an index, as pairing sees it."""
 
     name: str
-    # file name without its ending
+    """File name without its ending."""
     folder: str
-    # where it lay; files named one by one lie in ""
+    """Where it lay; files named one by one lie in ""."""
     width: int
-    # features per frame
+    """Features per frame."""
 
 
 def words(name: str) -> frozenset[str]:

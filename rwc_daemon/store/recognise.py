@@ -45,7 +45,7 @@ class Model:
     kind: Kind
     tensors: dict[str, Tensor]
     facts: dict[str, Any] = field(default_factory=dict)
-    # what stands beside the tensors: config, version, info …
+    """What stands beside the tensors: config, version, info …"""
 
 
 def container_of(file: BinaryIO) -> Container:

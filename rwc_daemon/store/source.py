@@ -24,11 +24,11 @@ class Source:
 
     file: BinaryIO
     name: str
-    # of the file, for messages and the card
+    """Of the file, for messages and the card."""
     folder: str
-    # of the file, or the zip it came in
+    """Of the file, or the zip it came in."""
     named: bool
-    # the user named this very file, so it must be of use
+    """The user named this very file, so it must be of use."""
 
     @property
     def stem(self) -> str:

@@ -37,11 +37,11 @@ class Storage:
 
     file: BinaryIO
     dtype: str
-    # a key of NUMPY
+    """A key of NUMPY."""
     count: int
-    # numbers
+    """Numbers."""
     start: int = -1
-    # byte in the file; -1: not yet known
+    """Byte in the file; -1: not yet known."""
 
     @property
     def item(self) -> int:
@@ -56,9 +56,9 @@ class Tensor:
     storage: Storage
     shape: tuple[int, ...]
     strides: tuple[int, ...]
-    # numbers
+    """Numbers."""
     offset: int
-    # numbers
+    """Numbers."""
 
     @classmethod
     def of(cls, storage: Storage, shape: object, strides: object = None, offset: object = 0) -> Tensor:
@@ -164,7 +164,7 @@ class Writer:
 
     path: Path
     notes: dict[str, str] = field(default_factory=dict)
-    # metadata of the file
+    """Metadata of the file."""
     progress: Progress = lambda share: None
 
     def write(self, tensors: Mapping[str, Tensor]) -> None:

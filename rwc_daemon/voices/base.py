@@ -22,28 +22,28 @@ class VoiceInfo:
     """What lists of voices show."""
 
     id: str
-    # what `use` takes; also the folder's name for stored voices
+    """What `use` takes; also the folder's name for stored voices."""
     name: str
-    # what people read
+    """What people read."""
     kind: str
-    # "builtin", "rvc" or "rvc-onnx"
+    """ "builtin", "rvc" or "rvc-onnx"."""
     rate: int = 0
-    # samples/s the net renders at; 0: the host's
+    """samples/s the net renders at; 0: the host's."""
     f0: bool = True
-    # follows pitch
+    """Follows pitch."""
     version: str = ""
-    # "v1", "v2" or empty
+    """ "v1", "v2" or empty."""
     speakers: int = 1
     size: int = 0
-    # bytes on disk
+    """Bytes on disk."""
     origin: str = "built in"
-    # the file it came from
+    """The file it came from."""
     embedder: str = ""
-    # the content encoder it was trained with; empty: needs none
+    """The content encoder it was trained with; empty: needs none."""
     index_vectors: int = 0
-    # 0: it has no index
+    """0: it has no index."""
     notes: tuple[str, ...] = ()
-    # what its user should know, a sentence each
+    """What its user should know, a sentence each."""
 
 
 class Session(Protocol):

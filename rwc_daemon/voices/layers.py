@@ -21,8 +21,9 @@ from torch import Tensor, nn
 from rwc_daemon.voices.native.amx import BLOCK, Product, suits
 
 PACKABLE = (torch.float32, torch.bfloat16)
-KEPT = 12  # orders of weights that a convolution keeps: for three steps of a ladder (engine/kept.py), in each a first
-# block and the others, on all threads and on one. Half of them turn out to be the same
+# packed weights that a convolution keeps: for three steps of a ladder (engine/voice_cache.py), in each a first block
+# and the others, on all threads and on one; half of them turn out to be the same
+MOST_PACKED = 12
 NEEDED = (
     "_convolution_pointwise",
     "_reorder_convolution_weight",
@@ -47,7 +48,7 @@ class Packed:
         weight = self._kept.get(wanted)
         if weight is None:
             weight = self._shared(self._reorder(list(x.shape)))
-            newest = list(self._kept.items())[1 - KEPT :]
+            newest = list(self._kept.items())[1 - MOST_PACKED :]
             self._kept = dict([*newest, (wanted, weight)])
         return weight
 

@@ -13,11 +13,11 @@ from rwc_daemon.audio.listeners import Listeners
 from rwc_daemon.audio.microphone import Microphone
 from rwc_daemon.audio.probe import Probe
 from rwc_daemon.audio.routing import Router
-from rwc_daemon.link.ring import Link
+from rwc_daemon.link.ring import SharedRings
 
 
 def main() -> None:
-    link = Link.create()
+    link = SharedRings.create()
     link.set_mode("bypass")
     client = AudioClient(link)
     watch = JackGraph(lambda: client.jack)

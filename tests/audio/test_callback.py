@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rwc_daemon.audio.callback import Callback
-from rwc_daemon.link.ring import Link
+from rwc_daemon.link.ring import SharedRings
 
 MIC = 10.0
 AMPLITUDE = 0.8
@@ -21,7 +21,7 @@ class Rig:
 
     def __init__(self, rate: int = 48000, hold: int = 1024, slack: int = 256, mode: str = "convert") -> None:
         self.rate, self.hold, self.fade = rate, hold, rate // 200
-        self.link = Link.create(2**16)
+        self.link = SharedRings.create(2**16)
         self.link.set_hold(hold, slack)
         self.link.set_mode(mode)
         self.callback = Callback(self.link, rate)
@@ -210,7 +210,7 @@ def test_mute_and_back():
 
 
 def test_a_new_link_is_muted():
-    link = Link.create(2**12)
+    link = SharedRings.create(2**12)
     callback = Callback(link, 48000)
     assert not callback.run_cycle(np.full(128, MIC)).any()
 
@@ -305,7 +305,7 @@ def test_the_engine_is_woken_once_a_block():
 
 
 def test_cycles_are_counted_missed_and_late():
-    callback = Callback(link := Link.create(2**12), 48000)
+    callback = Callback(link := SharedRings.create(2**12), 48000)
     x, period_ns = np.zeros(480), 10_000_000
     callback.run_cycle(x, frames=0, time_ns=1)
     callback.run_cycle(x, frames=480, time_ns=1 + period_ns)

@@ -19,7 +19,7 @@ from rwc_daemon.audio.microphone import Microphone
 from rwc_daemon.audio.probe import Probe
 from rwc_daemon.audio.routing import Router
 from rwc_daemon.errors import NoSuchInput, NotReady
-from rwc_daemon.link.ring import Link
+from rwc_daemon.link.ring import SharedRings
 from tests.harness.fixtures import audio_session  # noqa: F401
 from tests.harness.session import FAKE_MIC, Recorder, wait_for
 
@@ -35,7 +35,7 @@ class Rig:
         self.graph.start()
         self.microphone = Microphone(self.graph)
         self.tier = self.microphone.ensure()
-        self.link = Link.create()
+        self.link = SharedRings.create()
         self.link.set_hold(HOLD, HOLD - BLOCK)
         self.link.set_wake(BLOCK)
         self.client = AudioClient(self.link)

@@ -10,7 +10,7 @@ import pytest
 from rwc_daemon.audio.client import AudioClient
 from rwc_daemon.audio.graph import PipeWireGraph
 from rwc_daemon.audio.strays import Strays
-from rwc_daemon.link.ring import Link
+from rwc_daemon.link.ring import SharedRings
 from tests.harness.fixtures import audio_session  # noqa: F401
 from tests.harness.session import wait_for
 
@@ -26,7 +26,7 @@ time.sleep(60)
 
 @pytest.mark.parametrize("opened", [False, True])
 def test_what_is_too_much_is_destroyed(audio_session, opened):  # noqa: F811
-    graph, link = PipeWireGraph(), Link.create()
+    graph, link = PipeWireGraph(), SharedRings.create()
     graph.start()
     client = AudioClient(link)
     stray = subprocess.Popen([sys.executable, "-c", STRAY])
@@ -48,7 +48,7 @@ def test_what_is_too_much_is_destroyed(audio_session, opened):  # noqa: F811
 
 
 def test_another_program_of_that_name_is_left_alone(audio_session):  # noqa: F811
-    graph, link = PipeWireGraph(), Link.create()
+    graph, link = PipeWireGraph(), SharedRings.create()
     graph.start()
     other = subprocess.Popen([sys.executable, "-c", STRAY])
     wait_for(lambda: named_rwc(graph) == 1, 20, what="the other program")

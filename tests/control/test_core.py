@@ -17,7 +17,7 @@ from daemon_parts import Whole, whole_core
 from makers import make_assets, make_voice
 from pretended_audio import RATE
 
-from rwc_daemon.control import audience, saving
+from rwc_daemon.control import events, saving
 from rwc_daemon.errors import NoSuchControl, NoSuchInput, NoSuchVoice, OutOfRange, Unsupported
 from rwc_daemon.settings import Settings
 from rwc_daemon.store.voices import VoiceStore
@@ -56,7 +56,7 @@ def test_idle_then_live_then_idle(tmp_path: Path) -> None:
         await whole.until(lambda: heard_since(whole, -20) > 0.05)
         assert core.status.listeners == 1
         assert core.statistics()["capturing"]
-        planned = core._hold.planned
+        planned = core._playout.planned
         assert planned is not None
         assert client.latency == planned.slack + planned.block + planned.delay
         parts = core.statistics()
@@ -96,13 +96,13 @@ def test_a_voice_is_switched_live_and_an_unknown_one_is_not(tmp_path: Path) -> N
         core = whole.core
         whole.graph.record(1)
         await whole.until_state("live")
-        await core.voicing.load("robot")
+        await core.voice_controller.load("robot")
         assert core.status.loading == "robot"
         await whole.until(lambda: core.status.voice == "robot" and not core.status.loading)
         with pytest.raises(NoSuchVoice, match="did you mean robot"):
-            await core.voicing.load("robt")
+            await core.voice_controller.load("robt")
         with pytest.raises(Unsupported, match="built in"):
-            await core.shelving.remove("robot")
+            await core.library.remove("robot")
         assert core.status.voice == "robot"
 
     run(tmp_path, check)
@@ -227,7 +227,7 @@ def test_levels_are_told_only_while_watched(tmp_path: Path) -> None:
         await whole.until(lambda: whole.core.statistics()["pitch_in_hz"] > 0)
         whole.core.watch_levels(False)
         count = len(whole.heard.seen_levels)
-        await asyncio.sleep(5 * audience.LEVELS_S)
+        await asyncio.sleep(5 * events.LEVELS_S)
         assert len(whole.heard.seen_levels) == count
 
     run(tmp_path, check)
@@ -258,7 +258,7 @@ def test_a_voice_that_is_gone_gives_way_to_the_first(tmp_path: Path) -> None:
 
 
 def test_a_voice_that_ends_the_engine_twice_is_replaced(tmp_path: Path) -> None:
-    """Not by the bare voice: by the last good one, or a built-in."""
+    """Not by the unprocessed voice: by the last good one, or a built-in."""
 
     async def check(whole: Whole) -> None:
         core = whole.core
@@ -274,7 +274,7 @@ def test_a_voice_that_ends_the_engine_twice_is_replaced(tmp_path: Path) -> None:
         assert any(
             "'deep' cannot be used, 'bright' takes its place: it ended the engine twice" in text for text in words
         )
-        await core.voicing.load("deep")  # the user's word counts again
+        await core.voice_controller.load("deep")  # the user's word counts again
         await whole.until(lambda: core.status.voice == "deep")
 
     run(tmp_path, check)
@@ -288,7 +288,7 @@ def test_a_tracker_that_is_not_there_is_a_fault_until_another_is_chosen(tmp_path
     voice = VoiceStore(tmp_path / "data/voices").bring_in([make_voice(files)])[0].id
 
     async def check(whole: Whole) -> None:
-        await whole.core.voicing.load(voice)
+        await whole.core.voice_controller.load(voice)
         await whole.until(lambda: whole.core.status.voice == voice)
         whole.core.set_controls({"f0_method": "rmvpe"})
         await whole.until(lambda: whole.core.statistics()["fault_code"] == "MissingAsset")

@@ -16,12 +16,12 @@ from rwc_daemon.faces.dbus_client import SyncDaemon
 
 BROKEN = """
 from rwc_daemon import __main__
-from rwc_daemon.control.life import Life
+from rwc_daemon.control.activity import Activity
 
 def fail(self):
     raise ValueError("broken\\non purpose")
 
-Life._pause_s = fail
+Activity._pause_s = fail
 __main__.main(["--foreground"])
 """
 

@@ -70,7 +70,7 @@ def test_node_wrong(pulse, sources: tuple, word: str) -> None:
     found = only(doctor_audio.microphone())
     assert found.state == BAD
     assert word in found.text
-    assert found.mend
+    assert found.fix
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_the_input_is_what_the_daemon_says(tmp_path: Path, node: str, note: str,
     )
     assert found.state == state
     assert word in found.text
-    assert found.mend or state == GOOD
+    assert found.fix or state == GOOD
 
 
 def test_recorders_that_nobody_links_can_be_fixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,25 +100,29 @@ def test_recorders_that_nobody_links_can_be_fixed(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "run"))
     found = doctor_graph.graph(asked, tmp_path)[1]
     assert (found.state, found.text) == (BAD, "the session manager links nobody")
-    assert found.fix[1:] == ("restart", "--dir", str(tmp_path), "pipewire")
-    assert Path(found.fix[0]).name == "session"
+    assert found.fix_command[1:] == ("restart", "--dir", str(tmp_path), "pipewire")
+    assert Path(found.fix_command[0]).name == "session"
     # systemd's user manager
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "other" / "run"))
     monkeypatch.setattr(doctor_graph, "answer", lambda *command: None if "pulse" in command[-1] else "active")
     found = doctor_graph.graph(asked, tmp_path)[1]
-    assert found.fix == ("systemctl", "--user", "restart", "pipewire", "wireplumber")
+    assert found.fix_command == ("systemctl", "--user", "restart", "pipewire", "wireplumber")
     # started by something else: said, not tried
     monkeypatch.setattr(doctor_graph, "answer", lambda *command: None)
     found = doctor_graph.graph(asked, tmp_path)[1]
-    assert found.fix == ()
-    assert "restart pipewire, wireplumber" in found.mend
+    assert found.fix_command == ()
+    assert "restart pipewire, wireplumber" in found.fix
 
 
 def test_fixes_are_run_once_each_and_told() -> None:
     good, bad = ("true",), ("sh", "-c", "echo first; echo why >&2; exit 3")
-    findings = [Finding("a", BAD, "", fix=good), Finding("b", NOTE, "", fix=good), Finding("c", BAD, "", fix=bad)]
-    findings += [Finding("d", GOOD, "", fix=("sh", "-c", "exit 9")), Finding("e", BAD, "", "by hand")]
-    done = list(fixing.fix([*findings, Finding("f", BAD, "", fix=("/nowhere/at/all",))]))
+    findings = [
+        Finding("a", BAD, "", fix_command=good),
+        Finding("b", NOTE, "", fix_command=good),
+        Finding("c", BAD, "", fix_command=bad),
+    ]
+    findings += [Finding("d", GOOD, "", fix_command=("sh", "-c", "exit 9")), Finding("e", BAD, "", "by hand")]
+    done = list(fixing.fix([*findings, Finding("f", BAD, "", fix_command=("/nowhere/at/all",))]))
     assert [(one.command[0], one.ok) for one in done] == [("true", True), ("sh", False), ("/nowhere/at/all", False)]
     assert done[1].said == "why"
     looks = iter([[Finding("c", BAD, "")], [Finding("c", GOOD, "")], []])
@@ -180,18 +184,18 @@ def test_gpu(
     found = only(doctor_host.gpu(wanted, used))
     assert word in found.text
     assert found.state == state
-    assert found.mend or state == GOOD
+    assert found.fix or state == GOOD
 
 
 def test_realtime(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor_host, "_way_to_realtime", lambda daemon: "")
     assert only(doctor_host.realtime("fifo 83", 0)).state == GOOD
-    assert "rtkit" in only(doctor_host.realtime("", 0)).mend
+    assert "rtkit" in only(doctor_host.realtime("", 0)).fix
     monkeypatch.setattr(doctor_host, "_way_to_realtime", lambda daemon: "rtkit")
     assert only(doctor_host.realtime("", 0)).state == GOOD
     found = only(doctor_host.realtime("other", 0))
     assert found.state == NOTE
-    assert "restart" in found.mend
+    assert "restart" in found.fix
 
 
 UNIT = "ActiveState={}\nResult={}\nUnitFileState={}"
@@ -227,7 +231,7 @@ def test_services(monkeypatch: pytest.MonkeyPatch, installed: tuple[str, ...], f
     found = doctor_services.services()
     assert word in found[-1].text
     assert found[-1].state == state
-    assert found[-1].mend or state == GOOD
+    assert found[-1].fix or state == GOOD
 
 
 def test_services_where_nobody_manages_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +242,7 @@ def test_services_where_nobody_manages_them(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_the_standby_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     manager(monkeypatch, BOTH, "")
-    assert only(doctor_services.standby(tmp_path)).mend == "rwcctl install"
+    assert only(doctor_services.standby(tmp_path)).fix == "rwcctl install"
     file = tmp_path / STANDBY_FILE
     file.parent.mkdir(parents=True)
     file.write_text(STANDBY_CONFIGURATION)
@@ -256,7 +260,7 @@ def test_a_holder_of_a_session_that_is_gone(tmp_path: Path) -> None:
         process.mkdir(parents=True)
         (process / "cmdline").write_bytes(b"pw-loopback\0-c\0001\0")
         (process / "environ").write_bytes(f"HOME=/\0PIPEWIRE_CONFIG_NAME={config}\0".encode())
-    assert only(doctor_services.leftovers(tmp_path / "proc")).mend == "kill 8"
+    assert only(doctor_services.leftovers(tmp_path / "proc")).fix == "kill 8"
 
 
 @pytest.mark.parametrize(("free_mb", "states"), [(50_000, [GOOD]), (300, [NOTE]), (1, [BAD, BAD])])
@@ -271,7 +275,7 @@ def test_damaged_states_that_lie_about(tmp_path: Path) -> None:
         (tmp_path / f"state.json.damaged-{number}").touch()
     found = only(doctor_disk.damaged(tmp_path))
     assert "2 damaged saved states" in found.text
-    assert "rm " in found.mend
+    assert "rm " in found.fix
 
 
 @pytest.mark.parametrize(
@@ -290,7 +294,7 @@ def test_a_tracker_that_cannot_be_had() -> None:
     trackers = {"rmvpe": "the weights of rmvpe are not here: `rwcctl assets fetch rmvpe`, or choose yin", "yin": ""}
     assert doctor_voices._tracker("rmvpe", trackers, needed=False).state == GOOD
     found = doctor_voices._tracker("rmvpe", trackers, needed=True)
-    assert (found.state, found.mend) == (NOTE, "`rwcctl assets fetch rmvpe`, or choose yin")
+    assert (found.state, found.fix) == (NOTE, "`rwcctl assets fetch rmvpe`, or choose yin")
     assert "no neural one" in doctor_voices._tracker("auto", trackers, needed=True).text
     assert doctor_voices._tracker("auto", {"fcpe": ""}, needed=True).state == GOOD
 

@@ -8,10 +8,10 @@ import pytest
 
 from rwc_daemon.audio.graph import Graph, Node, changed
 from rwc_daemon.audio.programs import MANAGER, SERVER
+from rwc_daemon.control.dependencies import HOLDER, PULSE, SENTENCES, SETTLED_S, Dependencies
 from rwc_daemon.control.faults import RECENT_S, Fault, Faults
-from rwc_daemon.control.heart import Pause
-from rwc_daemon.control.neighbours import HOLDER, PULSE, SENTENCES, SETTLED_S, Neighbours
 from rwc_daemon.control.outage import GONE, PATIENCE_S, Outage
+from rwc_daemon.control.watchdog import Pause
 from rwc_daemon.errors import NoAudioServer
 
 
@@ -106,25 +106,25 @@ def seen(node: str = "7", server: str = "cookie", manager: str = "36", pulse: st
 def test_neighbours_that_were_started_anew(
     faults: Faults, clock: Clock, told: list[str], after: dict[str, str], roles: list[str]
 ) -> None:
-    neighbours = Neighbours(faults, clock)
-    neighbours.look(Graph(), "")
-    neighbours.look(*seen())
+    dependencies = Dependencies(faults, clock)
+    dependencies.look(Graph(), "")
+    dependencies.look(*seen())
     for _ in range(4):
-        neighbours.look(*seen(**after))
+        dependencies.look(*seen(**after))
         clock.now_s += SETTLED_S
     assert told == [SENTENCES[role] for role in roles]
-    assert not neighbours.unsettled
+    assert not dependencies.unsettled
 
 
 def test_a_server_restart_is_not_blamed_on_those_it_took_along(faults: Faults, clock: Clock, told: list[str]) -> None:
-    neighbours = Neighbours(faults, clock)
-    neighbours.look(*seen())
+    dependencies = Dependencies(faults, clock)
+    dependencies.look(*seen())
     for step in ({"pulse": ""}, {"server": "", "manager": "", "pulse": ""}, {"server": "other", "manager": "40"}):
-        neighbours.look(*seen(node="", **step))
+        dependencies.look(*seen(node="", **step))
         clock.now_s += SETTLED_S / 3
     clock.now_s += SETTLED_S
     for _ in range(4):
-        neighbours.look(*seen(node="8", server="other", manager="40", pulse="50"))
+        dependencies.look(*seen(node="8", server="other", manager="40", pulse="50"))
         clock.now_s += SETTLED_S
     assert told == []
 

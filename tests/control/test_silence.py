@@ -13,11 +13,11 @@ import pytest
 
 from rwc_daemon.audio.graph import Graph, changed
 from rwc_daemon.audio.mixer import Mixer
-from rwc_daemon.control.figures import Levels
 from rwc_daemon.control.silence.hearing import Hearing
 from rwc_daemon.control.silence.look import look
 from rwc_daemon.control.silence.observed import Observed, Recorder, Sound
 from rwc_daemon.control.silence.table import first
+from rwc_daemon.control.stats import Levels
 
 CARDS = Path(__file__).parents[1] / "audio/cards"
 BUILT_IN = "alsa_input.pci-0000_00_1f.3.analog-stereo"

@@ -12,8 +12,8 @@ import pytest
 
 from rwc_daemon.control import supervisor as module
 from rwc_daemon.control.supervisor import Death, Supervisor, engine_environment
-from rwc_daemon.link.ring import Link
-from rwc_daemon.messages import Beat, Message, SetControls, Use, VoiceFailed, VoiceOn
+from rwc_daemon.link.ring import SharedRings
+from rwc_daemon.messages import Heartbeat, LoadVoice, Message, SetControls, VoiceFailed, VoiceOn
 
 DEADLINE_S = 30.0
 
@@ -22,7 +22,7 @@ class Watched:
     """A supervisor, its link, and everything it told."""
 
     def __init__(self, data_dir: Path) -> None:
-        self.link = Link.create()
+        self.link = SharedRings.create()
         self.ups = 0
         self.deaths: list[Death] = []
         self.messages: list[Message] = []
@@ -31,7 +31,7 @@ class Watched:
 
     def up(self) -> None:
         self.ups += 1
-        self.supervisor.send(Use("robot"))
+        self.supervisor.send(LoadVoice("robot"))
 
     async def until(self, what: Callable[[], bool]) -> None:
         async with asyncio.timeout(DEADLINE_S):
@@ -65,8 +65,8 @@ def run(data_dir: Path, check: Callable[[Watched], Coroutine[None, None, None]])
 def test_it_comes_up_takes_a_voice_and_beats(tmp_path: Path) -> None:
     async def check(watched: Watched) -> None:
         assert (await watched.until_voice()).voice == "robot"
-        await watched.until(lambda: any(isinstance(message, Beat) for message in watched.messages))
-        watched.supervisor.send(Use("nobody"))
+        await watched.until(lambda: any(isinstance(message, Heartbeat) for message in watched.messages))
+        watched.supervisor.send(LoadVoice("nobody"))
         await watched.until(lambda: isinstance(watched.messages[-1], VoiceFailed))
         assert watched.supervisor.restarts == 0
 
@@ -93,7 +93,7 @@ def test_one_that_is_killed_with_words_unread_is_not_blamed_either(tmp_path: Pat
         await watched.until_voice()
         os.kill(watched.supervisor.pid, signal.SIGSTOP)
         for _ in range(20):
-            watched.supervisor.send(Use("deep"))
+            watched.supervisor.send(LoadVoice("deep"))
         await asyncio.sleep(0.1)
         os.kill(watched.supervisor.pid, signal.SIGKILL)
         await watched.until(lambda: watched.ups == 2)
@@ -143,7 +143,7 @@ def test_a_sleep_of_the_whole_machine_kills_nobody(tmp_path: Path) -> None:
     async def check(watched: Watched) -> None:
         await watched.until_voice()
         watched.supervisor.check(elapsed_s=3600.0, converting=True)
-        await watched.until(lambda: isinstance(watched.messages[-1], Beat))
+        await watched.until(lambda: isinstance(watched.messages[-1], Heartbeat))
         assert not watched.deaths
 
     run(tmp_path, check)

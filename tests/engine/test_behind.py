@@ -6,7 +6,7 @@ import numpy as np
 from plain_voices import DelayVoice
 from whole_engine import QUANTUM, RATE
 
-from rwc_daemon.messages import Configure, Eased
+from rwc_daemon.messages import Configure, QualityReduced
 from rwc_daemon.plan import Block
 
 SLOW_S = 0.012  # a block, however short: what waiting for the processor costs
@@ -49,6 +49,6 @@ def said(engine):
     """The newest word of what is done with less."""
     while not engine.said.empty():
         message = engine.said.get()
-        if isinstance(message, Eased):
-            engine.eased = message.message
-    return getattr(engine, "eased", "")
+        if isinstance(message, QualityReduced):
+            engine.reduced = message.message
+    return getattr(engine, "reduced", "")

@@ -1,4 +1,4 @@
-"""The inference and loader threads on a real link, driven cycle by cycle; the shelf holds voices made for tests."""
+"""The inference and loader threads on a real link, driven cycle by cycle, with voices made for tests."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from plain_voices import CostlyVoice, DelayVoice
 from whole_engine import QUANTUM, RATE
 
 from rwc_daemon.engine import loader
-from rwc_daemon.engine.meter import Meter
-from rwc_daemon.messages import Configure, Eased, Keep, Planned, Unmet, VoiceFailed, VoiceOn
+from rwc_daemon.engine.load_meter import LoadMeter
+from rwc_daemon.messages import Configure, Planned, QualityReduced, RequestUnmet, SetSlack, VoiceFailed, VoiceOn
 from rwc_daemon.plan import Block
 
 
@@ -24,7 +24,7 @@ def test_another_quality_is_another_stream_with_its_own_block(engine_of):
     assert engine.session.seen.pitch == 3
 
 
-def test_knobs_that_need_no_new_stream_get_none(engine_of):
+def test_controls_that_need_no_new_stream_get_none(engine_of):
     engine = engine_of(CostlyVoice("net"))
     engine.use("net")
     engine.expect(VoiceOn)
@@ -40,11 +40,11 @@ def test_a_tracker_that_cannot_be_had_is_said_and_the_voice_plays_on(engine_of):
     engine.use("net")
     engine.expect(VoiceOn)
     engine.set(f0_method="crepe")
-    assert engine.expect(Unmet).code == "MissingAsset"
+    assert engine.expect(RequestUnmet).code == "MissingAsset"
     engine.play(np.zeros(RATE // 2, np.float32))
     assert engine.session.seen.f0_method == "auto"
     engine.set(f0_method="yin")
-    assert engine.expect(Unmet) == Unmet()
+    assert engine.expect(RequestUnmet) == RequestUnmet()
     assert engine.session.seen.f0_method == "yin"
 
 
@@ -54,7 +54,7 @@ class Machine:
     def __init__(self, monkeypatch):
         self.slowness, self.engine = 1.0, None
         self._costs = {"low": 0.2, "balanced": 0.4, "high": 0.6}
-        monkeypatch.setattr(Meter, "fullness", property(lambda meter: self._fullness()))
+        monkeypatch.setattr(LoadMeter, "fullness", property(lambda meter: self._fullness()))
         monkeypatch.setattr(loader, "warm", lambda voice, plan, controls, *_: self._warm(plan, controls))
 
     def _fullness(self):
@@ -71,12 +71,12 @@ def test_a_voice_too_slow_is_eased_with_a_word_and_goes_back_when_there_is_room(
     engine.use("net")
     engine.expect(VoiceOn)
     machine.slowness = 1.8
-    assert "quality balanced" in engine.expect(Eased).message
+    assert "quality balanced" in engine.expect(QualityReduced).message
     machine.slowness = 3.0
-    assert "quality low" in engine.expect(Eased).message
+    assert "quality low" in engine.expect(QualityReduced).message
     underruns = engine.link.counters().underruns
     machine.slowness = 1.0
-    while engine.expect(Eased).message:
+    while engine.expect(QualityReduced).message:
         pass
     engine.play(np.zeros(RATE // 10, np.float32))
     assert engine.session.made_for == "high"
@@ -91,9 +91,9 @@ def test_a_voice_that_is_known_to_be_too_slow_begins_with_less(engine_of, monkey
     engine.set(quality="high")
     for _ in range(2):
         engine.use("net")
-        assert "quality low" in engine.expect(Eased).message
+        assert "quality low" in engine.expect(QualityReduced).message
         engine.use("other")
-        assert engine.expect(Eased).message == ""
+        assert engine.expect(QualityReduced).message == ""
     assert engine.link.counters().skipped_samples == 0
 
 
@@ -102,14 +102,14 @@ def test_nets_leave_their_second_thread_to_other_programs_while_these_need_it(en
     engine = machine.engine = engine_of(CostlyVoice("net"))
     engine.use("net")
     engine.expect(VoiceOn)
-    assert engine.inference._crew.threads == 2
+    assert engine.inference._thread_budget.threads == 2
     engine.busy = 1.0
     engine.play(np.zeros(3 * RATE, np.float32))
-    assert engine.inference._crew.threads == 1
+    assert engine.inference._thread_budget.threads == 1
     engine.busy = 0.1
     engine.play(np.zeros(8 * RATE, np.float32))
-    assert engine.inference._crew.threads == 2
-    assert engine.said_nothing_of(Eased)
+    assert engine.inference._thread_budget.threads == 2
+    assert engine.said_nothing_of(QualityReduced)
 
 
 def test_constant_latency_pads_and_says_what_it_needs(engine_of):
@@ -131,9 +131,9 @@ def test_slack_asked_for_is_given_unless_it_was_meant_for_another_stream(engine_
     engine = engine_of(DelayVoice(name="one"))
     engine.use("one")
     first = engine.expect(Planned)
-    engine.order(Keep(first.number + 1, 9999, 0))
+    engine.order(SetSlack(first.number + 1, 9999, 0))
     assert engine.expect(Planned).slack == first.slack
-    engine.order(Keep(first.number, 1280, 0))
+    engine.order(SetSlack(first.number, 1280, 0))
     assert engine.expect(Planned).slack == 1280
 
 
@@ -154,7 +154,7 @@ def test_voices_used_last_are_not_read_again(engine_of):
     for voice in ("a", "b", "a", "b"):
         engine.use(voice)
         assert engine.expect(VoiceOn).voice == voice
-    assert engine.shelf.loads == [("a", "auto"), ("b", "auto")]
+    assert engine.repository.loads == [("a", "auto"), ("b", "auto")]
 
 
 def test_without_a_budget_only_the_newest_is_kept(engine_of):
@@ -162,7 +162,7 @@ def test_without_a_budget_only_the_newest_is_kept(engine_of):
     for voice in ("a", "b", "a"):
         engine.use(voice)
         assert engine.expect(VoiceOn).voice == voice
-    assert [voice for voice, _ in engine.shelf.loads] == ["a", "b", "a"]
+    assert [voice for voice, _ in engine.repository.loads] == ["a", "b", "a"]
 
 
 def test_an_unknown_voice_is_refused(engine_of):

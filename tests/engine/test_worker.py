@@ -15,16 +15,16 @@ from makers import make_voice
 from rwc_daemon.audio.callback import Callback
 from rwc_daemon.controls import Controls, to_dict
 from rwc_daemon.engine.worker import last_words
-from rwc_daemon.link.ring import Link
+from rwc_daemon.link.ring import SharedRings
 from rwc_daemon.messages import (
-    Beat,
     Configure,
+    Heartbeat,
+    LoadVoice,
     Planned,
     Quit,
     Ready,
-    Rest,
     SetControls,
-    Use,
+    Suspend,
     VoiceFailed,
     VoiceOn,
     decode,
@@ -40,7 +40,7 @@ class EngineProcess:
     """The daemon's side of one engine, as small as it can be."""
 
     def __init__(self, data_dir):
-        self.link = Link.create()
+        self.link = SharedRings.create()
         self.callback = Callback(self.link, RATE)
         self.link.set_mode("convert")
         self.socket, theirs = socket.socketpair()
@@ -96,7 +96,7 @@ def start(engine, voice="plain", **controls):
     engine.expect(Ready)
     engine.send(SetControls(to_dict(Controls(gate_db=-90, **controls))))
     engine.send(Configure(RATE, QUANTUM, SLACK_MS))
-    engine.send(Use(voice))
+    engine.send(LoadVoice(voice))
     planned = engine.expect(Planned)
     assert engine.expect(VoiceOn).voice == voice
     return planned
@@ -109,7 +109,7 @@ def test_plain_comes_out_at_exactly_the_stated_latency(engine):
     latency = planned.block + planned.slack + planned.delay
     middle = slice(RATE // 2, len(y))
     assert np.corrcoef(y[middle], x[RATE // 2 - latency : len(y) - latency])[0, 1] > 0.99
-    while engine.expect(Beat).blocks == 0:
+    while engine.expect(Heartbeat).blocks == 0:
         engine.play(x[:QUANTUM])
 
 
@@ -121,7 +121,7 @@ def test_no_voice_and_no_configure_is_silence(engine):
 
 def test_an_unknown_voice_is_said_and_the_old_one_plays_on(engine):
     start(engine)
-    engine.send(Use("nobody"))
+    engine.send(LoadVoice("nobody"))
     failed = engine.expect(VoiceFailed)
     assert (failed.voice, failed.code) == ("nobody", "NoSuchVoice")
     y = engine.play(np.random.default_rng(1).normal(0, 0.05, RATE // 2).astype(np.float32))
@@ -133,7 +133,7 @@ def test_a_voice_change_while_playing_has_no_underrun(engine):
     x = np.random.default_rng(1).normal(0, 0.05, 2 * RATE).astype(np.float32)
     engine.play(x[: RATE // 2])
     before = engine.link.counters()
-    engine.send(Use("deep"))
+    engine.send(LoadVoice("deep"))
     engine.play(x[RATE // 2 :])
     assert engine.expect(VoiceOn).voice == "deep"
     after = engine.link.counters()
@@ -156,8 +156,8 @@ def test_rest_drops_the_stream_and_configure_brings_it_back(engine):
     start(engine)
     x = np.random.default_rng(1).normal(0, 0.05, RATE // 2).astype(np.float32)
     engine.play(x)
-    engine.send(Rest())
-    engine.expect(Beat)
+    engine.send(Suspend())
+    engine.expect(Heartbeat)
     assert not engine.play(x)[RATE // 4 :].any()
     engine.send(Configure(44100, 64, 10.0))
     planned = engine.expect(Planned)
@@ -187,11 +187,11 @@ def test_slow_imports_wait_until_nobody_listens(engine, tmp_path):
         return "libtorch" in Path(f"/proc/{engine.process.pid}/maps").read_text()
 
     assert not has_torch()
-    engine.send(Rest())
+    engine.send(Suspend())
     deadline = time.monotonic() + 60
     while not has_torch():
         assert time.monotonic() < deadline
-        engine.expect(Beat)
+        engine.expect(Heartbeat)
 
 
 @pytest.mark.parametrize(

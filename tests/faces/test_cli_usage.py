@@ -134,7 +134,7 @@ def test_doctor_without_anything(tmp_path: Path) -> None:
     by_part = {finding["part"]: finding for finding in report["findings"]}
     assert by_part["daemon"]["state"] == "bad"
     assert by_part["server"]["state"] == "bad"
-    assert all(finding["mend"] for finding in report["findings"] if finding["state"] == "bad")
+    assert all(finding["fix"] for finding in report["findings"] if finding["state"] == "bad")
 
 
 def test_bench_needs_no_daemon(tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from rwc_daemon.batch.sound_file import read_sound
 from rwc_daemon.control.state import Saved, StateFile
-from rwc_daemon.engine.sounds import read_sound
 from rwc_daemon.faces.cli.main import main
-from tests.engine.test_files import vowel
+from tests.batch.test_convert_file import vowel
 
 RATE = 24000
 

@@ -110,7 +110,7 @@ def test_two_targets_are_wrong_usage(tmp_path):
 
 @pytest.mark.parametrize("voice", ["plain", "deep", "bright", "giant", "tiny", "robot", "whisper"])
 def test_one_sample_in_one_sample_out(tmp_path, voice):
-    from rwc_daemon.engine.files import START, convert_file
+    from rwc_daemon.batch.convert import START, convert_file
     from rwc_daemon.voices.builtin.voice import load_builtin
 
     done = convert_file(CASES / "short_1.wav", tmp_path / "out.wav", load_builtin(voice), START)

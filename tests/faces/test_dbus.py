@@ -194,7 +194,7 @@ def test_a_thousand_settings_at_once(bus: Bus, tmp_path: Path) -> None:
         await asyncio.gather(*calls)
         assert whole.core.controls.pitch == 10.0
         assert not whole.heard.faults
-        await whole.until(lambda: whole.core.figures.beat.resident_mb > 0)
+        await whole.until(lambda: whole.core.stats.heartbeat.resident_mb > 0)
 
     run(bus, tmp_path, check)
 

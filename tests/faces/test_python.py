@@ -75,7 +75,7 @@ def test_batch_and_streaming_are_interchangeable():
     assert np.std(batch[9600:]) == pytest.approx(np.std(stream[9600:]), rel=0.1)
 
 
-def test_knobs_turn_while_running_and_wrong_ones_change_nothing():
+def test_controls_turn_while_running_and_wrong_ones_change_nothing():
     with StreamingConverter(ConversionConfig(voice="plain")) as converter:
         converter.update(pitch_shift=12)
         with pytest.raises(OutOfRange):
@@ -213,7 +213,7 @@ def test_importing_the_package_loads_nothing_heavy():
         "soundfile",
         "dbus_next",
         "urllib.request",
-        "rwc_daemon.engine.files",
+        "rwc_daemon.batch.convert",
     }
     assert rwc_daemon.__version__ == version("rwc-daemon")
     assert (Path(rwc_daemon.__file__).parent / "py.typed").exists()

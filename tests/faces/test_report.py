@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from rwc_daemon.engine.files import START, Converted
-from rwc_daemon.engine.order import FileJob, FileResult, FileWork, Order
-from rwc_daemon.engine.quality import measure
-from rwc_daemon.engine.sounds import Sound, write_sound
+from rwc_daemon.batch.convert import START, Converted
+from rwc_daemon.batch.jobs import BatchOptions, FileJob, FileResult, FileWork
+from rwc_daemon.batch.measure import measure
+from rwc_daemon.batch.sound_file import Sound, write_sound
 from rwc_daemon.errors import BadAudio
 from rwc_daemon.faces.report import Entry, Run, as_data, as_page, write_report
-from tests.engine.test_files import vowel
+from tests.batch.test_convert_file import vowel
 
 RATE = 16000
 NAME = "a<b>&'\".wav"
@@ -119,7 +119,7 @@ def test_a_run_without_any_result_has_a_page():
 def test_what_pitch_is_wanted(tmp_path, voice, follows):
     job = FileJob(tmp_path / "in.wav", tmp_path / "out.wav")
     write_sound(job.source, Sound(vowel(RATE, 2.0), RATE, 1))
-    result = FileWork(Order(tmp_path, voice, measured=True))(job, lambda _: None)
+    result = FileWork(BatchOptions(tmp_path, voice, measured=True))(job, lambda _: None)
     figures = result.measured.figures
     assert (figures.pitch.error_cents is not None) == follows
     if follows:  # deep lowers by four semitones

@@ -25,13 +25,13 @@ class Fault:
     """One thing that goes wrong while somebody records."""
 
     name: str
-    # as it stands in the table
+    """As it stands in the table."""
     inject: Callable[[World], None]
-    # returns when the cause is over
+    """Returns when the cause is over."""
     told: str = ""
-    # a part of the sentence that the user is told; empty: nothing needs to be said
+    """A part of the sentence that the user is told; empty: nothing needs to be said."""
     short: bool = True
-    # in CI too
+    """In CI too."""
 
 
 def kill(unit: str) -> Callable[[World], None]:
@@ -171,7 +171,7 @@ def damage_state(world: World) -> None:
 
 
 def damage_config(world: World) -> None:
-    """The daemon refuses to start with it; the recorder hears silence until it is mended."""
+    """The daemon refuses to start with it; the recorder hears silence until it is fixed."""
     good = world.config.read_text()
     world.config.write_text("[voice\nfirst = whisper")
     kill("rwc-daemon")(world)
@@ -279,6 +279,6 @@ FAULTS = (
     Fault("second daemon started", second_daemon),
     Fault(f"{CALLS} D-Bus calls in a row", burst),
     Fault("recorder that stops reading", deaf_recorder, short=False),
-    # the session manager of Debian 12, started anew beside running devices, links nobody any more, RWC there or not
+    # the session manager of Debian 12, started again beside running devices, links nobody any more, RWC there or not
     Fault("WirePlumber restarted, then all servers", wireplumber_and_all, short=False),
 )

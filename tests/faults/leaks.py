@@ -37,13 +37,13 @@ class Left:
     ports: int
     links: int
     clients: int
-    # in PipeWire
+    """In PipeWire."""
     modules: int
-    # of the PulseAudio server
+    """Of the PulseAudio server."""
     processes: int
-    # of the user
+    """Of the user."""
     files: int
-    # the user's in /dev/shm, /tmp and the runtime folder
+    """The user's in /dev/shm, /tmp and the runtime folder."""
     daemon_fds: int
     daemon_threads: int
     daemon_mb: float

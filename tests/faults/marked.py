@@ -1,7 +1,7 @@
 """The marked signal, and the judge that finds it again.
 
 A voice-like sound that never pauses carries a code at -60 dB: noise of a known seed, repeated each second, above the
-band of the voice. Wherever a piece of a recording correlates with the code, at any shift, it is the bare voice.
+band of the voice. Wherever a piece of a recording correlates with the code, at any shift, it is the unprocessed voice.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def marked(seconds: int) -> np.ndarray:
     return (speech + level * np.tile(code(), seconds)).astype(np.float32)
 
 
-def bare_samples(heard: np.ndarray) -> int:
+def unprocessed_samples(heard: np.ndarray) -> int:
     """How many samples of f32[n] @48k lie in windows where the code is found."""
     found = np.zeros(len(heard), bool)
     for begin, score in scores(heard):
@@ -97,7 +97,7 @@ def scores(heard: np.ndarray) -> list[tuple[int, float]]:
 class Silence:
     begin: int
     end: int
-    # samples
+    """Samples."""
 
 
 def silences(heard: np.ndarray, shortest: int = SHORTEST_SILENCE) -> list[Silence]:

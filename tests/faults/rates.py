@@ -45,18 +45,18 @@ class Round:
 
     players: list[int]
     recorders: list[int]
-    # their rates
+    """Their rates."""
     asleep: bool
-    # everything, when it began
+    """Everything, when it began."""
     heard_s: float
     unprocessed: int
-    # samples
+    """Samples."""
     first_ms: float
-    # until the last of them heard something
+    """Until the last of them heard something."""
     gaps: int
     gaps_ms: float
     longest_gap_ms: float
-    # silence after the first sound
+    """Silence after the first sound."""
     rate_changes: int
     most_changes_in_a_second: int
     trouble: str

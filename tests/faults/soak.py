@@ -29,14 +29,14 @@ from tests.faults.catalogue import (
     unplug,
 )
 from tests.faults.leaks import look
-from tests.faults.marked import RATE, bare_samples, silences
+from tests.faults.marked import RATE, silences, unprocessed_samples
 from tests.faults.suite import await_voice
 from tests.faults.world import World, run
 
 REPORT_S = 60.0
-# voices and knobs under which the code stays unrecognizable: none puts the pitch back to where it came from
+# voices and controls under which the code stays unrecognizable: none puts the pitch back to where it came from
 VOICES = ("whisper", "deep", "giant")
-KNOBS: dict[str, tuple[float, float]] = {
+SAFE_CONTROLS: dict[str, tuple[float, float]] = {
     "Pitch": (-3, 0),
     "Formant": (-2, 2),
     "GateDb": (-80, -60),
@@ -65,7 +65,7 @@ class Soak:
     def __init__(self, world: World, seed: int) -> None:
         self._world, self._random = world, random.Random(seed)
         self.done: Counter[str] = Counter()
-        self.bare = self.heard = self.silent = 0
+        self.unprocessed = self.heard = self.silent = 0
         self.troubles: list[str] = []
 
     def step(self) -> None:
@@ -84,13 +84,13 @@ class Soak:
         piece = recorder.since(begun)
         recorder.forget()
         self.heard += len(piece)
-        self.bare += bare_samples(piece)
+        self.unprocessed += unprocessed_samples(piece)
         self.silent += sum(gap.end - gap.begin for gap in silences(piece))
 
     def _turn(self) -> None:
-        name = self._random.choice(sorted(KNOBS))
-        self._world.set(name, self._random.uniform(*KNOBS[name]))
-        self.done["knob"] += 1
+        name = self._random.choice(sorted(SAFE_CONTROLS))
+        self._world.set(name, self._random.uniform(*SAFE_CONTROLS[name]))
+        self.done["control"] += 1
         time.sleep(0.2)
 
     def _switch(self) -> None:
@@ -123,7 +123,7 @@ class Soak:
         return {
             "seconds": round(time.monotonic() - started),
             "done": dict(sorted(self.done.items())),
-            "bare_samples": self.bare,
+            "unprocessed_samples": self.unprocessed,
             "heard_s": round(self.heard / RATE),
             "silent_s": round(self.silent / RATE, 1),
             "troubles": self.troubles,

@@ -34,13 +34,14 @@ AWAY_S = 1.5
 class Event:
     name: str
     happens: Callable[[World, Four], int | None]
-    # returns when the cause is over; whoever recorded RWC Mic must hear it again then. Unprocessed samples of others
+    """Returns when the cause is over; whoever recorded RWC Mic must hear it again then. Unprocessed samples of
+    others."""
     short: bool = False
-    # in the default suite
+    """In the default suite."""
     last: bool = False
-    # nobody comes back from it
+    """Nobody comes back from it."""
     apart: bool = False
-    # what the one that was moved by hand hears is told apart from what may not be
+    """What the one that was moved by hand hears is told apart from what may not be."""
 
 
 def kill(*units: str) -> Callable[[World, Four], int | None]:

@@ -22,7 +22,7 @@ from rwc_daemon.errors import RwcError
 from tests.faults import voices
 from tests.faults.catalogue import FAULTS, Fault, healthy
 from tests.faults.loaded import allow_realtime
-from tests.faults.marked import RATE, bare_samples, clicks, holes, silences
+from tests.faults.marked import RATE, clicks, holes, silences, unprocessed_samples
 from tests.faults.world import DEADLINE_S, World, until
 
 HEALTHY_S = 1.5
@@ -36,27 +36,27 @@ class Row:
     """What one fault did to the recording."""
 
     fault: str
-    bare_samples: int
+    unprocessed_samples: int
     silence_ms: float
     clicks: int
-    # jumps, and sound cut off or on
+    """Jumps, and sound cut off or on."""
     holes: int
-    # cycles that the graph lost: see `marked.holes`
+    """Cycles that the graph lost: see `marked.holes`."""
     cause_ms: float
-    # how long the cause itself lasted
+    """How long the cause itself lasted."""
     node_back_ms: float
-    # from the fault until RWC Mic was there again, as programs see it; not a number: it never went
+    """From the fault until RWC Mic was there again, as programs see it; not a number: it never went."""
     back_ms: float
-    # from the fault to the last silence's end
+    """From the fault to the last silence's end."""
     delay_before_ms: float
     delay_after_ms: float
-    # microphone to recorder, measured in the graph
+    """Microphone to recorder, measured in the graph."""
     restarts_of_recorder: int
-    # its server died, so that it had to connect again
+    """Its server died, so that it had to connect again."""
     told: str
-    # the first sentence of the journal that says so
+    """The first sentence of the journal that says so."""
     trouble: str
-    # empty: all is well again
+    """Empty: all is well again."""
 
 
 def one(world: World, fault: Fault, delay_before_ms: float, keep: Path | None = None) -> Row:
@@ -81,7 +81,7 @@ def one(world: World, fault: Fault, delay_before_ms: float, keep: Path | None = 
         soundfile.write(keep / f"{fault.name.replace('/', ' ')}.wav", heard, RATE, subtype="FLOAT")
     return Row(
         fault=fault.name,
-        bare_samples=bare_samples(heard),
+        unprocessed_samples=unprocessed_samples(heard),
         silence_ms=round(1000 * sum(gap.end - gap.begin for gap in gaps) / RATE, 1),
         clicks=clicks(heard, normal),
         holes=len(holes(heard, normal)),
@@ -111,14 +111,14 @@ def await_voice(world: World) -> str:
 
 
 def control(world: World) -> int:
-    """The judge on trial: bare voice samples found in a second of bypass."""
+    """The judge on trial: unprocessed voice samples found in a second of bypass."""
     assert world.recorder
     world.set("Mode", "bypass")
     time.sleep(1.5)
     heard = world.recorder.since(world.recorder.count - RATE)
     world.set("Mode", "convert")
     time.sleep(0.5)
-    return bare_samples(heard)
+    return unprocessed_samples(heard)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from tests.faults.enter import printed, why_not
 from tests.faults.marked import RATE
 
 SHORT = [fault for fault in FAULTS if fault.short]
-# a machine that is busy elsewhere takes its time; that nothing bare is heard does not depend on it
+# a machine that is busy elsewhere takes its time; that nothing unprocessed is heard does not depend on it
 pytestmark = [
     pytest.mark.skipif(bool(why_not()), reason=why_not() or "possible"),
     pytest.mark.timeout(900),
@@ -31,7 +31,7 @@ def test_the_judge_finds_the_bare_voice_in_bypass(report: dict[str, Any]) -> Non
 @pytest.mark.parametrize("fault", SHORT, ids=[fault.name for fault in SHORT])
 def test_a_fault_is_survived_in_silence(report: dict[str, Any], fault: Any) -> None:
     row = report[fault.name]
-    assert row["bare_samples"] == 0, row
+    assert row["unprocessed_samples"] == 0, row
     assert not row["trouble"], row
     assert fault.told in row["told"], row
 
@@ -47,6 +47,6 @@ def test_nothing_is_left_behind() -> None:
 
 def test_a_minute_of_random_use_and_faults() -> None:
     account = list(printed("soak", "--minutes", "0.4", "--seed", "3", timeout_s=300))[-1]
-    assert account["bare_samples"] == 0, account
+    assert account["unprocessed_samples"] == 0, account
     assert not account["troubles"], account
     assert account["sources"] == 1

@@ -18,6 +18,6 @@ pytestmark = [
 def test_the_server_dies_in_silence_and_comes_back() -> None:
     control, row = printed("jack2", "--short", timeout_s=280)
     assert control["control_of_48000"] > RATE // 4
-    assert row["bare_samples"] == 0, row
+    assert row["unprocessed_samples"] == 0, row
     assert not row["trouble"], row
     assert row["told"], row

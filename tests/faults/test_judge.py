@@ -1,4 +1,4 @@
-"""The judge itself: it finds the bare voice, and only that."""
+"""The judge itself: it finds the unprocessed voice, and only that."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import pytest
 from scipy import signal
 
 from rwc_daemon.controls import Controls
-from rwc_daemon.engine.stream import Stream
+from rwc_daemon.conversion.stream import Stream
 from rwc_daemon.plan import Block, Plan
 from rwc_daemon.voices.builtin.voice import load_builtin
-from tests.faults.marked import RATE, bare_samples, clicks, delay_ms, holes, marked, silences, voice
+from tests.faults.marked import RATE, clicks, delay_ms, holes, marked, silences, unprocessed_samples, voice
 
 
 @pytest.fixture(scope="module")
@@ -29,22 +29,22 @@ def test_the_code_is_60_db_under_the_voice_and_found_everywhere(source: np.ndarr
     speech = voice(6)
     code = source - speech
     assert 20 * np.log10(np.std(code) / np.std(speech)) == pytest.approx(-60, abs=0.1)
-    assert bare_samples(source) > 0.98 * len(source)
-    assert bare_samples(1e-3 * source) > 0.98 * len(source)
+    assert unprocessed_samples(source) > 0.98 * len(source)
+    assert unprocessed_samples(1e-3 * source) > 0.98 * len(source)
     at_44k = signal.resample_poly(signal.resample_poly(source, 147, 160), 160, 147)
-    assert bare_samples(at_44k) > 0.95 * len(at_44k)
-    assert bare_samples(speech) == 0
+    assert unprocessed_samples(at_44k) > 0.95 * len(at_44k)
+    assert unprocessed_samples(speech) == 0
 
 
 @pytest.mark.parametrize("name", ["whisper", "deep"])
 def test_a_converted_voice_is_acquitted_and_a_leak_in_it_is_found(source: np.ndarray, name: str) -> None:
     heard, _ = converted(source, name)
-    assert bare_samples(heard) == 0
+    assert unprocessed_samples(heard) == 0
     assert not silences(heard[RATE // 2 :])
     leaking = heard.copy()
     leak = slice(2 * RATE, 2 * RATE + RATE // 10)
     leaking[leak] = source[leak]
-    assert bare_samples(leaking) > 0, "100 ms between two hard cuts"
+    assert unprocessed_samples(leaking) > 0, "100 ms between two hard cuts"
 
 
 @pytest.mark.parametrize("name", ["whisper", "deep"])

@@ -9,7 +9,7 @@ import pytest
 from scipy import signal
 
 from rwc_daemon.controls import Controls
-from rwc_daemon.engine.stream import Stream
+from rwc_daemon.conversion.stream import Stream
 from rwc_daemon.plan import Block, Plan
 from rwc_daemon.voices.builtin.voice import load_builtin
 from tests.faults.enter import printed, why_not

@@ -179,11 +179,11 @@ class World:
     home: Path
     quantum: int = 256
     sound: Callable[[int], np.ndarray] = marked
-    # of the microphone
+    """Of the microphone."""
     rates: tuple[int, ...] = (44100, 48000)
-    # allowed ones
+    """Allowed ones."""
     mic_sleeps: bool = False
-    # while nobody records
+    """While nobody records."""
     player: Player | None = None
     recorder: Recorder | None = None
     presence: Presence | None = None

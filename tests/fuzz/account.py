@@ -21,7 +21,7 @@ class Account:
     crashes: int = 0
     hangs: int = 0
     culprits: list[str] = field(default_factory=list)
-    # the first of them
+    """The first of them."""
 
     @property
     def tried(self) -> int:

@@ -17,7 +17,7 @@ from rwc_daemon.faces.dbus_types import VOICE, dictionary
 from rwc_daemon.settings import example, keys, read
 from rwc_daemon.store.card import CARD, SETTINGS
 from rwc_daemon.store.voices import VoiceStore
-from rwc_daemon.voices.shelf import Shelf
+from rwc_daemon.voices.repository import VoiceRepository
 from tests.fuzz.account import Account, Hang, at_most, is_sentence
 from tools.import_fuzzer import spoil
 from tools.voice_maker import make_voice
@@ -137,7 +137,7 @@ def shelf(count: int, seed: int, folder: Path) -> Account:
     good = {path: path.read_bytes() for path in places}
 
     def look() -> str:
-        for voice in Shelf(folder).list():
+        for voice in VoiceRepository(folder).list():
             said = dictionary({name: getattr(voice, name) for name in VOICE}, VOICE)
             [value.value.encode() for value in said.values() if value.signature == "s"]
         Controls(**store.remembered(card.id))

@@ -16,19 +16,19 @@ import time
 from pathlib import Path
 from typing import Any
 
-from rwc_daemon.link.ring import Link
+from rwc_daemon.link.ring import SharedRings
 from rwc_daemon.messages import (
     KINDS,
     BadMessage,
     Configure,
-    Keep,
+    LoadVoice,
     Quit,
-    Rest,
     SetControls,
-    Use,
+    SetSlack,
+    Suspend,
     VoiceFailed,
     VoiceOn,
-    Watch,
+    WatchPitch,
     decode,
     encode,
 )
@@ -36,7 +36,14 @@ from tests.fuzz.account import Account
 from tests.fuzz.files import VALUES
 from tools.import_fuzzer import spoil
 
-DOWN = (Configure(48000, 256), Keep(0, 0, 0), Use("deep"), SetControls({"pitch": 2.0}), Rest(), Watch(True))
+DOWN = (
+    Configure(48000, 256),
+    SetSlack(0, 0, 0),
+    LoadVoice("deep"),
+    SetControls({"pitch": 2.0}),
+    Suspend(),
+    WatchPitch(True),
+)
 RIGHT = {"int": 3, "float": 0.5, "str": "deep", "bool": True, "dict[str, Any]": {"pitch": 1.0}}
 TYPED: dict[str, tuple[Any, ...]] = {
     "int": (0, -1, 1, 7, 256, 8192, 44100, 48000, 192000, 10**6, -(10**6)),
@@ -103,7 +110,7 @@ def decoding(count: int, seed: int) -> Account:
 class Engine:
     """A real one, and our end of its channel."""
 
-    def __init__(self, link: Link, folder: Path) -> None:
+    def __init__(self, link: SharedRings, folder: Path) -> None:
         ours, theirs = socket.socketpair()
         fds = (link.memory_fd, link.wake_fd, theirs.fileno())
         command = [sys.executable, "-m", "rwc_daemon.engine.worker"]
@@ -151,7 +158,7 @@ class Engine:
 
 def engines(count: int, seed: int, folder: Path) -> Account:
     """Each engine hears one good voice, some lines of which the last may be none, and must answer or have ended."""
-    account, lines, link = Account(), Lines(seed), Link.create()
+    account, lines, link = Account(), Lines(seed), SharedRings.create()
     while account.tried < count:
         engine = Engine(link, folder)
         told = [lines.down() for _ in range(min(LINES_A_LIFE, count - account.tried))]
@@ -168,7 +175,7 @@ def engines(count: int, seed: int, folder: Path) -> Account:
 
 def afterwards(engine: Engine) -> str:
     """An engine that still lives obeys; one that does not has ended by itself, not by a signal."""
-    engine.tell(encode(Use("robot")))
+    engine.tell(encode(LoadVoice("robot")))
     if engine.answers("robot"):
         engine.tell(encode(Quit()))
     if not engine.ended(ENGINE_S):

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from rwc_daemon.engine.reading.reader import SoundReader
-from rwc_daemon.engine.sounds import read_sound
+from rwc_daemon.batch.reading.reader import SoundReader
+from rwc_daemon.batch.sound_file import read_sound
 from rwc_daemon.errors import RwcError
 from tests.fuzz.account import Account, Hang, at_most, is_sentence
 from tools.import_fuzzer import spoil

@@ -3,13 +3,13 @@ import socket
 import pytest
 
 from rwc_daemon.link.channel import Channel
-from rwc_daemon.messages import BadMessage, Rest, Use
+from rwc_daemon.messages import BadMessage, LoadVoice, Suspend
 
 
 def test_messages_pass_in_order_and_the_end_is_seen():
     ours, theirs = socket.socketpair()
     sender, receiver = Channel(ours), Channel(theirs)
-    sent = [Use(str(n)) for n in range(100)] + [Rest()]
+    sent = [LoadVoice(str(n)) for n in range(100)] + [Suspend()]
     for message in sent:
         sender.send(message)
     sender.close()
@@ -18,7 +18,7 @@ def test_messages_pass_in_order_and_the_end_is_seen():
 
 def test_a_cut_line_is_an_error_and_not_a_message():
     ours, theirs = socket.socketpair()
-    ours.sendall(b'{"is":"Use","voi')
+    ours.sendall(b'{"is":"LoadVoice","voi')
     ours.close()
     with pytest.raises(BadMessage):
         list(Channel(theirs).receive())
@@ -28,4 +28,4 @@ def test_sending_to_nobody_is_an_oserror():
     ours, theirs = socket.socketpair()
     theirs.close()
     with pytest.raises(OSError):
-        Channel(ours).send(Rest())
+        Channel(ours).send(Suspend())

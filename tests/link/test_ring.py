@@ -12,7 +12,7 @@ import pytest
 
 from rwc_daemon.errors import EngineFailed
 from rwc_daemon.link import _ring
-from rwc_daemon.link.ring import Link, StaleWriter, bucket_upper_ns, percentile_us
+from rwc_daemon.link.ring import SharedRings, StaleWriter, bucket_upper_ns, percentile_us
 
 CAPACITY = 2**12
 SAMPLES = 4_000_000
@@ -20,12 +20,12 @@ SAMPLES = 4_000_000
 
 @pytest.fixture
 def link():
-    link = Link.create(CAPACITY)
+    link = SharedRings.create(CAPACITY)
     yield link
     link.close()
 
 
-def put(link: Link, samples: np.ndarray) -> bool:
+def put(link: SharedRings, samples: np.ndarray) -> bool:
     """The callback's end of the microphone ring, without an audio server."""
     data = np.ascontiguousarray(samples, np.float32)
     floats = _ring.ffi.cast("float *", _ring.ffi.from_buffer(data))
@@ -137,7 +137,7 @@ def test_attach_refuses_other_memory(tmp_path):
     memory_fd = os.memfd_create("other")
     os.ftruncate(memory_fd, 1 << 20)
     with pytest.raises(EngineFailed, match="restart"):
-        Link.attach(memory_fd, os.eventfd(0))
+        SharedRings.attach(memory_fd, os.eventfd(0))
 
 
 def test_percentiles_are_upper_borders():
@@ -149,7 +149,7 @@ def test_percentiles_are_upper_borders():
 
 
 def echo(memory_fd: int, wake_fd: int, generation: int, ready: object) -> None:
-    link = Link.attach(memory_fd, wake_fd)
+    link = SharedRings.attach(memory_fd, wake_fd)
     link.join(generation)
     ready.set()  # type: ignore[attr-defined]
     sizes = np.random.default_rng(1)
@@ -162,7 +162,7 @@ def echo(memory_fd: int, wake_fd: int, generation: int, ready: object) -> None:
 
 
 def test_two_processes_lose_and_mix_up_nothing():
-    link = Link.create(CAPACITY)
+    link = SharedRings.create(CAPACITY)
     link.set_wake(64)
     context = multiprocessing.get_context("fork")
     ready = context.Event()

@@ -72,9 +72,9 @@ def code(folder: Path, mark: Path) -> Iterator[Path]:
     for number, name in enumerate(FUNCTIONS):
         call = _call(name, command, number % 5)
         yield torch_zip(folder / f"code-{number}.pth", _wrapped(call))
-        bare = folder / f"bare-{number}.pth"
-        bare.write_bytes(call)
-        yield bare
+        alone = folder / f"alone-{number}.pth"
+        alone.write_bytes(call)
+        yield alone
     legacy = folder / "legacy.pth"
     head = pickle.dumps(0x1950A86A20F9469CFC6C, 2) + pickle.dumps(1001, 2) + pickle.dumps({"little_endian": True}, 2)
     legacy.write_bytes(head + _wrapped(_call("os system", command, 0)) + pickle.dumps([], 2))
@@ -158,9 +158,9 @@ def pickles(folder: Path) -> Iterator[Path]:
     }  # fmt: skip
     for name, body in bodies.items():
         yield torch_zip(folder / f"pickle-{name}.pth", body)
-        bare = folder / f"bare-{name}.pth"
-        bare.write_bytes(body)
-        yield bare
+        alone = folder / f"alone-{name}.pth"
+        alone.write_bytes(body)
+        yield alone
     assert {op.name for op in pickletools.opcodes}  # the table that our reader rests on is there
 
 

@@ -33,9 +33,9 @@ class Server:
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
-    # path, Range
+    """Path, Range."""
     cut: int = 0
-    # bytes after which the connection is dropped, once
+    """Bytes after which the connection is dropped, once."""
     ranges: bool = True
 
 

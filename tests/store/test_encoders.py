@@ -16,7 +16,7 @@ from rwc_daemon.plan import Plan
 from rwc_daemon.store import encoders, layout_support
 from rwc_daemon.store.assets import Assets
 from rwc_daemon.store.voices import VoiceStore
-from rwc_daemon.voices.shelf import Shelf
+from rwc_daemon.voices.repository import VoiceRepository
 from tests.makers import make_asset, make_assets, make_voice
 from tools.voice_maker import TINY_CONTENT
 
@@ -116,7 +116,7 @@ def test_its_own_encoder_is_used_live_and_for_files(tmp_path: Path) -> None:
     assets = make_assets(data / "assets", names=("contentvec",))
     model = make_voice(tmp_path, applio=True, name="anna", embedder_model="spin")
     VoiceStore(data / "voices").bring_in([model])
-    shelf = Shelf(data)
+    shelf = VoiceRepository(data)
     (info,) = [voice for voice in shelf.list() if voice.id == "anna"]
     assert info.embedder == "spin"
     assert len(info.notes) == 1
@@ -154,7 +154,7 @@ def test_an_encoder_without_projection_is_not_for_v1(tmp_path: Path) -> None:
     assets.add(other_encoder(tmp_path, projection=False), "spin")
     for kind in ("v1-40k-nof0", "v2-40k-nof0"):
         VoiceStore(tmp_path / "voices").bring_in([make_voice(tmp_path, kind, embedder_model="spin")])
-    shelf = Shelf(tmp_path)
+    shelf = VoiceRepository(tmp_path)
     shelf.load("v2-40k-nof0", "cpu")
     with pytest.raises(Unsupported, match=r"'spin' has no projection to the 256 features of v1.*assets remove spin"):
         shelf.load("v1-40k-nof0", "cpu")

@@ -97,8 +97,8 @@ def test_a_safetensors_voice(tmp_path: Path, anna: Path, store: VoiceStore) -> N
     save_file({name: tensor.numpy() for name, tensor in held["weight"].items()}, tmp_path / "st.safetensors", notes)
     (card,) = store.bring_in([tmp_path / "st.safetensors"])
     assert (card.version, card.rate, card.f0) == ("v2", 40000, True)
-    save_file({name: tensor.numpy() for name, tensor in held["weight"].items()}, tmp_path / "bare.safetensors")
-    refused(store, tmp_path / "bare.safetensors", words="without its configuration: import the .pth")
+    save_file({name: tensor.numpy() for name, tensor in held["weight"].items()}, tmp_path / "weights_only.safetensors")
+    refused(store, tmp_path / "weights_only.safetensors", words="without its configuration: import the .pth")
 
 
 @pytest.mark.parametrize(("client", "kind"), [(False, "v2-40k-f0"), (True, "v1-48k-nof0"), (True, "v2-32k-f0")])

@@ -13,14 +13,14 @@ import torch
 from rwc_daemon.controls import Controls
 from rwc_daemon.dsp.resample import resample
 from rwc_daemon.store.layout import SynthConfig
-from rwc_daemon.voices.rvc.live import REFERENCE, LiveStep
+from rwc_daemon.voices.rvc.live import REFERENCE_OPTIONS, LiveStep
 from rwc_daemon.voices.rvc.reference import ReferenceLoop, ReferenceSettings, phase_vocoder, spectral_gate
 from rwc_daemon.voices.rvc.render import Renderer
 from rwc_daemon.voices.rvc.retrieval import Index
-from rwc_daemon.voices.rvc.splice import Splice, fade_in, follow_envelope
+from rwc_daemon.voices.rvc.sola import Sola, fade_in, follow_envelope
 from rwc_daemon.voices.rvc.synth import Draws, Window
 from tools.golden import nets
-from tools.golden.report import EXACT, LIVE, RESAMPLED, SIGNAL, STEP, Golden, Line, Lines, Note, compare, same
+from tools.golden.report import EXACT, LIVE_OPTIONS, RESAMPLED, SIGNAL, STEP, Golden, Line, Lines, Note, compare, same
 
 CLEAR_MARGIN = 1e-4  # of the best splice over others: below it the offset is chance
 SIZES = {
@@ -72,7 +72,7 @@ def check_splice(g: Golden) -> Lines:
     settings, _ = _settings(g)
     geometry = settings.geometry
     yield from _sizes(g, settings)
-    splice, heard = Splice(geometry), np.zeros(geometry.window, np.float32)
+    splice, heard = Sola(geometry), np.zeros(geometry.window, np.float32)
     outs, offsets, tails = [], [], []
     blocks = np.split(g["input"], len(g["input"]) // geometry.block)
     for x, y in zip(blocks, g["model_wav"], strict=True):
@@ -154,7 +154,7 @@ def check_loop(g: Golden) -> Lines:
     if p["index_rate"] and index is None:
         yield Note(f"the loop retrieves, but the folder has no index {c.content} wide")
         return
-    step = LiveStep(Renderer(content, synth, index, "cpu"), settings.geometry, StoredNoise(g), REFERENCE)
+    step = LiveStep(Renderer(content, synth, index, "cpu"), settings.geometry, StoredNoise(g), REFERENCE_OPTIONS)
     controls = Controls(pitch=p["pitch"], formant=p["formant"], index_rate=p["index_rate"])
     loop = ReferenceLoop(settings, c.rate, lambda x_16k: step.run(x_16k, tracker if c.f0 else None, controls))
     yield from _run(g, loop, step)
@@ -174,7 +174,7 @@ def _run(g: Golden, loop: ReferenceLoop, step: LiveStep) -> Lines:
         if name in g:
             yield compare(name, np.stack(ours), g[name], limits[name])
     yield _offsets(g, offsets)
-    yield compare("output", np.concatenate(outs), g["output"], LIVE)
+    yield compare("output", np.concatenate(outs), g["output"], LIVE_OPTIONS)
 
 
 def _index(folder: Path, width: int) -> Index | None:

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from scipy import signal
 
+from rwc_daemon.batch import converter
+from rwc_daemon.batch.converter import OfflinePipeline, Options, Split
 from rwc_daemon.controls import Controls
-from rwc_daemon.engine import offline
-from rwc_daemon.engine.offline import OfflinePipeline, Options, Split
 from rwc_daemon.store.layout import SynthConfig, expected_shapes
 from rwc_daemon.voices.rvc.render import Renderer
 from rwc_daemon.voices.rvc.synth import Draws, Window
@@ -24,15 +24,15 @@ MOST_SPEAKERS = 12  # tried, where a file does not say how many
 
 
 def check_loudness(g: Golden) -> Lines:
-    b, a = signal.butter(offline.HIGH_PASS_ORDER, offline.HIGH_PASS_HZ, btype="high", fs=16000)
+    b, a = signal.butter(converter.HIGH_PASS_ORDER, converter.HIGH_PASS_HZ, btype="high", fs=16000)
     yield compare("b", b, g["b"], SIGNAL)
     yield compare("a", a, g["a"], SIGNAL)
     src = g["src"]
-    yield compare("highpassed", offline.high_passed(src), g["highpassed"], SIGNAL)
+    yield compare("highpassed", converter.high_passed(src), g["highpassed"], SIGNAL)
     for name in g.names:
         if name.startswith("out_rate"):
             share = 1 - float(name.removeprefix("out_rate"))
-            ours = offline.with_loudness(src, 16000, g["conv"], g.whole("sr_conv"), share)
+            ours = converter.with_loudness(src, 16000, g["conv"], g.whole("sr_conv"), share)
             yield compare(name, ours, g[name], SIGNAL)
 
 
@@ -135,4 +135,4 @@ def check_pipeline(g: Golden) -> Lines:
 
 def to_int16(y: np.ndarray) -> np.ndarray:
     """As the reference writes: peak below full scale, truncated."""
-    return (offline.below_full_scale(y) * FULL_SCALE).astype(np.int16)
+    return (converter.below_full_scale(y) * FULL_SCALE).astype(np.int16)

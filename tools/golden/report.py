@@ -25,12 +25,12 @@ PIECE, LSB = 5e-3, 60
 class Line:
     tap: str
     error: float
-    # largest absolute difference
+    """Largest absolute difference."""
     relative: float
-    # the same over the reference's largest value
+    """The same over the reference's largest value."""
     limit: float
     by: str = "absolute"
-    # which of the two is limited
+    """Which of the two is limited."""
 
     @property
     def ok(self) -> bool:

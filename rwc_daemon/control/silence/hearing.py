@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rwc_daemon.control.figures import FLOOR_DB, Levels
 from rwc_daemon.control.silence.observed import Sound
+from rwc_daemon.control.stats import FLOOR_DB, Levels
 
 FAINT_DB = -80.0  # a microphone that works gives noise above this; the smallest 16-bit sample is -90 dB
 SOFT_DB = -30.0  # a voice at its usual level has peaks well above this

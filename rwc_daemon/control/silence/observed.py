@@ -25,19 +25,19 @@ class Sound:
     """What came and went lately; s and dB full scale."""
 
     zero_s: float = 0.0
-    # digital silence has come in for so long
+    """Digital silence has come in for so long."""
     faint_s: float = 0.0
-    # … or nothing above -80 dB
+    """… or nothing above -80 dB."""
     soft_s: float = 0.0
-    # … or nothing above -30 dB: no voice at its usual level
+    """… or nothing above -30 dB: no voice at its usual level."""
     beside_s: float = 0.0
-    # … while the microphone's other channel was well above it
+    """… while the microphone's other channel was well above it."""
     heard_s: float = 0.0
-    # so many seconds had some sound in them since this microphone feeds us
+    """So many seconds had some sound in them since this microphone feeds us."""
     gated_s: float = 0.0
-    # nothing above the gate has come in for so long
+    """Nothing above the gate has come in for so long."""
     dumb_s: float = 0.0
-    # digital silence has gone out for so long, while sound came in
+    """Digital silence has gone out for so long, while sound came in."""
 
     @property
     def heard(self) -> bool:
@@ -50,21 +50,21 @@ class Observed:
     """Of RWC Mic, of the microphone that feeds it, of who records it."""
 
     microphone: Mixer | None = None
-    # RWC Mic's own; None: it is not in the graph
+    """RWC Mic's own; None: it is not in the graph."""
     mode: str = "convert"
     input: str = ""
-    # node.name of the microphone; empty: there is none
+    """Node.name of the microphone; empty: there is none."""
     input_description: str = ""
     input_mixer: Mixer = field(default_factory=Mixer)
     jack: str = ""
-    # the sound card's way in that is chosen, where nothing is plugged into it or its switch is off
+    """The sound card's way in that is chosen, where nothing is plugged into it or its switch is off."""
     channel: str = "auto"
     side: str = ""
-    # "left", "right", "mix": what of it is used; empty: it has one channel
+    """ "left", "right", "mix": what of it is used; empty: it has one channel."""
     recorders: tuple[Recorder, ...] = ()
     gate_db: float = -90.0
     sound: Sound | None = None
-    # None: nobody listens now
+    """None: nobody listens now."""
 
     @property
     def silent_in(self) -> bool:
@@ -82,7 +82,7 @@ class Cause:
     """Why nothing is heard, in one sentence that says what to do."""
 
     name: str
-    # for programs: "microphone-muted"
+    """For programs: "microphone-muted"."""
     message: str
     fault: bool = True
-    # False: it may well be wanted, or concerns one program of several
+    """False: it may well be wanted, or concerns one program of several."""

@@ -8,16 +8,16 @@ from __future__ import annotations
 import logging
 from dataclasses import replace
 
+from rwc_daemon.control.activity import Activity
+from rwc_daemon.control.audio_backend import AudioBackend
 from rwc_daemon.control.faults import Faults
-from rwc_daemon.control.figures import Figures
-from rwc_daemon.control.floor import Audio
-from rwc_daemon.control.life import Life
-from rwc_daemon.control.loudness import Loudness
 from rwc_daemon.control.silence.hearing import Hearing
 from rwc_daemon.control.silence.look import look
 from rwc_daemon.control.silence.observed import FOUND_S, Cause, Observed
 from rwc_daemon.control.silence.one_sided import OTHER
 from rwc_daemon.control.silence.table import first
+from rwc_daemon.control.stats import Stats
+from rwc_daemon.control.volume_guard import VolumeGuard
 from rwc_daemon.controls import Controls
 from rwc_daemon.errors import Silent
 from rwc_daemon.host.journal import INPUT, event
@@ -30,13 +30,13 @@ PLACE = "silence"
 class SilenceWatch:
     """`tick` once a second."""
 
-    def __init__(self, audio: Audio, life: Life, figures: Figures, faults: Faults, channel: str) -> None:
+    def __init__(self, audio: AudioBackend, activity: Activity, stats: Stats, faults: Faults, channel: str) -> None:
         """`channel`: as it was saved; empty: as the settings say."""
         self._router, self._graph = audio.router, audio.watch.graph
-        self._life, self._figures, self._faults = life, figures, faults
+        self._activity, self._stats, self._faults = activity, stats, faults
         if channel:
             self._router.channel = channel
-        self._hearing, self._loudness = Hearing(), Loudness(audio.listeners.volume, faults)
+        self._hearing, self._loudness = Hearing(), VolumeGuard(audio.listeners.volume, faults)
         self._cycles = 0
         self.cause: Cause | None = None
         # why RWC Mic is silent, or would be if somebody recorded it
@@ -46,16 +46,16 @@ class SilenceWatch:
         self._loudness.start()
 
     def tick(self, elapsed_s: float, mode: str, controls: Controls) -> None:
-        life, router = self._life, self._router
-        listening = life.engaged and life.capturing and life.listeners > 0
+        activity, router = self._activity, self._router
+        listening = activity.engaged and activity.capturing and activity.listeners > 0
         if not listening:
             self._hearing.forget()
         elif self._cycles_come():
             gate_db = controls.gate_db - controls.input_gain_db if controls.gate_db > -90 else -1000.0
             place = (router.current, router.side)
-            self._hearing.take(self._figures.take_loudest(), elapsed_s, place, gate_db)
+            self._hearing.take(self._stats.take_loudest(), elapsed_s, place, gate_db)
         seen = replace(
-            look(self._graph(), life.input.name),
+            look(self._graph(), activity.input.name),
             mode=mode,
             channel=router.channel,
             side=router.side,
@@ -74,7 +74,7 @@ class SilenceWatch:
         """Raises OutOfRange and changes nothing."""
         self._router.channel = channel
         self._hearing.forget()
-        self._life.poke()
+        self._activity.poke()
 
     def figures(self) -> dict[str, str | int]:
         """For people and programs: the cause and its sentence, the channel in use, how often the volume was held."""
@@ -88,7 +88,7 @@ class SilenceWatch:
 
     def _cycles_come(self) -> bool:
         """Without cycles no peak says anything."""
-        before, self._cycles = self._cycles, self._figures.counters.cycles
+        before, self._cycles = self._cycles, self._stats.counters.cycles
         return self._cycles != before
 
     def _tell(self, cause: Cause | None, listening: bool) -> None:
@@ -113,4 +113,4 @@ class SilenceWatch:
             return
         self._hearing.forget()
         self._router.turn_to(side)
-        self._life.poke()
+        self._activity.poke()

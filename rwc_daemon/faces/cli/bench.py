@@ -54,13 +54,13 @@ def measured(args: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """One row per voice; a voice that cannot be loaded gives the reason."""
     from rwc_daemon.faces.sentence import sentence
     from rwc_daemon.host import paths
-    from rwc_daemon.voices.shelf import Shelf
+    from rwc_daemon.voices.repository import VoiceRepository
 
-    shelf = Shelf(paths.data_dir())
+    repository = VoiceRepository(paths.data_dir())
     speech = sentence(RATE)
-    for name in args.voices or [voice.id for voice in shelf.list()]:
+    for name in args.voices or [voice.id for voice in repository.list()]:
         try:
-            yield {"voice": name, **timed(shelf.load(name, args.device), speech, args)}
+            yield {"voice": name, **timed(repository.load(name, args.device), speech, args)}
         except RwcError as no:
             if args.voices:
                 raise
@@ -72,7 +72,7 @@ def timed(voice: Voice, speech: Samples, args: argparse.Namespace) -> dict[str, 
     import numpy as np
 
     from rwc_daemon.controls import Controls
-    from rwc_daemon.engine.stream import Stream
+    from rwc_daemon.conversion.stream import Stream
     from rwc_daemon.plan import Plan
 
     plan = Plan.fit(RATE, args.quantum, voice.block)

@@ -74,10 +74,10 @@ def write(report: dict[str, Any]) -> None:
         sign, colour = SIGNS[finding["state"]]
         head = f"{show.paint(sign, colour)} {finding['part']:<{width}}"
         print(head + show.hanging(finding["text"], width + 2, WIDTH))
-        if finding["mend"]:
-            print(" " * (width + 2) + show.paint("→ " + show.hanging(finding["mend"], width + 4, WIDTH), "bold"))
+        if finding["fix"]:
+            print(" " * (width + 2) + show.paint("→ " + show.hanging(finding["fix"], width + 4, WIDTH), "bold"))
     wrong = sum(finding["state"] == "bad" for finding in findings)
     print()
     print(show.paint("All is well." if not wrong else f"{wrong} to fix.", "red" if wrong else "green"))
-    if any(finding["fix"] for finding in findings if finding["state"] != "good"):
+    if any(finding["fix_command"] for finding in findings if finding["state"] != "good"):
         print("`rwcctl doctor --fix` runs what is safe to run.")

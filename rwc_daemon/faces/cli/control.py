@@ -1,4 +1,4 @@
-"""`rwcctl pitch`, `formant`, `volume`, `set`, `get`, `reset`, `mode`, `mute`, `unmute`: the knobs."""
+"""`rwcctl pitch`, `formant`, `volume`, `set`, `get`, `reset`, `mode`, `mute`, `unmute`: the controls."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from rwc_daemon.faces.cli import show
 from rwc_daemon.faces.cli.remote import Daemon, connected
 
 MODES = ("convert", "mute", "bypass")
-STEPPED = ("pitch", "formant", "volume")  # knobs with a command of their own
+STEPPED = ("pitch", "formant", "volume")  # controls with a command of their own
 
 
 class NeedsYes(RwcError):
-    """Bypass plays the bare voice: the user says so twice."""
+    """Bypass plays the unprocessed voice: the user says so twice."""
 
     exit_status = 2
 
@@ -35,7 +35,7 @@ def add_parser(subparsers: Any) -> None:
     mode.add_argument(
         "mode", metavar="MODE", nargs="?", choices=MODES, help="convert, mute or bypass; without: show it"
     )
-    mode.add_argument("--yes", action="store_true", help="needed for bypass, which plays your bare voice")
+    mode.add_argument("--yes", action="store_true", help="needed for bypass, which plays your unprocessed voice")
     subparsers.add_parser("mute", description="RWC Mic is silent until `rwcctl unmute`.")
     subparsers.add_parser("unmute", description="RWC Mic plays the converted voice again.")
 
@@ -62,7 +62,9 @@ def limits(name: str) -> str:
 
 def run(args: argparse.Namespace) -> int:
     if args.command == "mode" and args.mode == "bypass" and not args.yes:
-        raise NeedsYes("bypass lets everyone hear your bare voice: say `rwcctl mode bypass --yes` if you want that")
+        raise NeedsYes(
+            "bypass lets everyone hear your unprocessed voice: say `rwcctl mode bypass --yes` if you want that"
+        )
     acts = {"set": set_one, "get": get, "reset": reset, "mode": mode, "mute": mute, "unmute": unmute}
     with connected() as daemon:
         acts.get(args.command, stepped)(daemon, args)

@@ -16,12 +16,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rwc_daemon import controls as knobs
+from rwc_daemon import controls as control_table
 from rwc_daemon.controls import Controls
 from rwc_daemon.errors import BadAudio, NoSuchVoice, OutOfRange
 
 if TYPE_CHECKING:
-    from rwc_daemon.engine.order import FileJob, Order
+    from rwc_daemon.batch.jobs import BatchOptions, FileJob
     from rwc_daemon.faces.cli.selection import Skipped
     from rwc_daemon.faces.report import Entry
 
@@ -43,7 +43,7 @@ def add_parser(subparsers: Any) -> None:
         "-o", "--out", metavar="OUT", required=True, action=Once, help="a file for one file, else a folder"
     )
     _add_voice(parser)
-    _add_knobs(parser)
+    _add_controls(parser)
     _add_output(parser)
 
 
@@ -65,14 +65,14 @@ def _add_voice(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--seed", type=int, default=0, metavar="N", help="same seed, same result (default 0)")
 
 
-def _add_knobs(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("knobs", "Not given: what is remembered for the voice, else the default.")
-    start = knobs.to_dict(Controls())
-    for name, span in knobs.NUMBERS.items():
+def _add_controls(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("controls", "Not given: what is remembered for the voice, else the default.")
+    start = control_table.to_dict(Controls())
+    for name, span in control_table.NUMBERS.items():
         first = "off" if name == "gate_db" else f"{start[name]:g}"
         words = f"{span.doc} ({span.low:g} … {span.high:g} {span.unit}; default {first})"
         group.add_argument(_option(name), dest=name, metavar="N", help=words)
-    for name, choices in knobs.CHOICES.items():
+    for name, choices in control_table.CHOICES.items():
         group.add_argument(
             _option(name), dest=name, metavar="NAME", help=f"{', '.join(choices)} (default {start[name]})"
         )
@@ -116,10 +116,10 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(entry.error for entry in entries) else 0
 
 
-def _order(args: argparse.Namespace) -> tuple[Order, str]:
+def _order(args: argparse.Namespace) -> tuple[BatchOptions, str]:
     """What all files share, checked, and the voice's kind."""
-    from rwc_daemon.engine.files import HIGHEST_RATE, LOWEST_RATE, START, Wanted
-    from rwc_daemon.engine.order import Order
+    from rwc_daemon.batch.convert import HIGHEST_RATE, LOWEST_RATE, START, TargetFormat
+    from rwc_daemon.batch.jobs import BatchOptions
     from rwc_daemon.host import paths
 
     if args.rate and not LOWEST_RATE <= args.rate <= HIGHEST_RATE:
@@ -129,25 +129,25 @@ def _order(args: argparse.Namespace) -> tuple[Order, str]:
     if not 0 <= args.seed < 2**63:
         raise OutOfRange(f"--seed is a whole number from 0 on; not {args.seed}")
     voice, kind, remembered = _voice(args)
-    given = {name: getattr(args, name) for name in knobs.NAMES if getattr(args, name) is not None}
-    order = Order(
+    given = {name: getattr(args, name) for name in control_table.NAMES if getattr(args, name) is not None}
+    order = BatchOptions(
         data_dir=paths.data_dir(),
         voice=voice,
         model=args.model,
         index=args.index,
         device=args.device,
-        controls=knobs.changed(START, {**remembered, **given}),
+        controls=control_table.changed(START, {**remembered, **given}),
         seed=args.seed,
-        wanted=Wanted(args.rate, args.stereo),
+        wanted=TargetFormat(args.rate, args.stereo),
         measured=args.report is not None,
     )
     return order, kind
 
 
 def _voice(args: argparse.Namespace) -> tuple[str, str, dict[str, Any]]:
-    """Id, kind and remembered knobs of the voice; the id is empty where a file is the voice."""
+    """Id, kind and remembered controls of the voice; the id is empty where a file is the voice."""
     from rwc_daemon.host import paths
-    from rwc_daemon.voices.shelf import Shelf
+    from rwc_daemon.voices.repository import VoiceRepository
 
     if args.model:
         if args.voice:
@@ -158,10 +158,10 @@ def _voice(args: argparse.Namespace) -> tuple[str, str, dict[str, Any]]:
         return "", "rvc", {}
     if args.index:
         raise OutOfRange("--index goes with --model; an imported voice has its index already")
-    shelf = Shelf(paths.data_dir())
-    info = shelf.find(args.voice or _chosen())
+    repository = VoiceRepository(paths.data_dir())
+    info = repository.find(args.voice or _chosen())
     stored = info.kind != "builtin"
-    return info.id, info.kind, shelf.store.remembered(info.id) if stored else {}
+    return info.id, info.kind, repository.store.remembered(info.id) if stored else {}
 
 
 def _chosen() -> str:
@@ -189,31 +189,31 @@ def _sifted(jobs: Sequence[FileJob], args: argparse.Namespace) -> tuple[list[Fil
     raise BadAudio(f"{what} already: add --overwrite to replace or --skip-existing to leave out")
 
 
-def _converted(jobs: Sequence[FileJob], order: Order, asked: int | None, kind: str) -> list[Entry]:
+def _converted(jobs: Sequence[FileJob], order: BatchOptions, asked: int | None, kind: str) -> list[Entry]:
     """Every job as an entry, in the order of the jobs."""
-    from rwc_daemon.engine import pool
-    from rwc_daemon.engine.order import FileWork
+    from rwc_daemon.batch import workers
+    from rwc_daemon.batch.jobs import FileWork
     from rwc_daemon.faces.cli.progress import Bar
     from rwc_daemon.faces.report import Entry
 
-    workers, threads = _crew(asked, kind, len(jobs))
+    processes, threads = _processes(asked, kind, len(jobs))
     entries: dict[int, Entry] = {}
-    events = pool.run(jobs, functools.partial(FileWork, order), workers, threads)
+    events = workers.run(jobs, functools.partial(FileWork, order), processes, threads)
     with Bar([job.source for job in jobs]) as bar, contextlib.closing(events):
         for event in events:
-            if isinstance(event, pool.Progressed):
+            if isinstance(event, workers.JobProgressed):
                 bar.at(event.job, event.fraction)
                 continue
             bar.at(event.job, 1.0)
             job = jobs[event.job]
-            if isinstance(event, pool.Failed):
+            if isinstance(event, workers.JobFailed):
                 entries[event.job] = Entry(job, None, str(event.error))
             else:
                 entries[event.job] = Entry(job, event.result)
     return [entries[number] for number in sorted(entries)]
 
 
-def _crew(asked: int | None, kind: str, files: int) -> tuple[int, int]:
+def _processes(asked: int | None, kind: str, files: int) -> tuple[int, int]:
     """(processes, threads in each). A built-in voice uses one core; nets use several, and memory for every process.
 
     The threads do not depend on the number of files: nets give other last bits with another number of threads.

@@ -70,13 +70,13 @@ def bring_in(given: Sequence[Path], name: str | None) -> Came:
 
 def straight(given: Sequence[Path], name: str | None) -> Came:
     """Without a daemon: the store is plain files."""
-    from rwc_daemon.voices.shelf import Shelf
+    from rwc_daemon.voices.repository import VoiceRepository
 
-    shelf = Shelf(paths.data_dir())
+    repository = VoiceRepository(paths.data_dir())
     left_out: list[str] = []
     with share_bar(given[0].name) as progress:
-        cards = shelf.store.bring_in(given, name, progress, left_out=left_out.append)
-    return Came([asdict(shelf.describe(card)) for card in cards], left_out)
+        cards = repository.store.bring_in(given, name, progress, left_out=left_out.append)
+    return Came([asdict(repository.describe(card)) for card in cards], left_out)
 
 
 def through(daemon: SyncDaemon, given: Sequence[Path], name: str | None) -> Came:

@@ -29,7 +29,7 @@ class Measured:
     sum_ms: float
     parts_ms: dict[str, float]
     likeness: float
-    # of the envelopes of what was sent and what came back, 0 … 1
+    """Of the envelopes of what was sent and what came back, 0 … 1."""
     quantum_ms: float
     voice: str
 

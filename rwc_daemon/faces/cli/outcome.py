@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from rwc_daemon.engine.order import Order
+from rwc_daemon.batch.jobs import BatchOptions
 from rwc_daemon.faces.cli import show
 from rwc_daemon.faces.cli.printable import name, sentence
 from rwc_daemon.faces.cli.selection import Skipped
@@ -19,7 +19,7 @@ NAMED = 5  # skipped files, for people; scripts hear of all
 class Outcome:
     """What a run did."""
 
-    order: Order
+    order: BatchOptions
     entries: list[Entry]
     skipped: list[Skipped]
     took_s: float

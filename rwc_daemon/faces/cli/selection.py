@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from rwc_daemon import extras
-from rwc_daemon.engine.order import FileJob
-from rwc_daemon.engine.sounds import MEDIA, PLAIN, READABLE, WRITABLE, format_of
+from rwc_daemon.batch.jobs import FileJob
+from rwc_daemon.batch.sound_file import MEDIA, PLAIN, READABLE, WRITABLE, format_of
 from rwc_daemon.errors import BadAudio
 
 LONGEST_NAME = 255  # bytes; what Linux file systems take
@@ -30,7 +30,7 @@ class Skipped:
     source: Path
     reason: str
     target: Path | None = None
-    # where it would have gone, if that is known
+    """Where it would have gone, if that is known."""
 
 
 @dataclass
@@ -38,7 +38,7 @@ class Found:
     """What folders hold."""
 
     sounds: list[tuple[Path, Path]] = field(default_factory=list)
-    # (source, its place below the target folder)
+    """(source, its place below the target folder)."""
     skipped: list[Skipped] = field(default_factory=list)
 
 

@@ -73,7 +73,7 @@ class Line:
 
     probe: Probe
     recorder: Recorder | None
-    # None where no PulseAudio client can hear RWC Mic (JACK alone)
+    """None where no PulseAudio client can hear RWC Mic (JACK alone)."""
 
     @property
     def rate(self) -> int:

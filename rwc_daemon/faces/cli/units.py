@@ -23,7 +23,7 @@ class Written:
     path: Path
     text: str
     service: str = ""
-    # the service that must be started anew when the text changes; empty: none
+    """The service that must be started again when the text changes; empty: none."""
 
 
 def wanted_files(node: bool = True) -> list[Written]:

@@ -50,7 +50,7 @@ class Row:
     label: str
     content: RenderableType
     keep: int = 9
-    # the rows with the least number go first where the terminal has too few lines
+    """The rows with the least number go first where the terminal has too few lines."""
 
 
 @dataclass(frozen=True)

@@ -37,9 +37,9 @@ class Shift:
     """What is wanted of the sound now."""
 
     pitch: float
-    # ratio of the pitch
+    """Ratio of the pitch."""
     formant: float
-    # ratio of the spectral envelope
+    """Ratio of the spectral envelope."""
 
     @property
     def nothing(self) -> bool:

@@ -32,11 +32,11 @@ class Mark:
     """A place in the input; fractions count."""
 
     at: float
-    # sample number
+    """Sample number."""
     period: float
-    # samples since the mark before
+    """Samples since the mark before."""
     drift: float = 0.0
-    # change of the period per sample
+    """Change of the period per sample."""
 
 
 class Marks:

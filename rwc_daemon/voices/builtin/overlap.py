@@ -18,18 +18,18 @@ from rwc_daemon.voices.builtin.interpolate import Interpolator
 @dataclass(frozen=True)
 class Grain:
     out: float
-    # sample number of its middle in the output
+    """Sample number of its middle in the output."""
     at: float
-    # sample number of its middle in the input
+    """Sample number of its middle in the input."""
     speed: float
-    # input samples per output sample
+    """Input samples per output sample."""
     reach: float
-    # output samples to either side, at most; the neighbours may leave less room
+    """Output samples to either side, at most; the neighbours may leave less room."""
     gain: float
     period: float
-    # of the voice there, input samples; 0: no pitch
+    """Of the voice there, input samples; 0: no pitch."""
     kernel: int
-    # for the interpolator
+    """For the interpolator."""
 
     @property
     def plain(self) -> bool:
@@ -43,9 +43,9 @@ class Cell:
 
     left: Grain
     end: float
-    # output sample number of the next grain
+    """Output sample number of the next grain."""
     begin: float
-    # where in the output that grain begins to be heard, and is chosen
+    """Where in the output that grain begins to be heard, and is chosen."""
     right: Grain | None = None
 
     @property

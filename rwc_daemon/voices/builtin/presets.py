@@ -7,20 +7,20 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Preset:
-    """Where the knobs `pitch` and `formant` start from."""
+    """Where the controls `pitch` and `formant` start from."""
 
     name: str
-    # what people read
+    """What people read."""
     pitch: float = 0.0
-    # semitones
+    """Semitones."""
     formant: float = 0.0
-    # semitones, for a low voice (110 Hz and less)
+    """Semitones, for a low voice (110 Hz and less)."""
     formant_high: float = 0.0
-    # the same for a high voice (200 Hz and more); between them, between
+    """The same for a high voice (200 Hz and more); between them, between."""
     fixed_hz: float = 0.0
-    # a pitch that never moves by itself; 0: your own melody
+    """A pitch that never moves by itself; 0: your own melody."""
     whispered: bool = False
-    # noise instead of the vocal folds
+    """Noise instead of the vocal folds."""
 
 
 PRESETS: dict[str, Preset] = {

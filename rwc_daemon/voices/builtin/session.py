@@ -22,8 +22,8 @@ from rwc_daemon.voices.builtin.track import LOWEST_HZ, PitchTrack
 
 DELAY_MS = 12.0
 HELD_MS = 250.0  # of input: the oldest mark of the lowest voice, and a period around it
-GLIDE_MS = 20.0  # a knob turned is reached after this
-PITCH_LIMIT, FORMANT_LIMIT = 36.0, 18.0  # semitones, preset and knob together
+GLIDE_MS = 20.0  # a control turned is reached after this
+PITCH_LIMIT, FORMANT_LIMIT = 36.0, 18.0  # semitones, preset and control together
 
 
 class PitchSession:
@@ -75,7 +75,7 @@ class PitchSession:
                 self._grains.choose(self._marks, self._shift(self._grains.due - begin))
 
     def _shift(self, ahead: int) -> Shift:
-        """What the knobs ask `ahead` samples after the block's beginning."""
+        """What the controls ask `ahead` samples after the block's beginning."""
         pitch = 2.0 ** (self._pitch.at(ahead) / 12)
         low, high = self._preset.formant, self._preset.formant_high
         formant = self._formant.at(ahead) + low + (high - low) * self._speaker.height

@@ -25,9 +25,9 @@ VOICING_COST = 0.14  # per change between voiced and unvoiced
 @dataclass(frozen=True)
 class Candidates:
     hz: np.ndarray
-    # f64[F, 1 + CANDIDATES]; 0 in the first column: unvoiced
+    """f64[F, 1 + CANDIDATES]; 0 in the first column: unvoiced."""
     strength: np.ndarray
-    # f64[F, 1 + CANDIDATES]; -inf where there is no candidate
+    """f64[F, 1 + CANDIDATES]; -inf where there is no candidate."""
 
 
 class Autocorrelation:

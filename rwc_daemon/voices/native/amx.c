@@ -44,7 +44,7 @@ typedef struct {
 
 typedef struct { /* of the OpenMP runtime that torch has loaded: a second one would be in its way */
     void *parallel, *number, *count, *barrier;
-} rwc_team;
+} rwc_thread_pool;
 
 /* Whether a layer can run so. */
 int rwc_amx_fits(const rwc_layer *l)
@@ -362,8 +362,8 @@ static int64_t share(int64_t whole, int n, int of)
     return whole * n / of;
 }
 
-/* How a team shares out work. Each member begins with its own part, from its front; who is done helps the others, from
-   the back of theirs: what serves the sound cards takes a processor away many times a block, and the rest of the team
+/* How a pool shares out work. Each member begins with its own part, from its front; who is done helps the others, from
+   the back of theirs: what serves the sound cards takes a processor away many times a block, and the rest of the pool
    would wait for it. A call is a row of such works with a barrier behind each. */
 
 enum { MOST_SHARES = 64, PIECES = 12 }; /* of more members some have no part of their own; of a part, taken one by one */
@@ -374,7 +374,7 @@ typedef struct {
 } taken_units;
 
 typedef struct {
-    const rwc_team *team;
+    const rwc_thread_pool *pool;
     taken_units (*taken)[MOST_SHARES]; /* of each turn */
     int number, count, turn;
 } member;
@@ -382,9 +382,9 @@ typedef struct {
 typedef struct {
     void (*work)(member *, void *);
     void *data;
-    const rwc_team *team;
+    const rwc_thread_pool *pool;
     taken_units (*taken)[MOST_SHARES];
-} team_work;
+} pool_work;
 
 /* Some of the units of this work that nobody has taken, from … to - 1; or 0. */
 static int take(const member *m, int64_t units, int64_t *from, int64_t *to)
@@ -417,7 +417,7 @@ static int take(const member *m, int64_t units, int64_t *from, int64_t *to)
 static void wait_for_all(member *m)
 {
     if (m->count > 1)
-        ((void (*)(void))m->team->barrier)();
+        ((void (*)(void))m->pool->barrier)();
     m->turn = (m->turn + 1) % TURNS;
     if (m->number < MOST_SHARES)
         m->taken[(m->turn + 2) % TURNS][m->number].count = 0;
@@ -425,22 +425,22 @@ static void wait_for_all(member *m)
 
 static void as_member(void *data)
 {
-    const team_work *t = data;
-    member m = {t->team, t->taken, ((int (*)(void))t->team->number)(), ((int (*)(void))t->team->count)(), 0};
+    const pool_work *t = data;
+    member m = {t->pool, t->taken, ((int (*)(void))t->pool->number)(), ((int (*)(void))t->pool->count)(), 0};
     t->work(&m, t->data);
 }
 
-static void in_team(const rwc_team *team, int threads, void (*work)(member *, void *), void *data)
+static void in_thread_pool(const rwc_thread_pool *pool, int threads, void (*work)(member *, void *), void *data)
 {
     taken_units taken[TURNS][MOST_SHARES];
     for (int turn = 0; turn < TURNS; turn++)
         memset(taken[turn], 0, sizeof(taken_units) * (size_t)(threads < MOST_SHARES ? threads : MOST_SHARES));
-    team_work t = {work, data, team, taken};
-    member alone = {team, taken, 0, 1, 0};
-    if (threads <= 1 || !team)
+    pool_work t = {work, data, pool, taken};
+    member alone = {pool, taken, 0, 1, 0};
+    if (threads <= 1 || !pool)
         work(&alone, data);
     else
-        ((void (*)(void (*)(void *), void *, unsigned, unsigned))team->parallel)(as_member, &t, threads, 0);
+        ((void (*)(void (*)(void *), void *, unsigned, unsigned))pool->parallel)(as_member, &t, threads, 0);
 }
 
 /* Shared out by columns, so that each thread reads its part of the weights; or by rows, so that each goes on with the
@@ -468,10 +468,10 @@ static void multiplied(member *m, product p)
 }
 
 void rwc_amx_run(const rwc_layer *l, uintptr_t x, int64_t rows_in, uintptr_t y, int64_t rows, uintptr_t add,
-                 uintptr_t leaky, int act, float slope, int threads, const rwc_team *team)
+                 uintptr_t leaky, int act, float slope, int threads, const rwc_thread_pool *pool)
 {
     product p = {l, (void *)x, (void *)add, (void *)y, (void *)leaky, rows_in, rows, act, slope};
-    in_team(team, threads, run, &p);
+    in_thread_pool(pool, threads, run, &p);
 }
 
 #else
@@ -479,6 +479,6 @@ void rwc_amx_run(const rwc_layer *l, uintptr_t x, int64_t rows_in, uintptr_t y, 
 int rwc_amx_ready(void) { return 0; }
 
 void rwc_amx_run(const rwc_layer *l, uintptr_t x, int64_t rows_in, uintptr_t y, int64_t rows, uintptr_t add,
-                 uintptr_t leaky, int act, float slope, int threads, const rwc_team *team) {}
+                 uintptr_t leaky, int act, float slope, int threads, const rwc_thread_pool *pool) {}
 
 #endif

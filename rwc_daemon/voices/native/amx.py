@@ -48,11 +48,11 @@ class Product:
     dilation: int
     padding: int
     pitch: int
-    # from one row of x to the next
+    """From one row of x to the next."""
     layer: Any
-    # for amx.c
+    """For amx.c."""
     kept: tuple[Tensor | None, ...]
-    # what `layer` points to
+    """What `layer` points to."""
 
     @classmethod
     def of(
@@ -102,7 +102,7 @@ class Product:
 
 
 def watched(work: Callable[..., Any], part: Any, x: Tensor, *more: Any) -> Any:
-    """`work(part, x, *more)` as an operation of torch: who does those elsewhere (engine/errands.py) does this, too."""
+    """`work(part, x, *more)` as an operation of torch: who does those elsewhere (engine/op_queue.py) does this, too."""
     if has_torch_function_unary(x):
         return handle_torch_function(work, (x,), part, x, *more)
     return work(part, x, *more)
@@ -120,7 +120,7 @@ def run(p: Product, x: Tensor, y: Tensor, act: str, slope: float, add: Tensor | 
     for n in range(len(x)):
         at, to, other, second = (begin + n * span for begin, span in begins)
         lib.rwc_amx_run(
-            p.layer, at, rows_in, to, rows, other, second, ACTS[act], slope, torch.get_num_threads(), team()
+            p.layer, at, rows_in, to, rows, other, second, ACTS[act], slope, torch.get_num_threads(), thread_pool()
         )
 
 
@@ -159,7 +159,7 @@ def floats(tensors: Iterable[Tensor]) -> tuple[list[Tensor], list[Any]]:
 
 
 @cache
-def team() -> Any:
+def thread_pool() -> Any:
     """How to run on the threads that torch keeps; NULL where it has no OpenMP runtime with GNU's names."""
     everything = ctypes.CDLL(None)
     try:
@@ -169,4 +169,4 @@ def team() -> Any:
     except AttributeError:
         return ffi.NULL
     addresses = (ctypes.cast(one, ctypes.c_void_p).value or 0 for one in found)
-    return ffi.new("rwc_team *", tuple(ffi.cast("void *", each) for each in addresses))
+    return ffi.new("rwc_thread_pool *", tuple(ffi.cast("void *", each) for each in addresses))

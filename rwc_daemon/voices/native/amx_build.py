@@ -23,12 +23,12 @@ ffi.cdef(
         const int32_t *span;
         int64_t in, out, taps, stride, dilation, padding, pitch;
     } rwc_layer;
-    typedef struct { void *parallel, *number, *count, *barrier; } rwc_team;
+    typedef struct { void *parallel, *number, *count, *barrier; } rwc_thread_pool;
 
     int rwc_amx_ready(void);
     int rwc_amx_fits(const rwc_layer *l);
     void rwc_amx_run(const rwc_layer *l, uintptr_t x, int64_t rows_in, uintptr_t y, int64_t rows, uintptr_t add,
-                     uintptr_t leaky, int act, float slope, int threads, const rwc_team *team);
+                     uintptr_t leaky, int act, float slope, int threads, const rwc_thread_pool *thread_pool);
 
     typedef struct {
         const rwc_layer *qkv, *out, *up, *down;
@@ -42,7 +42,7 @@ ffi.cdef(
     int rwc_amx_encoder_fits(int64_t width, int64_t heads, int64_t reach);
     int rwc_amx_most_rows(void);
     void rwc_amx_encode(const rwc_encoder *e, uintptr_t x, int64_t rows, uintptr_t scratch, int threads,
-                        const rwc_team *team);
+                        const rwc_thread_pool *thread_pool);
 
     typedef struct {
         const rwc_layer *const *layers;
@@ -52,7 +52,7 @@ ffi.cdef(
 
     int64_t rwc_amx_blocks_scratch(const rwc_blocks *b, int64_t rows);
     void rwc_amx_blocks(const rwc_blocks *b, uintptr_t x, uintptr_t y, int64_t rows, float slope, uintptr_t scratch,
-                        int threads, const rwc_team *team);
+                        int threads, const rwc_thread_pool *thread_pool);
 
     typedef struct {
         const rwc_layer *up, *down;
@@ -63,7 +63,7 @@ ffi.cdef(
 
     int64_t rwc_amx_conformer_scratch(const rwc_conformer *f, int64_t rows);
     void rwc_amx_conform(const rwc_conformer *f, uintptr_t x, uintptr_t y, int64_t rows, uintptr_t scratch, int threads,
-                         const rwc_team *team);
+                         const rwc_thread_pool *thread_pool);
 
     typedef struct { const rwc_layer *pre, *in[8], *onward[8], *post; } rwc_coupling;
     typedef struct {
@@ -74,7 +74,7 @@ ffi.cdef(
     int rwc_amx_most_gated(void);
     int64_t rwc_amx_flow_scratch(const rwc_flow *f, int64_t rows);
     void rwc_amx_flow(const rwc_flow *f, uintptr_t x, uintptr_t conditions, int64_t rows, uintptr_t scratch,
-                      int threads, const rwc_team *team);
+                      int threads, const rwc_thread_pool *thread_pool);
     """
 )
 ffi.set_source(

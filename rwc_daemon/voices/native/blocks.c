@@ -81,20 +81,20 @@ static void run_blocks(member *m, void *data)
 }
 
 void rwc_amx_blocks(const rwc_blocks *b, uintptr_t x, uintptr_t y, int64_t rows, float slope, uintptr_t scratch, int threads,
-                    const rwc_team *team)
+                    const rwc_thread_pool *pool)
 {
     const int64_t cells = rows * b->layers[0]->out;
     uint16_t *s = (uint16_t *)scratch;
     blocking c = {.b = b, .x = (void *)x, .y = (void *)y, .leaky = s, .inner = s + cells,
                   .turns = {s + 2 * cells, s + 3 * cells}, .heard = {s + 4 * cells, s + 5 * cells},
                   .results = s + WITHIN * cells, .rows = rows, .slope = slope};
-    in_team(team, threads, run_blocks, &c);
+    in_thread_pool(pool, threads, run_blocks, &c);
 }
 
 #else
 
 void rwc_amx_blocks(const rwc_blocks *b, uintptr_t x, uintptr_t y, int64_t rows, float slope, uintptr_t scratch, int threads,
-                    const rwc_team *team) {}
+                    const rwc_thread_pool *pool) {}
 
 #endif
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rwc_daemon.voices.native._amx import ffi, lib
-from rwc_daemon.voices.native.amx import Product, address, team, watched
+from rwc_daemon.voices.native.amx import Product, address, thread_pool, watched
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,9 +21,9 @@ class Blocks:
 
     width: int
     blocks: Any
-    # for blocks.c
+    """For blocks.c."""
     kept: tuple[Any, ...]
-    # what `blocks` points to
+    """What `blocks` points to."""
 
     @classmethod
     def of(cls, blocks: Sequence[Sequence[Sequence[Any]]], slope: float) -> Blocks | None:
@@ -57,5 +57,5 @@ def run(b: Blocks, x: Tensor, slope: float) -> Tensor:
     y, rows = torch.empty_like(x, memory_format=torch.channels_last), x.shape[-1]
     scratch = torch.empty(lib.rwc_amx_blocks_scratch(b.blocks, rows), dtype=torch.bfloat16)
     threads = torch.get_num_threads()
-    lib.rwc_amx_blocks(b.blocks, address(x), address(y), rows, slope, address(scratch), threads, team())
+    lib.rwc_amx_blocks(b.blocks, address(x), address(y), rows, slope, address(scratch), threads, thread_pool())
     return y

@@ -57,19 +57,19 @@ static void conform(member *m, void *data)
 }
 
 void rwc_amx_conform(const rwc_conformer *f, uintptr_t x, uintptr_t y, int64_t rows, uintptr_t scratch, int threads,
-                     const rwc_team *team)
+                     const rwc_thread_pool *pool)
 {
     const int64_t width = rows * f->up->in, inner = rows * f->down->in;
     uint16_t *s = (uint16_t *)scratch;
     conforming c = {.f = f, .x = (void *)x, .y = (void *)y, .gated = (void *)s, .normed = s + 2 * inner, .rows = rows,
                     .both = s + 2 * inner + width, .heard = s + 4 * inner + width};
-    in_team(team, threads, conform, &c);
+    in_thread_pool(pool, threads, conform, &c);
 }
 
 #else
 
 void rwc_amx_conform(const rwc_conformer *f, uintptr_t x, uintptr_t y, int64_t rows, uintptr_t scratch, int threads,
-                     const rwc_team *team) {}
+                     const rwc_thread_pool *pool) {}
 
 #endif
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from rwc_daemon.voices.native._amx import ffi, lib
-from rwc_daemon.voices.native.amx import Product, address, floats, team, watched
+from rwc_daemon.voices.native.amx import Product, address, floats, thread_pool, watched
 from rwc_daemon.voices.native.encoder import Norm
 
 MOST_ROWS = 1024  # that are worth it: in longer sounds others share the work better
@@ -24,9 +24,9 @@ class Conformer:
 
     width: int
     layer: Any
-    # for conformer.c
+    """For conformer.c."""
     kept: tuple[Any, ...]
-    # what `layer` points to
+    """What `layer` points to."""
 
     @classmethod
     def of(cls, up: Any, taps: Tensor, bias: Tensor, down: Any, norm: Norm) -> Conformer | None:
@@ -56,5 +56,5 @@ def conform(f: Conformer, x: Tensor) -> Tensor:
     x = x.contiguous()
     y, rows = torch.empty_like(x), x.shape[1]
     scratch = torch.empty(lib.rwc_amx_conformer_scratch(f.layer, rows), dtype=torch.bfloat16)
-    lib.rwc_amx_conform(f.layer, address(x), address(y), rows, address(scratch), torch.get_num_threads(), team())
+    lib.rwc_amx_conform(f.layer, address(x), address(y), rows, address(scratch), torch.get_num_threads(), thread_pool())
     return y

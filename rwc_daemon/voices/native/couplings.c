@@ -130,7 +130,7 @@ static void run_flow(member *m, void *data)
 }
 
 void rwc_amx_flow(const rwc_flow *f, uintptr_t x, uintptr_t conditions, int64_t rows, uintptr_t scratch, int threads,
-                  const rwc_team *team)
+                  const rwc_thread_pool *pool)
 {
     const int64_t half = f->couplings->pre->in, width = f->couplings->pre->out;
     const int64_t narrow = rows * half, wide = rows * width;
@@ -139,13 +139,13 @@ void rwc_amx_flow(const rwc_flow *f, uintptr_t x, uintptr_t conditions, int64_t 
                  .q = {s + 2 * narrow, s + 3 * narrow}, .shift = s + 4 * narrow, .h = {t, t + wide},
                  .out = {t + 2 * wide, t + 3 * wide}, .gated = t + 4 * wide, .both = t + 5 * wide, .rows = rows,
                  .half = half, .width = width};
-    in_team(team, threads, run_flow, &c);
+    in_thread_pool(pool, threads, run_flow, &c);
 }
 
 #else
 
 void rwc_amx_flow(const rwc_flow *f, uintptr_t x, uintptr_t conditions, int64_t rows, uintptr_t scratch, int threads,
-                  const rwc_team *team) {}
+                  const rwc_thread_pool *pool) {}
 
 #endif
 

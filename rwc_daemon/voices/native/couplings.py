@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from rwc_daemon.voices.native._amx import ffi, lib
-from rwc_daemon.voices.native.amx import Product, address, team, watched
+from rwc_daemon.voices.native.amx import Product, address, thread_pool, watched
 
 MOST_GATED = lib.rwc_amx_most_gated()
 MOST_ROWS = 1024  # that are worth it: in longer sounds others share the work better
@@ -31,11 +31,11 @@ class Couplings:
 
     channels: int
     conditions: int
-    # numbers that a call is given for the speaker: in all layers, both halves of the gate
+    """Numbers that a call is given for the speaker: in all layers, both halves of the gate."""
     flow: Any
-    # for couplings.c
+    """For couplings.c."""
     kept: tuple[Any, ...]
-    # what `flow` points to
+    """What `flow` points to."""
 
     @classmethod
     def of(cls, couplings: Sequence[Gated]) -> Couplings | None:
@@ -68,7 +68,7 @@ def couple(f: Couplings, x: Tensor, conditions: Tensor) -> Tensor:
     y, given = x.mT.clone(memory_format=torch.contiguous_format), conditions.float().contiguous()
     rows = y.shape[1]
     scratch = torch.empty(lib.rwc_amx_flow_scratch(f.flow, rows), dtype=torch.bfloat16)
-    lib.rwc_amx_flow(f.flow, address(y), address(given), rows, address(scratch), torch.get_num_threads(), team())
+    lib.rwc_amx_flow(f.flow, address(y), address(given), rows, address(scratch), torch.get_num_threads(), thread_pool())
     return y.mT
 
 

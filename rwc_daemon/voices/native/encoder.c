@@ -165,17 +165,17 @@ static void encode(member *m, void *data)
     normed(m, c->rows, width, c->sum, c->x, e->norm + 2);
 }
 
-void rwc_amx_encode(const rwc_encoder *e, uintptr_t x, int64_t rows, uintptr_t scratch, int threads, const rwc_team *team)
+void rwc_amx_encode(const rwc_encoder *e, uintptr_t x, int64_t rows, uintptr_t scratch, int threads, const rwc_thread_pool *pool)
 {
     const int64_t cells = rows * e->qkv->in;
     uint16_t *s = (uint16_t *)scratch;
     encoding c = {e, (void *)x, s, s + 3 * cells, s + 5 * cells, s + 4 * cells, rows};
-    in_team(team, threads, encode, &c);
+    in_thread_pool(pool, threads, encode, &c);
 }
 
 #else
 
-void rwc_amx_encode(const rwc_encoder *e, uintptr_t x, int64_t rows, uintptr_t scratch, int threads, const rwc_team *team) {}
+void rwc_amx_encode(const rwc_encoder *e, uintptr_t x, int64_t rows, uintptr_t scratch, int threads, const rwc_thread_pool *pool) {}
 
 #endif
 

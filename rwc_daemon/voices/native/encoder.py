@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from rwc_daemon.voices.native._amx import ffi, lib
-from rwc_daemon.voices.native.amx import ACTS, Product, address, floats, team, watched
+from rwc_daemon.voices.native.amx import ACTS, Product, address, floats, thread_pool, watched
 
 MOST_ROWS = lib.rwc_amx_most_rows()
 
@@ -40,9 +40,9 @@ class Encoder:
 
     width: int
     layer: Any
-    # for encoder.c
+    """For encoder.c."""
     kept: tuple[Any, ...]
-    # what `layer` points to
+    """What `layer` points to."""
 
     @classmethod
     def of(
@@ -80,5 +80,5 @@ def encode(e: Encoder, x: Tensor) -> Tensor:
     y = x.clone(memory_format=torch.contiguous_format)
     rows = x.shape[1]
     scratch = torch.empty(lib.rwc_amx_encoder_scratch(e.layer, rows), dtype=torch.bfloat16)
-    lib.rwc_amx_encode(e.layer, address(y), rows, address(scratch), torch.get_num_threads(), team())
+    lib.rwc_amx_encode(e.layer, address(y), rows, address(scratch), torch.get_num_threads(), thread_pool())
     return y

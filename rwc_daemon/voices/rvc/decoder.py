@@ -66,11 +66,11 @@ class Reaches:
 
     rates: tuple[int, ...]
     strides: tuple[int, ...]
-    # samples of the result per column of a stage's output
+    """Samples of the result per column of a stage's output."""
     blocks: tuple[int, ...]
-    # columns that a stage's residual blocks hear each way
+    """Columns that a stage's residual blocks hear each way."""
     kernels: tuple[int, ...]
-    # of the upsampling
+    """Of the upsampling."""
 
     @classmethod
     def of(cls, c: SynthConfig) -> Reaches:

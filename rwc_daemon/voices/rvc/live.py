@@ -18,11 +18,11 @@ from rwc_daemon.controls import Controls
 from rwc_daemon.plan import HOP_16K
 from rwc_daemon.voices.f0.base import Tracker
 from rwc_daemon.voices.rvc.decoder import Reaches
+from rwc_daemon.voices.rvc.feature_cache import FRAMES_PER_ROW, FeatureCache
 from rwc_daemon.voices.rvc.noise import Noise
 from rwc_daemon.voices.rvc.render import Pitch, Renderer, stretched, to_frames
-from rwc_daemon.voices.rvc.retrieval import KeptFound, Look
-from rwc_daemon.voices.rvc.rows import FRAMES_PER_ROW, KeptRows
-from rwc_daemon.voices.rvc.splice import Geometry
+from rwc_daemon.voices.rvc.retrieval import Look, RetrievalCache
+from rwc_daemon.voices.rvc.sola import Geometry
 from rwc_daemon.voices.rvc.synth import Draws, Window
 
 TRACKED_BEYOND_16K = 5 * HOP_16K  # samples before the block that the tracker hears too
@@ -31,46 +31,46 @@ UNSURE_HEAD, UNSURE_TAIL = 3, 1  # tracked frames at the edges that are not kept
 
 
 @dataclass(frozen=True)
-class Habits:
+class LiveOptions:
     """Where a live session departs from the reference's loop."""
 
     carry_phase: bool = True
-    # the sine goes on where it was; off: it starts anew with every block
+    """The sine goes on where it was; off: it starts again with every block."""
     track_first: bool = True
-    # the first window is tracked as far as it is heard; off: its context counts as unvoiced
+    """The first window is tracked as far as it is heard; off: its context counts as unvoiced."""
     fill_gaps: bool = False
-    # unvoiced frames get their neighbours' pitch
+    """Unvoiced frames get their neighbours' pitch."""
     strict_search: bool = False
-    # one row without enough neighbours leaves the whole block without retrieval
+    """One row without enough neighbours leaves the whole block without retrieval."""
     protect: bool = True
     content_frames: int | None = None
-    # that the content encoder hears before the block; None: all
+    """That the content encoder hears before the block; None: all."""
     text_frames: int | None = None
-    # that the text encoder hears before the block; None: as the content encoder
-    keep_rows: bool = True
-    # content rows before the transformer are not computed again; not where fixed graphs run
+    """That the text encoder hears before the block; None: as the content encoder."""
+    cache_features: bool = True
+    """Content rows before the transformer are not computed again; not where fixed graphs run."""
     hold_grid: bool = True
-    # content rows begin at even frames of the sound, wherever the window begins
+    """Content rows begin at even frames of the sound, wherever the window begins."""
     surroundings: bool = True
-    # the decoder hears what lies around the frames it renders; off: silence
+    """The decoder hears what lies around the frames it renders; off: silence."""
     mix_context: bool = True
-    # retrieval in the context too, so that it is what it was when it was rendered
-    keep_found: bool = True
-    # what retrieval found for a row that was played is not searched again
+    """Retrieval in the context too, so that it is what it was when it was rendered."""
+    cache_retrieval: bool = True
+    """What retrieval found for a row that was played is not searched again."""
 
 
-LIVE = Habits()
-REFERENCE = Habits(
+LIVE_OPTIONS = LiveOptions()
+REFERENCE_OPTIONS = LiveOptions(
     carry_phase=False,
     track_first=False,
     fill_gaps=True,
     strict_search=True,
     protect=False,
-    keep_rows=False,
+    cache_features=False,
     hold_grid=False,
     surroundings=False,
     mix_context=False,
-    keep_found=False,
+    cache_retrieval=False,
 )
 
 
@@ -116,17 +116,19 @@ def tracked_16k(tracker: str, block_16k: int) -> int:
 class LiveStep:
     """Memory of one live conversion between its steps."""
 
-    def __init__(self, renderer: Renderer, geometry: Geometry, noise: Noise, habits: Habits = LIVE) -> None:
-        self._r, self._g, self._noise, self._habits = renderer, geometry, noise, habits
+    def __init__(
+        self, renderer: Renderer, geometry: Geometry, noise: Noise, options: LiveOptions = LIVE_OPTIONS
+    ) -> None:
+        self._r, self._g, self._noise, self._options = renderer, geometry, noise, options
         self.memory = PitchMemory(geometry.frames)
-        self._surrounded = habits.surroundings and renderer.open
+        self._surrounded = options.surroundings and renderer.open
         self._lead = min(Reaches.of(renderer.config).frames, geometry.skip) if self._surrounded else 0
         self._turns = 0.0  # cycles of the fundamental before the first rendered sample
         self._frame = 0  # absolute number of the window's first frame
-        self._tracked = not habits.track_first
-        self._rows = KeptRows(renderer.content) if habits.keep_rows and renderer.static is None else None
-        keeps = habits.keep_found and habits.mix_context
-        self._found = KeptFound(renderer.index) if keeps and renderer.index is not None else None
+        self._tracked = not options.track_first
+        self._rows = FeatureCache(renderer.content) if options.cache_features and renderer.graphs is None else None
+        keeps = options.cache_retrieval and options.mix_context
+        self._found = RetrievalCache(renderer.index) if keeps and renderer.index is not None else None
 
     def rest(self) -> None:
         """A block that nobody will hear: only time goes on."""
@@ -155,25 +157,25 @@ class LiveStep:
 
     def _first_heard(self) -> int:
         """The frame of the window with which the content encoder's hearing begins."""
-        habits = self._habits
-        first = 0 if habits.content_frames is None else max(0, self._g.skip - habits.content_frames)
-        if habits.hold_grid and first:
+        options = self._options
+        first = 0 if options.content_frames is None else max(0, self._g.skip - options.content_frames)
+        if options.hold_grid and first:
             first -= (self._frame + first) % FRAMES_PER_ROW  # rows always begin at the same moments
         return first
 
     def _phone(self, rows: Tensor, first: int, controls: Controls) -> tuple[Tensor, int]:
         """Content rows from frame `first` on → [T, C] for the text encoder, and the frame with which it begins."""
-        r, g, habits = self._r, self._g, self._habits
+        r, g, options = self._r, self._g, self._options
         rows = torch.cat([rows, rows[-1:]])
         unheard = 0
-        if habits.text_frames is not None:
-            unheard = max(0, g.skip - habits.text_frames - first) // FRAMES_PER_ROW
+        if options.text_frames is not None:
+            unheard = max(0, g.skip - options.text_frames - first) // FRAMES_PER_ROW
         rows, first = rows[unheard:], first + unheard * FRAMES_PER_ROW
-        unmixed = 0 if habits.mix_context else (g.skip - first) // FRAMES_PER_ROW
-        mixed = r.mixed(rows, controls.index_rate, unmixed, habits.strict_search, self._look_from(first))
+        unmixed = 0 if options.mix_context else (g.skip - first) // FRAMES_PER_ROW
+        mixed = r.mixed(rows, controls.index_rate, unmixed, options.strict_search, self._look_from(first))
         frames = g.frames - first
         phone = to_frames(mixed)[:frames]
-        if habits.protect and mixed is not rows:
+        if options.protect and mixed is not rows:
             pitch = self.memory.pitch.part(first, g.frames)
             phone = r.guarded(phone, to_frames(rows)[:frames], pitch, controls.protect)
         return phone, first
@@ -203,18 +205,18 @@ class LiveStep:
         length = min(tracked_16k(tracker.name, newest), len(x_16k))
         self._tracked = True
         f0_hz = self._r.tracked(tracker, x_16k[-length:])
-        fill = self._habits.fill_gaps or controls.f0_gaps == "fill"
+        fill = self._options.fill_gaps or controls.f0_gaps == "fill"
         self.memory.advance(Pitch.of(f0_hz, controls.pitch - controls.formant, fill), self._g.block_frames)
 
     def _pitched(self) -> int:
         """Frames of the window whose pitch any net asks for."""
-        g, habits = self._g, self._habits
-        context = min(n for n in (g.skip, habits.content_frames, habits.text_frames) if n is not None)
+        g, options = self._g, self._options
+        context = min(n for n in (g.skip, options.content_frames, options.text_frames) if n is not None)
         return g.frames - g.skip + min(g.skip, context + FRAMES_PER_ROW)
 
     def _draws(self, first: int, window: Window, formant: float) -> Draws:
         draws = self._noise.draws(self._frame + first, self._g.frames - first, window)
-        if not (self._habits.carry_phase and self._r.config.f0):
+        if not (self._options.carry_phase and self._r.config.f0):
             return draws
         skip = self._g.skip
         turns = self._turns - self._cycles(skip - window.lead, skip, formant)

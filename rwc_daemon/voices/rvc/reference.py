@@ -15,7 +15,7 @@ from scipy.ndimage import convolve1d
 
 from rwc_daemon.dsp.resample import resample
 from rwc_daemon.plan import HOP_16K, RATE_16K, hop_at
-from rwc_daemon.voices.rvc.splice import Geometry, Splice, fade_in, follow_envelope, frame_levels, whole_hops
+from rwc_daemon.voices.rvc.sola import Geometry, Sola, fade_in, follow_envelope, frame_levels, whole_hops
 
 GATE_OFF_DB = -60.0
 FLOOR_DB, SPAN_DB = -100.0, 80.0  # of the gate's levels
@@ -32,11 +32,11 @@ class ReferenceSettings:
     crossfade_s: float = 0.05
     context_s: float = 2.5
     gate_db: float = GATE_OFF_DB
-    # at -60 the gate is off
+    """At -60 the gate is off."""
     denoise_input: bool = False
     denoise_output: bool = False
     envelope: float = 1.0
-    # share of the input's loudness (1 - rms_mix_rate)
+    """Share of the input's loudness (1 - rms_mix_rate)."""
 
     @property
     def geometry(self) -> Geometry:
@@ -61,7 +61,7 @@ class ReferenceLoop:
         self.denoised, self.played = np.zeros_like(self.heard), np.zeros_like(self.heard)
         self._denoised_tail = np.zeros(g.fade, np.float32)
         self._gate_memory = np.zeros(4 * g.hop, np.float32)
-        self.splice = Splice(g)
+        self.sola = Sola(g)
         self.inferred = np.empty(0, np.float32)  # the newest rendering @voice
 
     def feed(self, x: np.ndarray) -> np.ndarray:
@@ -72,7 +72,7 @@ class ReferenceLoop:
             y = spectral_gate(y, self.played, self.g.hop)
         if self._infer is not None:
             y = follow_envelope(y, self._clean[self.g.context :], self.g.hop, self.s.envelope)
-        return self.splice.feed(y)
+        return self.sola.feed(y)
 
     @property
     def _clean(self) -> np.ndarray:

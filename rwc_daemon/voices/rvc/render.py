@@ -21,10 +21,10 @@ from rwc_daemon.store.layout import SynthConfig
 from rwc_daemon.voices.f0 import shape
 from rwc_daemon.voices.f0.base import Tracker
 from rwc_daemon.voices.rvc.content import SHORTEST_16K, ContentEncoder
+from rwc_daemon.voices.rvc.cuda_graphs import CudaGraphCache
+from rwc_daemon.voices.rvc.feature_cache import FeatureCache
 from rwc_daemon.voices.rvc.onnx import OnnxSynthesizer
 from rwc_daemon.voices.rvc.retrieval import Index, Look, protect
-from rwc_daemon.voices.rvc.rows import KeptRows
-from rwc_daemon.voices.rvc.static import Static
 from rwc_daemon.voices.rvc.synth import Draws, Synthesizer, Window
 
 OFF = 0.5  # of `protect`: retrieval everywhere alike
@@ -43,11 +43,11 @@ class Pitch:
     """A pitch curve as the nets want it."""
 
     coarse: np.ndarray
-    # int64[T], 1 … 255
+    """int64[T], 1 … 255."""
     hz: np.ndarray
-    # float32[T], 0 unvoiced
+    """float32[T], 0 unvoiced."""
     voiced_hz: np.ndarray
-    # the same before gaps were filled: what `protect` asks
+    """The same before gaps were filled: what `protect` asks."""
 
     @classmethod
     def of(cls, f0_hz: np.ndarray, semitones: float, fill_gaps: bool) -> Pitch:
@@ -69,15 +69,15 @@ class Renderer:
     synth: Synthesizer | OnnxSynthesizer
     index: Index | None
     device: str
-    static: Static | None = None
-    # how the nets run where shapes never change; None: as ever
+    graphs: CudaGraphCache | None = None
+    """How the nets run where shapes never change; None: as ever."""
 
     @property
     def config(self) -> SynthConfig:
         return self.synth.config
 
     def features(
-        self, x_16k: np.ndarray, heard: int | None = None, kept: KeptRows | None = None, first: int = 0
+        self, x_16k: np.ndarray, heard: int | None = None, kept: FeatureCache | None = None, first: int = 0
     ) -> Tensor:
         """f32[N] → [n, C]; N is brought to the shortest length that gives one row.
 
@@ -93,16 +93,16 @@ class Renderer:
 
         if kept is not None:
             return self.content.understand(kept.hear(x.to(self.device), heard, first), self.config.version)[0]
-        if self.static is not None:
-            return self.static(("content", heard), run, [x])[0]
+        if self.graphs is not None:
+            return self.graphs(("content", heard), run, [x])[0]
         return run(x.to(self.device))[0]
 
     def tracked(self, tracker: Tracker, x_16k: np.ndarray) -> np.ndarray:
         """What `tracker` says; one that is a net runs as the others do."""
-        if self.static is None or not isinstance(tracker, NetTracker):
+        if self.graphs is None or not isinstance(tracker, NetTracker):
             return tracker.track(x_16k)
         x = torch.from_numpy(np.ascontiguousarray(x_16k, np.float32))
-        return self.static(("pitch", tracker.name), tracker.hz, [x]).cpu().numpy()
+        return self.graphs(("pitch", tracker.name), tracker.hz, [x]).cpu().numpy()
 
     def mixed(self, rows: Tensor, rate: float, skip: int = 0, strict: bool = False, look: Look | None = None) -> Tensor:
         """[n, C] → [n, C] with the share `rate` from the index, from row `skip` on (see `Index.mix`)."""
@@ -149,8 +149,8 @@ class Renderer:
             return self.synth.render(phone, ids, hz, who, Draws(*drawn), window)
 
         inputs = [one for one in given if one is not None]
-        if self.static is not None and not window.exact:  # the grid of a formant shift moves with every block
-            return self.static(window, run, inputs)
+        if self.graphs is not None and not window.exact:  # the grid of a formant shift moves with every block
+            return self.graphs(window, run, inputs)
         return run(*(one.to(self.device) for one in inputs))
 
     def _in_time(self, y: np.ndarray, frames: int, formant: float) -> np.ndarray:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from rwc_daemon import extras
 from rwc_daemon.errors import BadModel
-from rwc_daemon.voices.rvc.rows import rows_on
+from rwc_daemon.voices.rvc.feature_cache import rows_on
 
 NEIGHBOURS = 8
 PROTECT_OFF = 0.5
@@ -30,11 +30,11 @@ class Nearest:
     """What a search found for n rows, nearest first."""
 
     squared: Tensor
-    # f32[n, NEIGHBOURS]: squared distance
+    """f32[n, NEIGHBOURS]: squared distance."""
     ids: Tensor
-    # i64[n, NEIGHBOURS]; -1: the list searched has no more
+    """i64[n, NEIGHBOURS]; -1: the list searched has no more."""
     vectors: Tensor
-    # f32[n, NEIGHBOURS, width]; 0 where there is none
+    """f32[n, NEIGHBOURS, width]; 0 where there is none."""
 
 
 class Search(Protocol):
@@ -83,9 +83,9 @@ class Found(NamedTuple):
     """What an index has for n rows."""
 
     blend: Tensor
-    # f32[n, width]: of the neighbours
+    """f32[n, width]: of the neighbours."""
     neighbours: Tensor
-    # i64[n, 1]: how many, at most NEIGHBOURS
+    """i64[n, 1]: how many, at most NEIGHBOURS."""
 
     def part(self, first: int, last: int) -> Found:
         return Found(self.blend[first:last], self.neighbours[first:last])
@@ -97,7 +97,7 @@ class Found(NamedTuple):
 Look = Callable[[Tensor], Found]
 
 
-class KeptFound:
+class RetrievalCache:
     """What was found for the rows of one live conversion, kept from block to block: a row that has been played is not
     looked up again, and so stays mixed as it was."""
 

@@ -1,9 +1,9 @@
 """The memory of one live RVC conversion: block in, block out, always `delay` samples late.
 
-    x ─▶ window @host ─▶ window @16k ─▶ step ─▶ to the host's rate ─▶ loudness ─▶ splice ─▶ y
+    x ─▶ window @host ─▶ window @16k ─▶ step ─▶ to the host's rate ─▶ loudness ─▶ SOLA ─▶ y
 
 Renderings agree by themselves here (noise and phase are owned, not redrawn), so the splice searches for nothing and the
-delay is the crossfade alone. With `REFERENCE` habits and a search of one hop this is the loop of the reference.
+delay is the crossfade alone. With `REFERENCE_OPTIONS` and a search of one hop this is the reference's loop.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rwc_daemon.plan import HOP_16K, RATE_16K
 from rwc_daemon.voices.base import Samples
 from rwc_daemon.voices.f0.base import Tracker
 from rwc_daemon.voices.rvc.live import LiveStep
-from rwc_daemon.voices.rvc.splice import Geometry, Splice, follow_envelope
+from rwc_daemon.voices.rvc.sola import Geometry, Sola, follow_envelope
 
 EDGE_HOPS = 2  # heard again with every block, so that the resampler's edges are overwritten
 
@@ -29,7 +29,7 @@ class RvcSession:
         self._g, self._voice_rate, self._step, self._tracker = geometry, voice_rate, step, tracker
         self._heard = np.zeros(geometry.window, np.float32)
         self._heard_16k = np.zeros(geometry.window_16k, np.float32)
-        self.splice = Splice(geometry)
+        self.sola = Sola(geometry)
         self._quiet = 0  # samples of silence up to the newest
 
     @property
@@ -41,11 +41,11 @@ class RvcSession:
         self._hear(x)
         self._step.rest()
         self._step.forget_pitch()
-        self.splice.tail = None
+        self.sola.tail = None
 
     def ending(self) -> Samples:
         """f32[fade] @host: what the newest rendering says of the next moment."""
-        tail = self.splice.tail
+        tail = self.sola.tail
         return np.zeros(0, np.float32) if tail is None else tail
 
     def convert(self, x: Samples, controls: Controls, silent: bool = False) -> Samples:
@@ -55,10 +55,10 @@ class RvcSession:
         self._quiet = self._quiet + g.block if silent else 0
         if self._quiet >= g.block + g.delay:  # all that this block could play is silence
             self._step.rest()
-            return self.splice.feed(np.zeros(g.rendered * g.hop, np.float32))
+            return self.sola.feed(np.zeros(g.rendered * g.hop, np.float32))
         y = resample(self._step.run(self._heard_16k, self._tracker, controls), self._voice_rate, g.rate)
         y = follow_envelope(y, self._heard[g.context :], g.hop, controls.envelope)
-        return self.splice.feed(y)
+        return self.sola.feed(y)
 
     def _hear(self, x: Samples) -> None:
         """Both windows move on by one block. The newest edge @16k is provisional: the next block overwrites it."""

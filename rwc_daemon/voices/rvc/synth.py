@@ -30,19 +30,19 @@ class Window(NamedTuple):
     """Which frames are rendered."""
 
     skip: int
-    # frames before the first rendered one
+    """Frames before the first rendered one."""
     length: int
-    # frames rendered
+    """Frames rendered."""
     stretch: int | None = None
-    # frames they are stretched to before the decoder (formant shift)
+    """Frames they are stretched to before the decoder (formant shift)."""
     lead: int = 0
-    # frames before those rendered that the decoder hears
+    """Frames before those rendered that the decoder hears."""
     trail: int = 0
-    # frames behind them that it hears
+    """Frames behind them that it hears."""
     exact: int = 0
-    # samples that one frame becomes, where `stretch` does not say it; then neighbouring renderings share one grid,
+    """Samples that one frame becomes, where `stretch` does not say it; then neighbouring renderings share one grid,."""
     shift: int = 0
-    # which begins so many samples before the first frame that the decoder hears
+    """Which begins so many samples before the first frame that the decoder hears."""
 
     @property
     def flow_head(self) -> int:
@@ -64,11 +64,11 @@ class Draws(NamedTuple):
     """All that is random in one rendering."""
 
     latent: Tensor
-    # [B, inter, T - flow_head], unit variance
+    """[B, inter, T - flow_head], unit variance."""
     source: Tensor | None = None
-    # [B, heard*U, harmonics], unit variance; None without f0
+    """[B, heard*U, harmonics], unit variance; None without f0."""
     phase: Tensor | None = None
-    # [B, harmonics] cycles, of each harmonic before the first sample that the decoder hears; None: all at 0
+    """[B, harmonics] cycles, of each harmonic before the first sample that the decoder hears; None: all at 0."""
 
     def to(self, device: str) -> Draws:
         source, phase = (None if draw is None else draw.to(device) for draw in (self.source, self.phase))
@@ -77,15 +77,15 @@ class Draws(NamedTuple):
 
 class Rendering(NamedTuple):
     audio: Tensor
-    # [B, 1, L*U] float32
+    """[B, 1, L*U] float32."""
     mean: Tensor
     log_std: Tensor
     prior: Tensor
-    # z_p [B, inter, T - flow_head]
+    """z_p [B, inter, T - flow_head]."""
     latent: Tensor
-    # z [B, inter, heard]
+    """Z [B, inter, heard]."""
     mask: Tensor | None
-    # [B, 1, heard]; None: all frames count
+    """[B, 1, heard]; None: all frames count."""
 
 
 class Synthesizer(nn.Module):

@@ -20,15 +20,15 @@ from rwc_daemon.voices.f0.base import Tracker
 from rwc_daemon.voices.f0.registry import Assets, available, open_tracker
 from rwc_daemon.voices.rvc import weights
 from rwc_daemon.voices.rvc.content import ContentEncoder
-from rwc_daemon.voices.rvc.effort import PAST_MS, Effort, effort
-from rwc_daemon.voices.rvc.live import LIVE, LiveStep
+from rwc_daemon.voices.rvc.cuda_graphs import CudaGraphCache
+from rwc_daemon.voices.rvc.live import LIVE_OPTIONS, LiveStep
 from rwc_daemon.voices.rvc.noise import FrameNoise
 from rwc_daemon.voices.rvc.onnx import OnnxSynthesizer, config_of
+from rwc_daemon.voices.rvc.quality_preset import PAST_MS, QualityPreset, quality_preset
 from rwc_daemon.voices.rvc.render import Renderer
 from rwc_daemon.voices.rvc.retrieval import Index
 from rwc_daemon.voices.rvc.session import RvcSession
-from rwc_daemon.voices.rvc.splice import Geometry, whole_hops
-from rwc_daemon.voices.rvc.static import Static
+from rwc_daemon.voices.rvc.sola import Geometry, whole_hops
 from rwc_daemon.voices.rvc.synth import Synthesizer
 from rwc_daemon.voices.shared import shared
 
@@ -47,7 +47,7 @@ class RvcVoice:
     assets: Assets
     precision: str
     fill_gaps: bool = False
-    # unvoiced frames get their neighbours' pitch: for voices trained with the RVC of 2026 and later
+    """Unvoiced frames get their neighbours' pitch: for voices trained with the RVC of 2026 and later."""
     opened: dict[str, Tracker] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -81,8 +81,8 @@ class RvcVoice:
         )
         _check_widths(synth.config, content, index, encoder)
         graphs = device == "cuda" and isinstance(synth, Synthesizer) and os.environ.get(GRAPHS, "1") != "0"
-        static = Static(device) if graphs else None
-        return cls(info_of(card, assets), Renderer(content, synth, index, device, static), assets, precision)
+        graph_cache = CudaGraphCache(device) if graphs else None
+        return cls(info_of(card, assets), Renderer(content, synth, index, device, graph_cache), assets, precision)
 
     @property
     def device(self) -> str:
@@ -96,9 +96,9 @@ class RvcVoice:
         """The live block that the wished quality leads to."""
         return Block(self.steps(controls.quality).block_ms, on_hop=True)
 
-    def steps(self, quality: str) -> Effort:
+    def steps(self, quality: str) -> QualityPreset:
         """What a session of this quality spends here. Raises OutOfRange."""
-        return effort(self.device, quality)
+        return quality_preset(self.device, quality)
 
     def tracker(self, name: str, best: str = BEST_TRACKERS[0]) -> Tracker:
         """Opened once, then kept; "auto" is `best` or what comes after it. Raises MissingAsset, MissingPackage,
@@ -113,35 +113,35 @@ class RvcVoice:
     def noise(self, seed: int) -> FrameNoise:
         return FrameNoise(self.renderer.config, seed)
 
-    def open(self, plan: Plan, controls: Controls, seed: int = 0, spent: Effort | None = None) -> RvcSession:
+    def open(self, plan: Plan, controls: Controls, seed: int = 0, preset: QualityPreset | None = None) -> RvcSession:
         """A live session. The speaker is checked now; later wishes beyond the last speaker mean the last.
 
-        Quality (unless `spent` says what the session may spend) and tracker are read here and stay. All sessions share
+        Quality (unless `preset` says what the session may spend) and tracker are read here and stay. All sessions share
         the weights. Raises what `tracker` raises.
         """
         self.renderer.check_speaker(controls.speaker)
-        spent = spent or self.steps(controls.quality)
-        geometry = live_geometry(plan, spent)
-        habits = replace(
-            LIVE,
+        preset = preset or self.steps(controls.quality)
+        geometry = live_geometry(plan, preset)
+        options = replace(
+            LIVE_OPTIONS,
             fill_gaps=self.fill_gaps,
-            content_frames=round(spent.content_ms / HOP_MS),
-            text_frames=round(spent.text_ms / HOP_MS),
+            content_frames=round(preset.content_ms / HOP_MS),
+            text_frames=round(preset.text_ms / HOP_MS),
         )
-        step = LiveStep(self.renderer, geometry, self.noise(seed), habits)
-        tracker = self.tracker(controls.f0_method, spent.tracker) if self.info.f0 else None
+        step = LiveStep(self.renderer, geometry, self.noise(seed), options)
+        tracker = self.tracker(controls.f0_method, preset.tracker) if self.info.f0 else None
         return RvcSession(geometry, self.info.rate, step, tracker)
 
 
-def live_geometry(plan: Plan, spent: Effort) -> Geometry:
+def live_geometry(plan: Plan, preset: QualityPreset) -> Geometry:
     """The window of a live session."""
     return Geometry(
         rate=plan.rate,
         block=plan.block,
         context=whole_hops(PAST_MS / 1000, plan.rate),
-        crossfade=whole_hops(spent.delay_ms / 1000, plan.rate),
+        crossfade=whole_hops(preset.delay_ms / 1000, plan.rate),
         search=0,
-        longest_fade=round(spent.splice_ms / HOP_MS),
+        longest_fade=round(preset.splice_ms / HOP_MS),
     )
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from rwc_daemon.batch.convert import START
+from rwc_daemon.batch.converter import BatchConverter
 from rwc_daemon.controls import Controls
-from rwc_daemon.engine.files import START
-from rwc_daemon.engine.offline import BatchConverter
-from rwc_daemon.engine.stream import Stream
+from rwc_daemon.conversion.stream import Stream
 from rwc_daemon.plan import Plan
 from rwc_daemon.voices.builtin.voice import load_builtin
 from tests.voices.builtin.sounds import RATE, spoken

@@ -1,4 +1,4 @@
-"""The built-in voices as a path: block sizes, rates, delay, bad input, knobs turned while live."""
+"""The built-in voices as a path: block sizes, rates, delay, bad input, controls turned while live."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.voices.builtin.sounds import RATE, glide, spoken, vibrato, vowel
 VOICES = list(BUILTIN)
 
 
-def run(voice: str, x: np.ndarray, block: int, rate: int = RATE, knobs=None, seed: int = 0) -> np.ndarray:
-    """`x` in blocks through a fresh session; `knobs(sample)` are the controls from that sample on."""
-    knobs = knobs or (lambda sample: Controls())
-    session = load_builtin(voice).open(Plan(rate, 1, block), knobs(0), seed)
+def run(voice: str, x: np.ndarray, block: int, rate: int = RATE, controls=None, seed: int = 0) -> np.ndarray:
+    """`x` in blocks through a fresh session; `controls(sample)` are the controls from that sample on."""
+    controls = controls or (lambda sample: Controls())
+    session = load_builtin(voice).open(Plan(rate, 1, block), controls(0), seed)
     starts = range(0, len(x) - len(x) % block, block)
-    return np.concatenate([session.convert(x[i : i + block], knobs(i)) for i in starts])
+    return np.concatenate([session.convert(x[i : i + block], controls(i)) for i in starts])
 
 
 def short_speech(rate: int = RATE) -> np.ndarray:
@@ -43,15 +43,15 @@ def test_block_size_changes_no_bit(voice):
 
 
 @pytest.mark.parametrize("voice", ["deep", "tiny", "robot", "whisper"])
-def test_turned_knobs_neither(voice):
-    def knobs(sample):
+def test_turned_controls_neither(voice):
+    def controls(sample):
         step = sample // 4096
         return Controls(pitch=(0, 5, -7, 0)[step % 4], formant=(0, 0, 3, -4)[step % 4])
 
     x = short_speech()[: 4096 * 12]
-    whole = run(voice, x, 4096, knobs=knobs)
+    whole = run(voice, x, 4096, controls=controls)
     for block in (128, 512):
-        assert np.array_equal(run(voice, x, block, knobs=knobs), whole)
+        assert np.array_equal(run(voice, x, block, controls=controls), whole)
 
 
 @pytest.mark.parametrize("rate", [16000, 44100, 48000, 96000, 192000])
@@ -107,10 +107,10 @@ def test_bad_input_does_no_harm(voice):
 @pytest.mark.parametrize("voice", VOICES)
 @pytest.mark.parametrize("pitch", [-24, 24])
 @pytest.mark.parametrize("formant", [-12, 12])
-def test_the_ends_of_the_knobs(voice, pitch, formant):
+def test_the_ends_of_the_controls(voice, pitch, formant):
     """Nothing is read before it has arrived (the history would refuse), and no bit depends on the block."""
     x = np.concatenate((vowel(glide(64, 700, 0.5)), short_speech()[: RATE // 2]))
-    y, same = (run(voice, x, block, knobs=lambda _: Controls(pitch=pitch, formant=formant)) for block in (64, 4096))
+    y, same = (run(voice, x, block, controls=lambda _: Controls(pitch=pitch, formant=formant)) for block in (64, 4096))
     assert np.isfinite(y).all()
     assert np.std(y) > 0.005
     assert np.array_equal(y[: len(same)], same)

@@ -64,7 +64,7 @@ def test_spoken_in_noise(snr_db):
 
 
 @pytest.mark.parametrize(("voice", "asked"), [("deep", -4), ("bright", 4), ("giant", -8), ("tiny", 9)])
-def test_the_knob_acts_on_top_of_the_preset(voice, asked):
+def test_the_control_acts_on_top_of_the_preset(voice, asked):
     x = vowel(vibrato(180))
     ratio = 2 ** ((asked + 2) / 12)
     y = converted(voice, x, Controls(pitch=2))

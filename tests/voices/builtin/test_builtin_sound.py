@@ -118,13 +118,13 @@ def test_loudness_hardly_changes(speaker, pitch):
 
 
 @pytest.mark.parametrize(("field", "values"), [("pitch", (0, 7)), ("pitch", (-9, 12)), ("formant", (-4, 4))])
-def test_knobs_turned_hard_do_not_click(field, values):
+def test_controls_turned_hard_do_not_click(field, values):
     """The largest jump between samples is no larger than at rest at either setting."""
     x = vowel(vibrato(150))
     at_rest = max(largest_jump(converted("plain", x, Controls(**{field: value}))) for value in values)
     session = load_builtin("plain").open(Plan(RATE, 1, 480), Controls())
     turned = [Controls(**{field: values[i // 12 % 2]}) for i in range(len(x) // 480)]
-    y = np.concatenate([session.convert(x[480 * i : 480 * i + 480], knobs) for i, knobs in enumerate(turned)])
+    y = np.concatenate([session.convert(x[480 * i : 480 * i + 480], controls) for i, controls in enumerate(turned)])
     assert largest_jump(y) < 1.2 * at_rest
 
 

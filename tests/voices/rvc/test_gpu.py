@@ -16,11 +16,11 @@ from torch.utils._pytree import tree_leaves
 from rwc_daemon.store.layout import SynthConfig
 from rwc_daemon.voices.f0.fcpe import Fcpe
 from rwc_daemon.voices.f0.rmvpe import Rmvpe
-from rwc_daemon.voices.rvc import static
+from rwc_daemon.voices.rvc import cuda_graphs
 from rwc_daemon.voices.rvc.content import ContentEncoder
+from rwc_daemon.voices.rvc.cuda_graphs import CudaGraphCache
 from rwc_daemon.voices.rvc.noise import FrameNoise
-from rwc_daemon.voices.rvc.retrieval import Index, KeptFound, TorchSearch, protect
-from rwc_daemon.voices.rvc.static import Static
+from rwc_daemon.voices.rvc.retrieval import Index, RetrievalCache, TorchSearch, protect
 from rwc_daemon.voices.rvc.synth import Synthesizer, Window
 from tests.voices.rvc.tiny import config, drawn, drawn_content
 
@@ -95,7 +95,7 @@ def test_retrieval_never_leaves_the_gpu(kind):
     else:
         index.add(np.zeros((300, 24), np.float32))
     index = Index(TorchSearch.of(faiss, index, "meta"), 24, 400)
-    kept, rows = KeptFound(index), there(20, 24, dtype=HALF)
+    kept, rows = RetrievalCache(index), there(20, 24, dtype=HALF)
     for first in (0, 8, 16):
         mixed = on_one_device(lambda at=first: index.mix(rows, 0.5, look=lambda x: kept.look(x, at, 16)))
     phone = on_one_device(protect, mixed, rows, there(20), 0.3)
@@ -130,7 +130,7 @@ def test_graphs_run_behind_what_their_caller_asked_for_and_the_caller_goes_on_be
     monkeypatch.setattr(torch.cuda, "Stream", lambda device, priority: ours)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: callers)
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: nullcontext(story.append(f"on {stream.name}")))
-    fixed = Static("cuda", capture=False)
+    fixed = CudaGraphCache("cuda", capture=False)
     with fixed._in_turn(fixed._stream):
         story.append("run")
     assert story == ["ours waits for the caller's", "on ours", "run", "the caller's waits for ours"]
@@ -140,22 +140,24 @@ def test_a_gpu_that_records_no_graph_runs_without(monkeypatch, caplog):
     def refused(*_):
         raise RuntimeError("operation not permitted when stream is capturing")
 
-    fixed = Static("cpu")
+    fixed = CudaGraphCache("cpu")
     fixed._capture = True
-    monkeypatch.setattr(Static, "_captured", refused)
+    monkeypatch.setattr(CudaGraphCache, "_captured", refused)
     for n in range(3):
         assert torch.equal(fixed("double", lambda x: x * 2, [torch.full((n,), 2.0)]), torch.full((n,), 4.0))
     assert caplog.text.count("no CUDA graph") == 1
-    monkeypatch.setattr(Static, "_captured", lambda *_: (_ for _ in ()).throw(torch.cuda.OutOfMemoryError("none left")))
+    monkeypatch.setattr(
+        CudaGraphCache, "_captured", lambda *_: (_ for _ in ()).throw(torch.cuda.OutOfMemoryError("none left"))
+    )
     fixed._capture = True
     with pytest.raises(torch.cuda.OutOfMemoryError):  # which the engine answers with the CPU
         fixed("double", lambda x: x * 2, [torch.ones(9)])
 
 
 def test_the_shapes_used_last_are_remembered(monkeypatch):
-    monkeypatch.setattr(static, "KEPT", 2)
+    monkeypatch.setattr(cuda_graphs, "MOST_SHAPES", 2)
     made = []
-    fixed = Static("cpu")
+    fixed = CudaGraphCache("cpu")
     monkeypatch.setattr(fixed, "_made", lambda run, given: made.append(len(given[0])) or (lambda given: given[0]))
     for length in (1, 2, 1, 3, 1, 2):
         fixed("same", torch.neg, [torch.ones(length)])
@@ -163,7 +165,7 @@ def test_the_shapes_used_last_are_remembered(monkeypatch):
 
 
 def test_what_is_recorded_holds_up_nobody_who_plays(monkeypatch):
-    fixed, begun, go_on = Static("cpu"), threading.Event(), threading.Event()
+    fixed, begun, go_on = CudaGraphCache("cpu"), threading.Event(), threading.Event()
     fixed("playing", torch.neg, [torch.ones(1)])
 
     def slow(self, run, given):
@@ -171,7 +173,7 @@ def test_what_is_recorded_holds_up_nobody_who_plays(monkeypatch):
         assert go_on.wait(10)
         return lambda given: run(*given)
 
-    monkeypatch.setattr(Static, "_made", slow)
+    monkeypatch.setattr(CudaGraphCache, "_made", slow)
     with ThreadPoolExecutor(1) as pool:
         warmed = pool.submit(fixed, "warmed", torch.neg, [torch.ones(2)])
         assert begun.wait(10)

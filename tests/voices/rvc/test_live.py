@@ -14,12 +14,12 @@ from rwc_daemon.plan import Block, Plan
 from rwc_daemon.voices.f0.fcpe import Fcpe
 from rwc_daemon.voices.f0.yin import Yin
 from rwc_daemon.voices.layers import Conv, Dense, Up, can_pack
+from rwc_daemon.voices.rvc.cuda_graphs import CudaGraphCache, Places
 from rwc_daemon.voices.rvc.decoder import Reaches
-from rwc_daemon.voices.rvc.effort import EFFORTS, Effort
-from rwc_daemon.voices.rvc.live import LIVE, REFERENCE, LiveStep
+from rwc_daemon.voices.rvc.live import LIVE_OPTIONS, REFERENCE_OPTIONS, LiveStep
+from rwc_daemon.voices.rvc.quality_preset import QUALITY_PRESETS, QualityPreset
 from rwc_daemon.voices.rvc.retrieval import FaissSearch, Index
-from rwc_daemon.voices.rvc.splice import Geometry
-from rwc_daemon.voices.rvc.static import Places, Static
+from rwc_daemon.voices.rvc.sola import Geometry
 from rwc_daemon.voices.rvc.synth import Draws, Window
 from rwc_daemon.voices.rvc.voice import RvcVoice, live_geometry
 from tests.voices.rvc.tiny import made_assets, made_card, speech
@@ -39,8 +39,8 @@ def geometry(block=4800, delay=1440, fade=1, context=RATE):
     return Geometry(RATE, block, context, delay, 0, longest_fade=fade)
 
 
-def steps(voice, habits, g, x, controls=CONTROLS):
-    step = LiveStep(voice.renderer, g, voice.noise(0), habits)
+def steps(voice, options, g, x, controls=CONTROLS):
+    step = LiveStep(voice.renderer, g, voice.noise(0), options)
     starts = range(0, len(x) - g.window_16k + 1, g.block_16k)
     return [step.run(x[start : start + g.window_16k], Yin(), controls) for start in starts]
 
@@ -53,15 +53,15 @@ def apart(a, b):
 
 def test_contexts_as_long_as_the_window_change_nothing(voice):
     g, x = geometry(), speech(1.6, 16000)
-    whole = steps(voice, LIVE, g, x)
-    asked = steps(voice, replace(LIVE, content_frames=g.skip, text_frames=g.skip), g, x)
+    whole = steps(voice, LIVE_OPTIONS, g, x)
+    asked = steps(voice, replace(LIVE_OPTIONS, content_frames=g.skip, text_frames=g.skip), g, x)
     assert all(np.array_equal(a, b) for a, b in zip(whole, asked, strict=True))
 
 
 def test_short_contexts_change_little(voice):
     g, x = geometry(), speech(1.6, 16000)
-    whole = steps(voice, LIVE, g, x)
-    short = steps(voice, replace(LIVE, content_frames=50, text_frames=48), g, x)
+    whole = steps(voice, LIVE_OPTIONS, g, x)
+    short = steps(voice, replace(LIVE_OPTIONS, content_frames=50, text_frames=48), g, x)
     assert 0 < apart(short, whole) < 0.1
 
 
@@ -69,12 +69,12 @@ def test_short_contexts_change_little(voice):
 def test_kept_rows_are_the_rows_while_the_sound_s_statistics_hold(voice, monkeypatch, hops):
     """On a steady sound; each block's convolutions then hear little more than the block."""
     g, x = geometry(block=hops * 480), np.tile(speech(0.1, 16000), 20)
-    habits, heard = replace(LIVE, content_frames=60), []
+    options, heard = replace(LIVE_OPTIONS, content_frames=60), []
     hear = voice.renderer.content.hear
     monkeypatch.setattr(voice.renderer.content, "hear", lambda x, known: (heard.append(x.shape[1]), hear(x, known))[1])
-    kept = steps(voice, habits, g, x)
+    kept = steps(voice, options, g, x)
     new, heard[:] = list(heard), []
-    whole = steps(voice, replace(habits, keep_rows=False), g, x)
+    whole = steps(voice, replace(options, cache_features=False), g, x)
     assert apart(kept[1:], whole[1:]) < 5e-3
     assert new[0] == heard[0]
     assert max(new[1:]) <= g.block_16k + 4 * 320 < min(heard) / 3
@@ -83,7 +83,7 @@ def test_kept_rows_are_the_rows_while_the_sound_s_statistics_hold(voice, monkeyp
 def test_rows_are_heard_anew_when_speech_begins(voice):
     """Their loudness is measured against the sound before them, which was none."""
     g, x = geometry(), np.concatenate([np.zeros(16000, np.float32), speech(1.5, 16000)])
-    kept, whole = (steps(voice, replace(LIVE, keep_rows=keep), g, x) for keep in (True, False))
+    kept, whole = (steps(voice, replace(LIVE_OPTIONS, cache_features=keep), g, x) for keep in (True, False))
     assert apart(kept, whole) < 0.1
 
 
@@ -101,12 +101,12 @@ def test_retrieval_looks_only_at_what_is_new(voice):
             return super().nearest(rows)
 
     indexed = replace(voice, renderer=replace(voice.renderer, index=Index(Counting(faiss, flat), flat.d, 64)))
-    habits = replace(LIVE, content_frames=60, text_frames=48)
-    kept = steps(indexed, habits, g, x, replace(CONTROLS, index_rate=0.5))
+    options = replace(LIVE_OPTIONS, content_frames=60, text_frames=48)
+    kept = steps(indexed, options, g, x, replace(CONTROLS, index_rate=0.5))
     assert searched[0] > 25
     assert set(searched[1:]) == {6}
-    anew = steps(indexed, replace(habits, keep_found=False), g, x, replace(CONTROLS, index_rate=0.5))
-    assert 0 < apart(kept, anew) < 0.1
+    searched = steps(indexed, replace(options, cache_retrieval=False), g, x, replace(CONTROLS, index_rate=0.5))
+    assert 0 < apart(kept, searched) < 0.1
 
 
 def test_the_decoder_s_surroundings_are_all_it_hears(voice):
@@ -133,8 +133,8 @@ def test_overlaps_agree_better_than_the_reference_s(voice, formant):
     """Neighbouring renderings of one moment, before any splice."""
     x, controls = speech(2.5, 16000), replace(CONTROLS, formant=formant)
     found = []
-    for g, habits in ((geometry(), LIVE), (geometry(delay=2400, fade=4), REFERENCE)):
-        outs, n = steps(voice, habits, g, x, controls), g.block_frames * 400
+    for g, options in ((geometry(), LIVE_OPTIONS), (geometry(delay=2400, fade=4), REFERENCE_OPTIONS)):
+        outs, n = steps(voice, options, g, x, controls), g.block_frames * 400
         fade = g.fade // g.hop * 400
         pairs = pairwise(outs[3:])
         found.append(np.median([apart([a[n : n + fade]], [b[:fade]]) for a, b in pairs]))
@@ -145,7 +145,7 @@ def test_overlaps_agree_better_than_the_reference_s(voice, formant):
 def test_rows_stay_where_they_are_whatever_the_block(voice):
     """Blocks of an odd number of frames: every other window begins between two rows."""
     g = geometry(block=5 * 480)
-    step = LiveStep(voice.renderer, g, voice.noise(0), replace(LIVE, content_frames=40))
+    step = LiveStep(voice.renderer, g, voice.noise(0), replace(LIVE_OPTIONS, content_frames=40))
     firsts = []
     for _ in range(4):
         firsts.append(step._frame + step._first_heard())
@@ -211,7 +211,7 @@ def test_packed_layers_are_the_plain_ones(dtype):
 def test_bfloat16_is_close_to_float32(voice, tmp_path):
     half = RvcVoice.load(made_card(tmp_path / "voice"), made_assets(tmp_path / "assets"), "cpu", "bfloat16")
     g, x = geometry(), speech(1.6, 16000)
-    assert apart(steps(half, LIVE, g, x), steps(voice, LIVE, g, x)) < 0.1
+    assert apart(steps(half, LIVE_OPTIONS, g, x), steps(voice, LIVE_OPTIONS, g, x)) < 0.1
 
 
 def test_statistics_of_the_first_norm_are_those_of_its_outputs(voice):
@@ -229,15 +229,17 @@ def test_statistics_of_the_first_norm_are_those_of_its_outputs(voice):
 @pytest.mark.parametrize("formant", [0.0, 4.0])
 def test_fixed_places_give_what_the_ordinary_way_gives(voice, formant):
     g, x, controls = geometry(), speech(1.6, 16000), replace(CONTROLS, formant=formant)
-    fixed = replace(voice, renderer=replace(voice.renderer, static=Static("cpu")))
+    fixed = replace(voice, renderer=replace(voice.renderer, static=CudaGraphCache("cpu")))
     pairs = zip(
-        steps(voice, replace(LIVE, keep_rows=False), g, x, controls), steps(fixed, LIVE, g, x, controls), strict=True
+        steps(voice, replace(LIVE_OPTIONS, cache_features=False), g, x, controls),
+        steps(fixed, LIVE_OPTIONS, g, x, controls),
+        strict=True,
     )
     assert all(np.array_equal(a, b) for a, b in pairs)
 
 
 def test_a_tracker_that_is_a_net_has_fixed_places_too(voice):
-    fixed, x = replace(voice.renderer, static=Static("cpu")), speech(0.5, 16000)
+    fixed, x = replace(voice.renderer, static=CudaGraphCache("cpu")), speech(0.5, 16000)
     net = Fcpe(hidden=32, layers=2).eval().requires_grad_(False)
     for tracker in (net, Yin()):
         assert np.array_equal(fixed.tracked(tracker, x), tracker.track(x))
@@ -253,7 +255,7 @@ def test_places_hold_inputs_of_any_kind_in_one_buffer():
 
 
 def test_answers_outlive_the_next_call():
-    static = Static("cpu")
+    static = CudaGraphCache("cpu")
     first = static("double", lambda x: x * 2, [torch.ones(3)])
     static("double", lambda x: x * 2, [torch.zeros(3)])
     assert torch.equal(first, torch.full((3,), 2.0))
@@ -264,7 +266,7 @@ def test_answers_outlive_the_next_call():
 
 
 def test_every_quality_has_its_step_and_better_ones_cost_no_less(voice):
-    for table in EFFORTS.values():
+    for table in QUALITY_PRESETS.values():
         contexts = [table[quality].content_ms for quality in QUALITIES]
         assert contexts == sorted(contexts)
     for quality in QUALITIES:
@@ -278,12 +280,12 @@ def test_sessions_of_any_effort_share_the_weights_and_keep_their_delay(voice):
     plan = Plan.offline(RATE, Block(100, on_hop=True))
     x = speech(0.6)
     for delay_ms in (10, 20, 50):
-        session = voice.open(plan, CONTROLS, 0, Effort(100, 300, 400, "yin", delay_ms, 10))
+        session = voice.open(plan, CONTROLS, 0, QualityPreset(100, 300, 400, "yin", delay_ms, 10))
         y = np.concatenate([session.convert(block, CONTROLS) for block in np.split(x, 6)])
         assert session.delay == delay_ms * 48
         assert session._step._r is voice.renderer
         assert np.isfinite(y).all()
-    assert live_geometry(plan, Effort(100, 300, 400, "yin")).fade == 480
+    assert live_geometry(plan, QualityPreset(100, 300, 400, "yin")).fade == 480
 
 
 def test_a_window_counts_its_frames():

@@ -105,7 +105,7 @@ def test_a_window_renders_what_the_whole_would_in_the_middle():
     hop = net.config.hop
     middle = slice(15 * hop, 45 * hop)
     at = REACH * hop
-    # the sine of the window starts anew: compare the latent, which knows no phase
+    # the sine of the window starts again: compare the latent, which knows no phase
     assert part[0, 0, middle].std() > 0
     assert whole[0, 0, at:][middle].std() > 0
     z_whole = rendered(net, T=90).latent[..., REACH : REACH + 60]

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from rwc_daemon.batch.converter import BatchConverter
 from rwc_daemon.controls import Controls
-from rwc_daemon.engine.offline import BatchConverter
-from rwc_daemon.engine.stream import Stream
+from rwc_daemon.conversion.stream import Stream
 from rwc_daemon.errors import BadModel
 from rwc_daemon.plan import Block, Plan
 from rwc_daemon.voices.rvc.voice import RvcVoice

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from rwc_daemon.errors import BadModel
-from rwc_daemon.voices.rvc.retrieval import NEIGHBOURS, FaissSearch, Index, KeptFound, TorchSearch, protect
+from rwc_daemon.voices.rvc.retrieval import NEIGHBOURS, FaissSearch, Index, RetrievalCache, TorchSearch, protect
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 WANT = dict(np.load(GOLDEN / "retrieval_sparse.npz"))
@@ -117,7 +117,7 @@ class Counting:
 def test_rows_that_were_played_are_not_searched_again(engine):
     index, sound = engine(made("ivf", 256)), torch.from_numpy(vectors(40, 256, seed=3))
     index.search = Counting(index.search)
-    kept = KeptFound(index)
+    kept = RetrievalCache(index)
     for first in range(0, 24, 4):  # 8 rows of context, 4 of the block, 3 behind it
         found, whole = kept.look(sound[first : first + 15], 2 * first, played=12), index.look(sound[first : first + 15])
         assert torch.equal(found.neighbours, whole.neighbours)
@@ -130,7 +130,7 @@ def test_rows_of_other_moments_are_searched(engine, frame):
     """Earlier ones, such as begin between two that are kept, and those after a pause."""
     index, sound = engine(made("flat", 256)), torch.from_numpy(vectors(30, 256, seed=3))
     index.search = Counting(index.search)
-    kept = KeptFound(index)
+    kept = RetrievalCache(index)
     kept.look(sound[:15], 0, played=12)
     found = kept.look(sound[15:], frame, played=12)
     assert torch.equal(found.blend, index.look(sound[15:]).blend)

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from rwc_daemon.controls import Controls
+from rwc_daemon.conversion.stream import Stream
 from rwc_daemon.dsp.resample import resample
-from rwc_daemon.engine.stream import Stream
 from rwc_daemon.errors import BadModel, MissingAsset, OutOfRange
 from rwc_daemon.plan import Block, Plan
 from rwc_daemon.voices.f0.yin import Yin
-from rwc_daemon.voices.rvc.live import LIVE, LiveStep, tracked_16k
+from rwc_daemon.voices.rvc.live import LIVE_OPTIONS, LiveStep, tracked_16k
 from rwc_daemon.voices.rvc.session import RvcSession
-from rwc_daemon.voices.rvc.splice import Geometry, Splice, best_offset, fade_in, follow_envelope
+from rwc_daemon.voices.rvc.sola import Geometry, Sola, best_offset, fade_in, follow_envelope
 from rwc_daemon.voices.rvc.voice import RvcVoice, choose_device, choose_precision
 from tests.voices.rvc.tiny import SPEAKERS, made_assets, made_card, made_voice, speech
 
@@ -90,8 +90,8 @@ def test_renderings_agree_where_they_overlap(voice):
     g = Geometry(RATE, 4800, 24000, 2400, 0)
     x = speech(2.0, 16000)
     overlaps = []
-    for habits in (LIVE, replace(LIVE, carry_phase=False)):
-        step = LiveStep(voice.renderer, g, voice.noise(0), habits)
+    for options in (LIVE_OPTIONS, replace(LIVE_OPTIONS, carry_phase=False)):
+        step = LiveStep(voice.renderer, g, voice.noise(0), options)
         outs = [
             step.run(x[start : start + g.window_16k], Yin(), CONTROLS)
             for start in range(0, len(x) - g.window_16k, g.block_16k)
@@ -212,7 +212,7 @@ def test_the_splice_finds_where_the_tail_goes_on():
 def test_the_splice_joins_a_steady_sound_without_a_seam():
     g = Geometry(RATE, 4800, 4800, 960, 0)
     x = np.sin(2 * np.pi * 200 * np.arange(6 * 4800 + 960) / RATE).astype(np.float32)
-    splice = Splice(g)
+    splice = Sola(g)
     y = np.concatenate([splice.feed(x[n * 4800 : n * 4800 + 5760]) for n in range(6)])
     assert np.abs(y[960:] - x[960 : 6 * 4800]).max() < 1e-6
 

@@ -1,0 +1,1 @@
+"""Sound files converted: read, converted whole, written, measured; many of them over several processes."""

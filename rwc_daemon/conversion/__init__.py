@@ -1,0 +1,1 @@
+"""The memory of one conversion, live and for files the same."""

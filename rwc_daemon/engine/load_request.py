@@ -1,0 +1,105 @@
+"""What the inference thread, the daemon and the loader say to each other about voices."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rwc_daemon.controls import Controls
+from rwc_daemon.conversion.stream import FIXED
+from rwc_daemon.engine.overload_levels import QualityStep, ladder, short_ladder
+from rwc_daemon.plan import Block
+from rwc_daemon.voices.base import Adjustable, Voice, block_of
+
+
+@dataclass(frozen=True)
+class StreamConfig:
+    """What the next stream will meet."""
+
+    controls: Controls
+    rate: int = 48000
+    quantum: int = 128
+
+
+@dataclass(frozen=True)
+class LoadRequest:
+    """A voice, as the user's controls ask for it or, with a level, as the overload controller does."""
+
+    voice: str
+    """Id or name."""
+    controls: Controls | None = None
+    """The user's; None: those of the `StreamConfig`."""
+    level: int | None = None
+    """Of the ladder."""
+    prewarm_only: bool = False
+    """For a step that may be needed soon."""
+
+    @property
+    def again(self) -> bool:
+        """About the voice that plays."""
+        return self.level is not None or self.controls is not None
+
+    @property
+    def rank(self) -> int:
+        """The user's comes first, then what must be reduced, then what may have to be."""
+        return (self.level is not None) + self.prewarm_only
+
+
+@dataclass(frozen=True)
+class LoadedVoice:
+    """A voice that is ready to play."""
+
+    voice: Voice
+    steps: tuple[QualityStep, ...]
+    """Its ladder; one step for a voice that has none."""
+    level: int
+    compute_ms: float
+    """CPU time of a warm block on one thread."""
+    asked: Controls
+    """The user's, with which the ladder begins."""
+    load_ms: float = 0.0
+    reduced: bool = False
+    """True: the same voice as before, at another level."""
+    threads: int = 1
+    """That it was warmed for; one always."""
+
+    @property
+    def controls(self) -> Controls:
+        """As warmed: the user's, but for what the step takes away."""
+        return self.steps[self.level].of(self.asked)
+
+    @property
+    def block(self) -> Block:
+        wanted = block_of(self.voice, self.controls)
+        return Block(wanted.ms * self.steps[self.level].stretch, wanted.on_hop)
+
+    @property
+    def cost(self) -> float:
+        """CPU time over audio time."""
+        return self.compute_ms / self.block.ms
+
+
+@dataclass(frozen=True)
+class PrewarmedStep:
+    """A step that can be taken at once; nobody is asked to play it."""
+
+    loaded: LoadedVoice
+
+
+@dataclass(frozen=True)
+class LoadFailed:
+    voice: str
+    code: str
+    message: str
+    level: int | None = None
+    """See LoadRequest."""
+
+
+def fixed_controls(controls: Controls) -> tuple[Any, ...]:
+    """What a session is made for."""
+    return tuple(getattr(controls, name) for name in FIXED)
+
+
+def steps_of(voice: Voice, asked: Controls) -> tuple[QualityStep, ...]:
+    """Of its ladder; one that is not adjustable can only have longer blocks."""
+    return ladder(asked, voice.info.f0) if isinstance(voice, Adjustable) else short_ladder(asked)

@@ -1,0 +1,76 @@
+"""How many threads the nets run on: no more than there are cores that other programs leave free.
+
+Threads of a net wait for each other many times a block. Where one of them must wait for a processor they all do: on two
+cores with two other programs busy, blocks of 110 ms on one thread took 300 ms to 5 s on two.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROOM = 0.8  # of a block's length; on one thread that is early enough
+CALM_S = 5.0
+SPARE = 0.5  # of a core that others may use without being in the way
+SEEN = 2  # looks in a row: what is over by then was no program that goes on
+IDLE = (3, 4)  # fields of /proc/stat: idle, and idle but for the disk
+
+
+class ThreadBudget:
+    """Decides; who runs nets asks for `threads`."""
+
+    def __init__(self, most: int, cores: int, others: Callable[[], float]) -> None:
+        """`cores`: that this process may use; `others`: how many of them other programs used since the last call."""
+        self.most, self._cores, self._others = most, cores, others
+        self.threads = most
+        self._calm_s = 0.0
+        self._crowded = 0
+
+    @classmethod
+    def of_this_machine(cls) -> ThreadBudget:
+        cores = len(os.sched_getaffinity(0))
+        wanted = os.environ.get("OMP_NUM_THREADS", "")
+        return cls(int(wanted) if wanted.isdecimal() and int(wanted) else cores, cores, OtherLoad())
+
+    def update(self, elapsed_s: float, overloaded: bool, single_thread_load: float) -> bool:
+        """Returns True where `threads` changed. `overloaded`: blocks take nearly as long as they last;
+        `single_thread_load`: compute time on one thread / block duration."""
+        free = self._cores - self._others() + SPARE
+        room = max(1, min(self.most, int(free)))
+        self._crowded = self._crowded + 1 if room < self.threads else 0
+        if self._crowded >= SEEN and (overloaded or single_thread_load <= ROOM):
+            self.threads, self._calm_s = room, 0.0
+            return True
+        self._calm_s = self._calm_s + elapsed_s if room > self.threads else 0.0
+        if self._calm_s < CALM_S:
+            return False
+        self.threads, self._calm_s = room, 0.0
+        return True
+
+
+class OtherLoad:
+    """Cores that other programs use, from /proc/stat; 0 where the kernel does not tell."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, stat: Path = Path("/proc/stat")) -> None:
+        self._clock, self._stat = clock, stat
+        self._cores = {f"cpu{n}" for n in os.sched_getaffinity(0)}
+        self._tick_s = 1 / os.sysconf("SC_CLK_TCK")
+        self._before = self._now()
+
+    def __call__(self) -> float:
+        before, self._before = self._before, self._now()
+        elapsed_s, busy_s = (now - then for now, then in zip(self._before, before, strict=True))
+        return max(0.0, busy_s / elapsed_s) if elapsed_s > 0 else 0.0
+
+    def _now(self) -> tuple[float, float]:
+        """The time, and seconds of all cores spent on others ever."""
+        try:
+            lines = [line.split() for line in self._stat.read_text().splitlines()]
+        except OSError:
+            lines = []
+        # guest time is in user time already
+        ticks = [[int(field) for field in line[1:9]] for line in lines if line and line[0] in self._cores]
+        busy = sum(count for core in ticks for field, count in enumerate(core) if field not in IDLE)
+        return self._clock(), busy * self._tick_s - time.process_time()
