@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 import soxr
 
-from rwc_daemon.batch.converter import BatchConverter, Progress
 from rwc_daemon.batch.reading.reader import SoundReader
 from rwc_daemon.batch.sound_file import Sound, format_of, read_sound, write_sound
 from rwc_daemon.controls import Controls
+from rwc_daemon.conversion.offline import OfflineConverter
 from rwc_daemon.dsp.limiter import Limiter
 from rwc_daemon.errors import BadAudio
 from rwc_daemon.plan import HOPS_PER_SECOND
-from rwc_daemon.voices.base import Samples, Voice
+from rwc_daemon.voices.base import Progress, Samples, Voice
 
 START = Controls(gate_db=-90.0)  # where controls start for files: a recording's pauses are left as they are
 WORK_RATE = 48000  # where the source's own rate is not one that voices are made for
@@ -104,7 +104,7 @@ def convert_samples(
     work_rate = _work_rate(rate_in)
     frames = round(len(x) * rate_out / rate_in)
     heard = _resampled(x, rate_in, work_rate)
-    converter = BatchConverter(voice, work_rate, controls, seed, progress)
+    converter = OfflineConverter(voice, work_rate, controls, seed, progress)
     converter.convert_chunk(heard)
     y = converter.flush()
     return _limited(_exactly(_resampled(y, work_rate, rate_out), frames), rate_out)

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from rwc_daemon.batch.convert import Converted, TargetFormat, convert_file
-from rwc_daemon.batch.converter import Progress
 from rwc_daemon.batch.measure import Measurement, measure
 from rwc_daemon.batch.reading.reader import SoundReader
 from rwc_daemon.batch.sound_file import read_sound
 from rwc_daemon.controls import Controls
+from rwc_daemon.voices.base import Progress
 from rwc_daemon.voices.builtin.presets import PRESETS
 from rwc_daemon.voices.repository import VoiceRepository
 

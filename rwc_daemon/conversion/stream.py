@@ -1,6 +1,6 @@
 """The memory of one conversion, from the microphone's samples to the voice's: live and for files the same.
 
-    x ─▶ cut into blocks ─▶ high-pass ─▶ input gain ─▶ gate ─▶ the voice's session ─▶ output gain ─▶ limiter ─▶ y
+    x ─▶ cut into blocks ─▶ InputChain ─▶ the voice's session ─▶ OutputChain ─▶ y
 
 Every stage sees whole blocks only, counted from the stream's first sample; so where the caller cuts the input makes no
 difference to a single bit. Output sample k is input sample k − `delay`.
@@ -13,10 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from rwc_daemon.controls import Controls
-from rwc_daemon.dsp.gain import Gain
-from rwc_daemon.dsp.gate import Gate
-from rwc_daemon.dsp.high_pass import HighPass
-from rwc_daemon.dsp.limiter import Limiter
+from rwc_daemon.conversion.chain import InputChain, OutputChain
 from rwc_daemon.plan import Plan
 from rwc_daemon.voices.base import Adjustable, Primed, Samples, Voice
 
@@ -36,15 +33,13 @@ class Stream:
         self.spoiled = 0  # blocks in which the voice gave NaN or infinity, and silence was played
         self.spoken = False  # the newest block held something to convert
         self._session = voice.open(plan, controls, seed)
-        self._high_pass = HighPass(plan.rate) if high_pass else None
-        self._input_gain, self._output_gain = Gain(plan.rate), Gain(plan.rate)
-        self._gate, self._limiter = Gate(plan.rate), Limiter(plan.rate)
+        self._before, self._behind = InputChain(plan.rate, high_pass), OutputChain(plan.rate)
         self._pending = np.empty(0, np.float32)
 
     @property
     def delay(self) -> int:
-        """Samples by which the output lags the input; the high-pass holds none back (0.3 ms at 200 Hz)."""
-        return self._gate.delay + self._session.delay + self._limiter.delay
+        """Samples by which the output lags the input."""
+        return self._before.delay + self._session.delay + self._behind.delay
 
     def take(self, controls: Controls) -> None:
         """The user's controls from the next block on; what the session was made for stays."""
@@ -68,13 +63,13 @@ class Stream:
     def convert(self, x: Samples) -> Samples:
         """Exactly one block in, one out."""
         assert x.shape == (self.plan.block,), (x.shape, self.plan.block)
-        heard, silent = self._hear(x)
+        heard, silent = self._before.feed(x, self.controls)
         self.spoken = not silent
         y = self._session.convert(heard, self.controls, silent)
         if not np.isfinite(y).all():
             self.spoiled += 1
             y = np.zeros_like(y)
-        return self._limiter.feed(self._output_gain.feed(y, self.controls.louder_db))
+        return self._behind.feed(y, self.controls)
 
     @property
     def missing(self) -> int:
@@ -89,7 +84,7 @@ class Stream:
     @property
     def cold(self) -> int:
         """Samples of silence that it answers first after `prime`."""
-        return self._limiter.delay if self.costly else 0
+        return self._behind.delay if self.costly else 0
 
     def prime(self, x: Samples) -> None:
         """Whole blocks of past input: context for what follows. Their conversion is not wanted."""
@@ -97,7 +92,7 @@ class Stream:
         assert len(x) % size == 0, (len(x), size)
         for n in range(0, len(x), size):
             if isinstance(self._session, Primed):
-                self._session.prime(self._hear(x[n : n + size])[0])
+                self._session.prime(self._before.feed(x[n : n + size], self.controls)[0])
             else:
                 self.convert(x[n : n + size])
 
@@ -106,12 +101,5 @@ class Stream:
         if not isinstance(self._session, Primed):
             return self.flush()
         known = np.nan_to_num(self._session.ending(), posinf=0.0, neginf=0.0)
-        held = np.concatenate([known, np.zeros(self._limiter.delay, np.float32)])
-        return self._limiter.feed(self._output_gain.feed(held, self.controls.louder_db))
-
-    def _hear(self, x: Samples) -> tuple[Samples, bool]:
-        """What the voice gets to hear of a block, and whether the gate found nothing in it."""
-        clean = np.where(np.isfinite(x), x, np.float32(0)).astype(np.float32, copy=False)
-        if self._high_pass is not None:
-            clean = self._high_pass.feed(clean)
-        return self._gate.feed(self._input_gain.feed(clean, self.controls.input_gain_db), self.controls.gate_db)
+        held = np.concatenate([known, np.zeros(self._behind.delay, np.float32)])
+        return self._behind.feed(held, self.controls)

@@ -228,7 +228,8 @@ class BatchConverter(_Converter):
 
     def flush(self) -> Samples:
         """The whole conversion, as long as what was fed."""
-        from rwc_daemon.batch import convert, converter
+        from rwc_daemon.batch import convert
+        from rwc_daemon.conversion.offline import OfflineConverter
 
         with self._alone():
             heard = np.concatenate([self._checked(np.empty(0, np.float32)), *self._heard])
@@ -237,7 +238,7 @@ class BatchConverter(_Converter):
             rate = self._config.sample_rate
             if work_rate(rate) != rate:
                 return convert.convert_samples(heard, rate, rate, self._voice, self._controls, self._seed)
-            batch = converter.BatchConverter(self._voice, rate, self._controls, self._seed)
+            batch = OfflineConverter(self._voice, rate, self._controls, self._seed)
             batch.convert_chunk(heard)
             return batch.flush()
 

@@ -6,6 +6,7 @@ whole. Both built-in and neural voices are used through these two protocols, liv
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -15,6 +16,7 @@ from rwc_daemon.controls import Controls
 from rwc_daemon.plan import Block, Plan
 
 Samples = np.ndarray  # float32, mono, one dimension
+Progress = Callable[[float], None]  # hears 0 … 1; may raise to stop
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,16 @@ class Adjustable(Protocol):
 
     def block_for(self, controls: Controls) -> Block:
         """The live block at this quality and tracker."""
+
+
+@runtime_checkable
+class Offline(Protocol):
+    """A voice with a pipeline of its own for whole sounds, better than its stream with large blocks."""
+
+    def convert_whole(
+        self, x: Samples, rate: int, controls: Controls, seed: int = 0, progress: Progress | None = None
+    ) -> Samples:
+        """f32[n] → f32[n] @rate, n > 0, of any level: gate, gains and limiter are the caller's."""
 
 
 def block_of(voice: Voice, controls: Controls) -> Block:

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from scipy import signal
 
-from rwc_daemon.batch import converter
-from rwc_daemon.batch.converter import OfflinePipeline, Options, Split
 from rwc_daemon.controls import Controls
 from rwc_daemon.store.layout import SynthConfig, expected_shapes
+from rwc_daemon.voices.rvc import offline
+from rwc_daemon.voices.rvc.offline import OfflineOptions, OfflinePipeline, Split
 from rwc_daemon.voices.rvc.render import Renderer
 from rwc_daemon.voices.rvc.synth import Draws, Window
 from tools import golden_recipe as recipe
@@ -24,15 +24,15 @@ MOST_SPEAKERS = 12  # tried, where a file does not say how many
 
 
 def check_loudness(g: Golden) -> Lines:
-    b, a = signal.butter(converter.HIGH_PASS_ORDER, converter.HIGH_PASS_HZ, btype="high", fs=16000)
+    b, a = signal.butter(offline.HIGH_PASS_ORDER, offline.HIGH_PASS_HZ, btype="high", fs=16000)
     yield compare("b", b, g["b"], SIGNAL)
     yield compare("a", a, g["a"], SIGNAL)
     src = g["src"]
-    yield compare("highpassed", converter.high_passed(src), g["highpassed"], SIGNAL)
+    yield compare("highpassed", offline.high_passed(src), g["highpassed"], SIGNAL)
     for name in g.names:
         if name.startswith("out_rate"):
             share = 1 - float(name.removeprefix("out_rate"))
-            ours = converter.with_loudness(src, 16000, g["conv"], g.whole("sr_conv"), share)
+            ours = offline.with_loudness(src, 16000, g["conv"], g.whole("sr_conv"), share)
             yield compare(name, ours, g[name], SIGNAL)
 
 
@@ -88,7 +88,7 @@ class RecipeNoise:
 class Kept(OfflinePipeline):
     """The pipeline, and what each piece of it was given and gave."""
 
-    def __init__(self, renderer: Renderer, options: Options) -> None:
+    def __init__(self, renderer: Renderer, options: OfflineOptions) -> None:
         super().__init__(renderer, options)
         self.lengths: list[int] = []
         self.pitches: list = []
@@ -115,7 +115,7 @@ def check_pipeline(g: Golden) -> Lines:
     yield same("weights_sha256_hubert", encoder_digest, g.text("weights_sha256_hubert"))
     yield same("weights_sha256_rmvpe", tracker_digest, g.text("weights_sha256_rmvpe"))
     split = Split(*(float(g[name]) for name in ("x_pad", "x_query", "x_center", "x_max")))
-    pipeline = Kept(Renderer(encoder, synth, None, "cpu"), Options(split, fill_gaps=True, exact=False))
+    pipeline = Kept(Renderer(encoder, synth, None, "cpu"), OfflineOptions(split, fill_gaps=True, exact=False))
     controls = Controls(
         pitch=float(g["f0_up_key"]),
         speaker=g.whole("sid"),
@@ -135,4 +135,4 @@ def check_pipeline(g: Golden) -> Lines:
 
 def to_int16(y: np.ndarray) -> np.ndarray:
     """As the reference writes: peak below full scale, truncated."""
-    return (converter.below_full_scale(y) * FULL_SCALE).astype(np.int16)
+    return (offline.below_full_scale(y) * FULL_SCALE).astype(np.int16)

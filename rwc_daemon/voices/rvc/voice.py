@@ -6,15 +6,17 @@ import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
+import soxr
 import torch
 
 from rwc_daemon.controls import Controls
 from rwc_daemon.errors import BadModel, OutOfRange, Unsupported
-from rwc_daemon.plan import HOPS_PER_SECOND, Block, Plan
+from rwc_daemon.plan import HOPS_PER_SECOND, RATE_16K, Block, Plan
 from rwc_daemon.store.card import VoiceCard
 from rwc_daemon.store.encoders import CONTENTVEC, encoder_for
 from rwc_daemon.store.layout import NSF, SynthConfig
-from rwc_daemon.voices.base import VoiceInfo
+from rwc_daemon.voices.base import Progress, Samples, VoiceInfo
 from rwc_daemon.voices.described import info_of
 from rwc_daemon.voices.f0.base import Tracker
 from rwc_daemon.voices.f0.registry import Assets, available, open_tracker
@@ -35,6 +37,7 @@ from rwc_daemon.voices.shared import shared
 BEST_TRACKERS = ("rmvpe", "fcpe", "harvest", "yin")  # what "auto" takes: the first that can be had
 GRAPHS = "RWC_CUDA_GRAPHS"  # in the environment: 0 runs every kernel by itself
 HOP_MS = 1000 / HOPS_PER_SECOND
+LEAST_S = 0.1  # of sound that nets are given
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
@@ -131,6 +134,21 @@ class RvcVoice:
         step = LiveStep(self.renderer, geometry, self.noise(seed), options)
         tracker = self.tracker(controls.f0_method, preset.tracker) if self.info.f0 else None
         return RvcSession(geometry, self.info.rate, step, tracker)
+
+    def convert_whole(
+        self, x: Samples, rate: int, controls: Controls, seed: int = 0, progress: Progress | None = None
+    ) -> Samples:
+        """See `voices.base.Offline`. Raises what `tracker` raises, OutOfRange for a wrong speaker."""
+        from rwc_daemon.voices.rvc import offline
+
+        # nets need some frames to look at, also for one sample
+        heard = soxr.resample(np.pad(x, (0, max(0, round(LEAST_S * rate) - len(x)))), rate, RATE_16K)
+        tracker = self.tracker(controls.f0_method) if self.info.f0 else None
+        renderer = replace(self.renderer, graphs=None)  # no two pieces are of one length
+        pipeline = offline.OfflinePipeline(renderer, offline.OfflineOptions(fill_gaps=self.fill_gaps))
+        y = pipeline.convert(heard, tracker, self.noise(seed), controls, progress)
+        y = offline.below_full_scale(soxr.resample(y, self.info.rate, rate))
+        return np.pad(y, (0, max(0, len(x) - len(y))))[: len(x)].astype(np.float32)
 
 
 def live_geometry(plan: Plan, preset: QualityPreset) -> Geometry:

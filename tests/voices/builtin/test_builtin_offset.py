@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from rwc_daemon.batch.convert import START
-from rwc_daemon.batch.converter import BatchConverter
 from rwc_daemon.controls import Controls
+from rwc_daemon.conversion.offline import OfflineConverter
 from rwc_daemon.conversion.stream import Stream
 from rwc_daemon.plan import Plan
 from rwc_daemon.voices.builtin.voice import load_builtin
@@ -36,7 +36,7 @@ def live(voice: str, x: np.ndarray, gate_db: float) -> tuple[np.ndarray, list[bo
 
 
 def as_file(voice: str, x: np.ndarray, gate_db: float) -> tuple[np.ndarray, list[bool]]:
-    converter = BatchConverter(load_builtin(voice), RATE, Controls(gate_db=gate_db))
+    converter = OfflineConverter(load_builtin(voice), RATE, Controls(gate_db=gate_db))
     converter.convert_chunk(x)
     return converter.flush(), []
 

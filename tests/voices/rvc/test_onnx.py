@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rwc_daemon.batch.converter import BatchConverter
 from rwc_daemon.controls import Controls
+from rwc_daemon.conversion.offline import OfflineConverter
 from rwc_daemon.conversion.stream import Stream
 from rwc_daemon.errors import BadModel
 from rwc_daemon.plan import Block, Plan
@@ -35,7 +35,7 @@ def test_live_and_for_files(tmp_path, kind, client):
         y = np.concatenate([stream.feed(x), stream.flush()])
         assert len(y) == len(x) + stream.delay
         assert y.std() > 1e-4
-        batch = BatchConverter(voice, 48000, controls)
+        batch = OfflineConverter(voice, 48000, controls)
         batch.convert_chunk(x)
         assert len(batch.flush()) == len(x)
 

@@ -1,41 +1,28 @@
-"""Whole sounds converted at once, with offline quality: the reference's pipeline, and the converter on top of it.
+"""RVC's pipeline for whole sounds, with offline quality.
 
     16 kHz ─▶ high-pass ─▶ cut where it is quietest ─▶ pitch of the whole ─▶ each piece, with a margin on
     both sides, through the nets ─▶ joined ─▶ loudness ─▶ the wanted rate ─▶ below full scale
 
-Built-in voices have no pipeline of their own: they run through the ordinary stream, its delay trimmed.
 Source: spec section 9.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import dataclass
 
 import numpy as np
-import soxr
 
-from rwc_daemon import controls as control_table
 from rwc_daemon.controls import Controls
-from rwc_daemon.conversion.stream import Stream
-from rwc_daemon.dsp.gain import Gain
-from rwc_daemon.dsp.gate import Gate
-from rwc_daemon.dsp.limiter import Limiter
-from rwc_daemon.plan import HOP_16K, RATE_16K, Block, Plan
-from rwc_daemon.voices.base import Samples, Voice
-
-if TYPE_CHECKING:
-    from rwc_daemon.voices.f0.base import Tracker
-    from rwc_daemon.voices.rvc.noise import Noise
-    from rwc_daemon.voices.rvc.render import Pitch, Renderer
+from rwc_daemon.plan import HOP_16K, RATE_16K
+from rwc_daemon.voices.base import Progress
+from rwc_daemon.voices.f0.base import Tracker
+from rwc_daemon.voices.rvc.noise import Noise
+from rwc_daemon.voices.rvc.render import Pitch, Renderer, to_frames
+from rwc_daemon.voices.rvc.sola import frame_levels
+from rwc_daemon.voices.rvc.synth import Window
 
 HIGH_PASS_HZ, HIGH_PASS_ORDER = 48, 5
 LOUDEST_IN, LOUDEST_OUT = 0.95, 0.99
-LEAST_S = 0.1  # of sound that nets are given
-BUILTIN_BLOCK_MS = 200.0
-Progress = Callable[[float], None]  # hears 0 … 1; may raise to stop
 
 
 @dataclass(frozen=True)
@@ -53,7 +40,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Options:
+class OfflineOptions:
     """What differs between the reference's pipeline and ours."""
 
     split: Split = Split()
@@ -66,7 +53,7 @@ class Options:
 class OfflinePipeline:
     """One voice, ready to convert sounds at 16 kHz."""
 
-    def __init__(self, renderer: Renderer, options: Options = Options()) -> None:
+    def __init__(self, renderer: Renderer, options: OfflineOptions = OfflineOptions()) -> None:
         self._r, self._o = renderer, options
 
     def convert(
@@ -95,8 +82,6 @@ class OfflinePipeline:
     def _pitch(self, padded: np.ndarray, tracker: Tracker | None, controls: Controls) -> Pitch | None:
         if tracker is None:
             return None
-        from rwc_daemon.voices.rvc.render import Pitch
-
         f0_hz = tracker.track(padded)[: len(padded) // HOP_16K]
         return Pitch.of(f0_hz, controls.pitch - controls.formant, self._o.fill_gaps or controls.f0_gaps == "fill")
 
@@ -121,9 +106,6 @@ class OfflinePipeline:
     ) -> np.ndarray:
         """One piece with its margins → f32 @voice, as many whole frames as features and pitch allow. `start`: number
         of its first frame, for the noise."""
-        from rwc_daemon.voices.rvc.render import to_frames
-        from rwc_daemon.voices.rvc.synth import Window
-
         r = self._r
         rows = r.features(x_16k)
         T = min(len(x_16k) // HOP_16K, 2 * len(rows))
@@ -175,8 +157,6 @@ def with_loudness(heard: np.ndarray, rate_heard: int, y: np.ndarray, rate: int, 
 
 def _slow_levels(x: np.ndarray, rate: int) -> np.ndarray:
     """Root mean square of one second, every half second, centred; silence surrounds the sound. f32."""
-    from rwc_daemon.voices.rvc.sola import frame_levels
-
     return frame_levels(x, rate // 2 * 2, rate // 2)
 
 
@@ -189,89 +169,3 @@ def _laid_over(levels: np.ndarray, n: int) -> np.ndarray:
 def below_full_scale(y: np.ndarray) -> np.ndarray:
     """Divided by its peak where that exceeds 0.99."""
     return y / max(float(np.abs(y).max(initial=0)) / LOUDEST_OUT, 1.0)
-
-
-class BatchConverter:
-    """Collects, and converts as a whole at `flush`. The same input, controls and seed give the same bits."""
-
-    latency_samples = 0
-
-    def __init__(
-        self, voice: Voice, rate: int, controls: Controls, seed: int = 0, progress: Progress | None = None
-    ) -> None:
-        """`rate`: samples/s, in and out."""
-        self._voice, self._rate, self._controls, self._seed = voice, rate, controls, seed
-        self._progress = progress
-        self._heard: list[Samples] = []
-
-    def initialize(self) -> None:
-        """Start over with nothing heard."""
-        self._heard = []
-
-    def cleanup(self) -> None:
-        """Forget what was heard."""
-        self._heard = []
-
-    def __enter__(self) -> Self:
-        self.initialize()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.cleanup()
-
-    def update(self, **changes: Any) -> None:
-        """Turn controls by name, all or nothing; what they are at `flush` counts."""
-        self._controls = control_table.changed(self._controls, changes)
-
-    def convert_chunk(self, x: Samples) -> Samples:
-        """f32[n] → f32[0]: keeps it for `flush`."""
-        self._heard.append(np.array(x, np.float32))
-        return np.empty(0, np.float32)
-
-    def flush(self) -> Samples:
-        """Everything heard, converted: f32, as long as what was heard. Then starts over."""
-        x = np.concatenate(self._heard) if self._heard else np.empty(0, np.float32)
-        self._heard = []
-        if not len(x):
-            return x
-        if self._voice.info.kind == "builtin":
-            return self._through_stream(x)
-        # nets need some frames to look at, also for one sample
-        least = max(0, round(LEAST_S * self._rate) - len(x))
-        return self._through_nets(np.pad(x, (0, least)))[: len(x)]
-
-    def _through_stream(self, x: Samples) -> Samples:
-        plan = Plan.offline(self._rate, Block(BUILTIN_BLOCK_MS, self._voice.block.on_hop))
-        stream = Stream(self._voice, plan, self._controls, self._seed)
-        parts = []
-        for start in range(0, len(x), self._rate):
-            parts.append(stream.feed(x[start : start + self._rate]))
-            if self._progress:
-                self._progress(min(1.0, (start + self._rate) / len(x)))
-        return np.concatenate([*parts, stream.flush()])[stream.delay :]
-
-    def _through_nets(self, x: Samples) -> Samples:
-        from rwc_daemon.voices.rvc.voice import RvcVoice
-
-        voice, controls = self._voice, self._controls
-        assert isinstance(voice, RvcVoice)
-        heard = soxr.resample(self._gated(x), self._rate, RATE_16K)
-        tracker = voice.tracker(controls.f0_method) if voice.info.f0 else None
-        renderer = replace(voice.renderer, graphs=None)  # no two pieces are of one length
-        pipeline = OfflinePipeline(renderer, Options(fill_gaps=voice.fill_gaps))
-        y = pipeline.convert(heard, tracker, voice.noise(self._seed), controls, self._progress)
-        y = below_full_scale(soxr.resample(y, voice.info.rate, self._rate))
-        return self._levelled(np.pad(y, (0, max(0, len(x) - len(y))))[: len(x)].astype(np.float32))
-
-    def _gated(self, x: Samples) -> Samples:
-        gate = Gate(self._rate)
-        x = Gain(self._rate).feed(np.nan_to_num(x, posinf=0, neginf=0), self._controls.input_gain_db)
-        y, _ = gate.feed(np.pad(x, (0, gate.delay)), self._controls.gate_db)
-        return y[gate.delay :]
-
-    def _levelled(self, y: Samples) -> Samples:
-        limiter = Limiter(self._rate)
-        y = Gain(self._rate).feed(np.pad(y, (0, limiter.delay)), self._controls.louder_db)
-        return limiter.feed(y)[limiter.delay :]

@@ -7,22 +7,22 @@ import pytest
 import soxr
 import torch
 
-from rwc_daemon.batch.converter import (
-    BatchConverter,
+from rwc_daemon.controls import Controls
+from rwc_daemon.conversion.offline import OfflineConverter
+from rwc_daemon.dsp.high_pass import HighPass
+from rwc_daemon.errors import NoSuchControl, OutOfRange
+from rwc_daemon.voices.builtin.voice import load_builtin
+from rwc_daemon.voices.f0.yin import Yin
+from rwc_daemon.voices.rvc.cuda_graphs import CudaGraphCache
+from rwc_daemon.voices.rvc.offline import (
+    OfflineOptions,
     OfflinePipeline,
-    Options,
     Split,
     below_full_scale,
     cut_points,
     high_passed,
     with_loudness,
 )
-from rwc_daemon.controls import Controls
-from rwc_daemon.dsp.high_pass import HighPass
-from rwc_daemon.errors import NoSuchControl, OutOfRange
-from rwc_daemon.voices.builtin.voice import load_builtin
-from rwc_daemon.voices.f0.yin import Yin
-from rwc_daemon.voices.rvc.cuda_graphs import CudaGraphCache
 from tests.voices.rvc.tiny import made_voice, speech
 
 CONTROLS = Controls(f0_method="yin", gate_db=-90)
@@ -35,7 +35,7 @@ def voice(tmp_path_factory):
 
 
 def converted(voice, x, rate=48000, controls=CONTROLS, seed=0):
-    with BatchConverter(voice, rate, controls, seed) as converter:
+    with OfflineConverter(voice, rate, controls, seed) as converter:
         assert not len(converter.convert_chunk(x[:1000]))
         converter.convert_chunk(x[1000:])
         return converter.flush()
@@ -72,7 +72,7 @@ def test_no_graph_is_recorded_for_lengths_that_never_come_again(voice):
 
 
 def test_nothing_in_nothing_out(voice):
-    assert not len(BatchConverter(voice, 48000, CONTROLS).flush())
+    assert not len(OfflineConverter(voice, 48000, CONTROLS).flush())
 
 
 def test_silence_and_spikes_are_no_trouble(voice):
@@ -93,7 +93,7 @@ def test_formants_and_pitch_keep_the_length(voice):
 
 def test_controls_count_at_flush_and_wrong_ones_change_nothing(voice):
     x = speech(0.4)
-    converter = BatchConverter(voice, 48000, CONTROLS)
+    converter = OfflineConverter(voice, 48000, CONTROLS)
     converter.convert_chunk(x)
     with pytest.raises(OutOfRange):
         converter.update(pitch=3.0, protect=7.0)
@@ -107,7 +107,7 @@ def test_controls_count_at_flush_and_wrong_ones_change_nothing(voice):
 
 def test_progress_is_told(voice):
     told = []
-    converter = BatchConverter(voice, 48000, CONTROLS, progress=told.append)
+    converter = OfflineConverter(voice, 48000, CONTROLS, progress=told.append)
     converter.convert_chunk(speech(0.3))
     converter.flush()
     assert told == [1.0]
@@ -126,7 +126,7 @@ def test_builtin_voices_run_through_the_stream_on_time():
 
 
 def pieces(voice, x, split):
-    pipeline = OfflinePipeline(voice.renderer, Options(split))
+    pipeline = OfflinePipeline(voice.renderer, OfflineOptions(split))
     return pipeline.convert(x, Yin(), voice.noise(0), CONTROLS)
 
 
