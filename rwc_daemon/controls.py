@@ -13,8 +13,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from rwc_daemon.errors import NoSuchControl, OutOfRange
+from rwc_daemon.trackers import TRACKERS
 
-F0_METHODS = ("auto", "rmvpe", "fcpe", "crepe", "crepe-tiny", "harvest", "dio", "pm", "yin", "autocorrelation")
+F0_METHODS = ("auto", *TRACKERS)
 F0_GAPS = ("zero", "fill")
 QUALITIES = ("low", "balanced", "high")
 

@@ -9,6 +9,7 @@ import numpy as np
 from rwc_daemon.errors import MissingAsset
 from rwc_daemon.plan import Block
 from rwc_daemon.voices.base import VoiceInfo
+from rwc_daemon.voices.quality_ladder import ladder, short_ladder
 
 
 class DelaySession:
@@ -47,6 +48,9 @@ class DelayVoice:
         self.heard = []
         self._session = PrimedSession if primes else DelaySession
 
+    def ladder(self, controls):
+        return short_ladder(controls)
+
     def open(self, plan, controls, seed=0):
         return self._session(self, plan)
 
@@ -72,6 +76,9 @@ class CostlyVoice(DelayVoice):
         self.missing, self.breaks = missing, breaks
         self.device = "auto"
         self.sessions = []
+
+    def ladder(self, controls):
+        return ladder(controls, f0=True)
 
     def block_for(self, controls):
         return Block(self.blocks_ms.get(controls.quality, 20))

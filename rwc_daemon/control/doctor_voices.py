@@ -7,12 +7,13 @@ from dataclasses import replace
 from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding
 from rwc_daemon.errors import RwcError
 from rwc_daemon.host import paths
+from rwc_daemon.trackers import TRACKERS
 from rwc_daemon.voices.f0.registry import available
 from rwc_daemon.voices.repository import VoiceRepository
 
 CONTENT = "contentvec"
 MOST_NOTES = 8  # of voices, that the doctor repeats
-NEURAL = ("rmvpe", "fcpe", "crepe", "crepe-tiny")
+NEURAL = tuple(name for name, row in TRACKERS.items() if row.weights)
 
 
 def voices() -> list[Finding]:

@@ -7,9 +7,9 @@ from typing import Any
 
 from rwc_daemon.controls import Controls
 from rwc_daemon.conversion.stream import FIXED
-from rwc_daemon.engine.overload_levels import QualityStep, ladder, short_ladder
 from rwc_daemon.plan import Block
-from rwc_daemon.voices.base import Adjustable, Voice, block_of
+from rwc_daemon.voices.base import Voice, block_of
+from rwc_daemon.voices.quality_ladder import QualityStep
 
 
 @dataclass(frozen=True)
@@ -102,4 +102,4 @@ def fixed_controls(controls: Controls) -> tuple[Any, ...]:
 
 def steps_of(voice: Voice, asked: Controls) -> tuple[QualityStep, ...]:
     """Of its ladder; one that is not adjustable can only have longer blocks."""
-    return ladder(asked, voice.info.f0) if isinstance(voice, Adjustable) else short_ladder(asked)
+    return voice.ladder(asked)

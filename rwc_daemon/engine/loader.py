@@ -27,12 +27,13 @@ from rwc_daemon.engine.load_request import (
     steps_of,
 )
 from rwc_daemon.engine.op_queue import OpQueue
-from rwc_daemon.engine.overload_levels import FULL, QualityStep
+from rwc_daemon.engine.overload_levels import FULL
 from rwc_daemon.engine.voice_cache import CachedVoice, VoiceCache, used_mb
 from rwc_daemon.engine.warming import warm
 from rwc_daemon.errors import RwcError
 from rwc_daemon.plan import Plan
 from rwc_daemon.voices.base import Adjustable
+from rwc_daemon.voices.quality_ladder import QualityStep
 from rwc_daemon.voices.repository import VoiceRepository
 
 UNPROCESSED = "plain"  # the built-in voice that is the user's own

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from rwc_daemon.controls import Controls
 from rwc_daemon.engine.load_meter import LoadMeter
 from rwc_daemon.engine.load_request import LoadedVoice, LoadRequest, PrewarmedStep
-from rwc_daemon.engine.overload_levels import FULL, LOST, LevelControl, QualityStep
+from rwc_daemon.engine.overload_levels import FULL, LOST, LevelControl
 from rwc_daemon.engine.thread_budget import ThreadBudget
 from rwc_daemon.messages import Message, QualityReduced
 from rwc_daemon.voices.base import Adjustable
+from rwc_daemon.voices.quality_ladder import QualityStep
 
 PRESSED = 0.99 * FULL  # a light voice that loses nothing keeps its blocks
 # Of what came in, lost: then a light voice is starved and takes longer blocks, whatever its blocks cost. Less than that

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rwc_daemon.engine.load_meter import resident_mb
-from rwc_daemon.engine.overload_levels import QualityStep
 from rwc_daemon.voices.base import Voice, VoiceInfo
+from rwc_daemon.voices.quality_ladder import QualityStep
 
 WARM_STEPS = 3  # nets keep what they prepared for so many of the newest (voices/layers.py)
 

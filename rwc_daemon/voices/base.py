@@ -14,6 +14,7 @@ import numpy as np
 
 from rwc_daemon.controls import Controls
 from rwc_daemon.plan import Block, Plan
+from rwc_daemon.voices.quality_ladder import QualityStep
 
 Samples = np.ndarray  # float32, mono, one dimension
 Progress = Callable[[float], None]  # hears 0 … 1; may raise to stop
@@ -80,6 +81,9 @@ class Voice(Protocol):
     @property
     def block(self) -> Block:
         """The live block this voice wants (a wish that `Plan.fit` makes exact)."""
+
+    def ladder(self, controls: Controls) -> tuple[QualityStep, ...]:
+        """How it runs as asked, and each cheaper way after it."""
 
     def open(self, plan: Plan, controls: Controls, seed: int = 0) -> Session:
         """A fresh session; `seed` fixes every random draw, so that one input gives the same bits each time."""

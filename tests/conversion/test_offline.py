@@ -65,7 +65,7 @@ def test_one_seed_gives_the_same_bits(voice):
 
 
 def test_no_graph_is_recorded_for_lengths_that_never_come_again(voice):
-    fixed = replace(voice, renderer=replace(voice.renderer, static=CudaGraphCache("cpu")))
+    fixed = replace(voice, renderer=replace(voice.renderer, graphs=CudaGraphCache("cpu")))
     x = speech(0.5)
     assert np.array_equal(converted(fixed, x), converted(voice, x))
     assert not fixed.renderer.graphs._known

@@ -5,7 +5,8 @@ from itertools import pairwise
 import pytest
 
 from rwc_daemon.controls import Controls
-from rwc_daemon.engine.overload_levels import LONGEST_CALM_S, LevelControl, QualityStep, ladder
+from rwc_daemon.engine.overload_levels import LONGEST_CALM_S, LevelControl
+from rwc_daemon.voices.quality_ladder import QualityStep, ladder
 
 
 class Machine:

@@ -20,7 +20,7 @@ class Programs:
 
 def test_all_cores_while_nobody_else_wants_them():
     thread_budget = ThreadBudget(2, 2, Programs(0.3))
-    assert not any(thread_budget.update(1.0, pressed=True, alone=2.0) for _ in range(60))
+    assert not any(thread_budget.update(1.0, overloaded=True, single_thread_load=2.0) for _ in range(60))
     assert thread_budget.threads == 2
 
 
@@ -29,7 +29,7 @@ def test_all_cores_while_nobody_else_wants_them():
 )
 def test_one_thread_for_each_core_that_is_free(cores, busy, threads):
     thread_budget = ThreadBudget(cores, cores, Programs(busy))
-    changed = [thread_budget.update(1.0, pressed=True, alone=2.0) for _ in range(10)]
+    changed = [thread_budget.update(1.0, overloaded=True, single_thread_load=2.0) for _ in range(10)]
     assert thread_budget.threads == threads
     assert sum(changed) == (threads < cores)
 
@@ -39,16 +39,16 @@ def test_what_is_over_at_once_takes_no_thread():
     thread_budget = ThreadBudget(2, 2, others)
     for _ in range(20):
         others.cores = 1.5
-        assert not any(thread_budget.update(1.0, pressed=True, alone=2.0) for _ in range(SEEN - 1))
+        assert not any(thread_budget.update(1.0, overloaded=True, single_thread_load=2.0) for _ in range(SEEN - 1))
         others.cores = 0.2
-        assert not thread_budget.update(1.0, pressed=True, alone=2.0)
+        assert not thread_budget.update(1.0, overloaded=True, single_thread_load=2.0)
     assert thread_budget.threads == 2
 
 
 def test_a_busy_machine_that_is_in_time_is_left_alone_unless_one_thread_is_enough():
     thread_budget = ThreadBudget(2, 2, Programs(1.0))
-    assert not any(thread_budget.update(1.0, pressed=False, alone=1.1) for _ in range(10))
-    assert thread_budget.update(1.0, pressed=False, alone=0.6)
+    assert not any(thread_budget.update(1.0, overloaded=False, single_thread_load=1.1) for _ in range(10))
+    assert thread_budget.update(1.0, overloaded=False, single_thread_load=0.6)
     assert thread_budget.threads == 1
 
 
@@ -56,9 +56,9 @@ def test_it_goes_back_up_once_the_others_were_quiet_for_a_while():
     others = Programs(1.5)
     thread_budget = ThreadBudget(2, 2, others)
     for _ in range(SEEN):
-        thread_budget.update(1.0, pressed=True, alone=1.0)
+        thread_budget.update(1.0, overloaded=True, single_thread_load=1.0)
     others.cores = 0.2
-    quiet = [thread_budget.update(1.0, pressed=False, alone=0.6) for _ in range(int(CALM_S))]
+    quiet = [thread_budget.update(1.0, overloaded=False, single_thread_load=0.6) for _ in range(int(CALM_S))]
     assert quiet.index(True) == CALM_S - 1
     assert thread_budget.threads == 2
 

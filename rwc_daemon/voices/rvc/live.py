@@ -16,6 +16,7 @@ from torch import Tensor
 
 from rwc_daemon.controls import Controls
 from rwc_daemon.plan import HOP_16K
+from rwc_daemon.trackers import TRACKERS
 from rwc_daemon.voices.f0.base import Tracker
 from rwc_daemon.voices.rvc.decoder import Reaches
 from rwc_daemon.voices.rvc.feature_cache import FRAMES_PER_ROW, FeatureCache
@@ -26,7 +27,6 @@ from rwc_daemon.voices.rvc.sola import Geometry
 from rwc_daemon.voices.rvc.synth import Draws, Window
 
 TRACKED_BEYOND_16K = 5 * HOP_16K  # samples before the block that the tracker hears too
-RMVPE_GRID_16K = 32 * HOP_16K  # rmvpe thinks in 32 frames: a window one frame short of that needs no padding
 UNSURE_HEAD, UNSURE_TAIL = 3, 1  # tracked frames at the edges that are not kept
 
 
@@ -108,9 +108,11 @@ def _moved(old: np.ndarray, new: np.ndarray, frames: int) -> np.ndarray:
 def tracked_16k(tracker: str, block_16k: int) -> int:
     """Samples of the window's end that a tracker is given for one block."""
     wanted = block_16k + TRACKED_BEYOND_16K
-    if tracker == "rmvpe":
-        return RMVPE_GRID_16K * ((wanted - 1) // RMVPE_GRID_16K + 1) - HOP_16K
-    return wanted
+    row = TRACKERS.get(tracker)
+    if row is None or not row.grid_frames:
+        return wanted
+    grid_16k = row.grid_frames * HOP_16K
+    return grid_16k * ((wanted - 1) // grid_16k + 1) - HOP_16K
 
 
 class LiveStep:

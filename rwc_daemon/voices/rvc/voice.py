@@ -16,10 +16,12 @@ from rwc_daemon.plan import HOPS_PER_SECOND, RATE_16K, Block, Plan
 from rwc_daemon.store.card import VoiceCard
 from rwc_daemon.store.encoders import CONTENTVEC, encoder_for
 from rwc_daemon.store.layout import NSF, SynthConfig
+from rwc_daemon.trackers import AUTO
 from rwc_daemon.voices.base import Progress, Samples, VoiceInfo
 from rwc_daemon.voices.described import info_of
 from rwc_daemon.voices.f0.base import Tracker
-from rwc_daemon.voices.f0.registry import Assets, available, open_tracker
+from rwc_daemon.voices.f0.registry import WeightFiles, available, open_tracker
+from rwc_daemon.voices.quality_ladder import QualityStep, ladder
 from rwc_daemon.voices.rvc import weights
 from rwc_daemon.voices.rvc.content import ContentEncoder
 from rwc_daemon.voices.rvc.cuda_graphs import CudaGraphCache
@@ -34,7 +36,6 @@ from rwc_daemon.voices.rvc.sola import Geometry, whole_hops
 from rwc_daemon.voices.rvc.synth import Synthesizer
 from rwc_daemon.voices.shared import shared
 
-BEST_TRACKERS = ("rmvpe", "fcpe", "harvest", "yin")  # what "auto" takes: the first that can be had
 GRAPHS = "RWC_CUDA_GRAPHS"  # in the environment: 0 runs every kernel by itself
 HOP_MS = 1000 / HOPS_PER_SECOND
 LEAST_S = 0.1  # of sound that nets are given
@@ -47,7 +48,7 @@ class RvcVoice:
 
     info: VoiceInfo
     renderer: Renderer
-    assets: Assets
+    assets: WeightFiles
     precision: str
     fill_gaps: bool = False
     """Unvoiced frames get their neighbours' pitch: for voices trained with the RVC of 2026 and later."""
@@ -57,7 +58,7 @@ class RvcVoice:
     def load(
         cls,
         card: VoiceCard,
-        assets: Assets,
+        assets: WeightFiles,
         device: str = "auto",
         precision: str = "auto",
         packed: bool = True,
@@ -99,16 +100,19 @@ class RvcVoice:
         """The live block that the wished quality leads to."""
         return Block(self.steps(controls.quality).block_ms, on_hop=True)
 
+    def ladder(self, controls: Controls) -> tuple[QualityStep, ...]:
+        return ladder(controls, self.info.f0)
+
     def steps(self, quality: str) -> QualityPreset:
         """What a session of this quality spends here. Raises OutOfRange."""
         return quality_preset(self.device, quality)
 
-    def tracker(self, name: str, best: str = BEST_TRACKERS[0]) -> Tracker:
+    def tracker(self, name: str, best: str = AUTO[0]) -> Tracker:
         """Opened once, then kept; "auto" is `best` or what comes after it. Raises MissingAsset, MissingPackage,
         BadModel."""
         if name == "auto":
             missing = available(self.assets)
-            name = next(one for one in BEST_TRACKERS[BEST_TRACKERS.index(best) :] if not missing[one])
+            name = next(one for one in AUTO[AUTO.index(best) :] if not missing[one])
         if name not in self.opened:
             self.opened[name] = open_tracker(name, self.assets, self.device, self.precision)
         return self.opened[name]

@@ -229,7 +229,7 @@ def test_statistics_of_the_first_norm_are_those_of_its_outputs(voice):
 @pytest.mark.parametrize("formant", [0.0, 4.0])
 def test_fixed_places_give_what_the_ordinary_way_gives(voice, formant):
     g, x, controls = geometry(), speech(1.6, 16000), replace(CONTROLS, formant=formant)
-    fixed = replace(voice, renderer=replace(voice.renderer, static=CudaGraphCache("cpu")))
+    fixed = replace(voice, renderer=replace(voice.renderer, graphs=CudaGraphCache("cpu")))
     pairs = zip(
         steps(voice, replace(LIVE_OPTIONS, cache_features=False), g, x, controls),
         steps(fixed, LIVE_OPTIONS, g, x, controls),
@@ -239,11 +239,11 @@ def test_fixed_places_give_what_the_ordinary_way_gives(voice, formant):
 
 
 def test_a_tracker_that_is_a_net_has_fixed_places_too(voice):
-    fixed, x = replace(voice.renderer, static=CudaGraphCache("cpu")), speech(0.5, 16000)
+    fixed, x = replace(voice.renderer, graphs=CudaGraphCache("cpu")), speech(0.5, 16000)
     net = Fcpe(hidden=32, layers=2).eval().requires_grad_(False)
     for tracker in (net, Yin()):
         assert np.array_equal(fixed.tracked(tracker, x), tracker.track(x))
-    assert [name for name, *_ in fixed.static._known] == [("pitch", "fcpe")]
+    assert [name for name, *_ in fixed.graphs._known] == [("pitch", "fcpe")]
 
 
 def test_places_hold_inputs_of_any_kind_in_one_buffer():

@@ -22,7 +22,7 @@ def test_monitoring_plays_the_input_late():
     loop = ReferenceLoop(settings, RATE, None)
     x = np.random.default_rng(0).standard_normal(RATE).astype(np.float32) * 0.1
     y = played(loop, x)
-    late = settings.geometry.crossfade + settings.geometry.search - loop.splice.offset
+    late = settings.geometry.crossfade + settings.geometry.search - loop.sola.offset
     assert np.abs(y[4800 + late :] - x[4800 : len(y) - late]).max() < 1e-6
 
 
