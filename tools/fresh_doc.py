@@ -1,4 +1,4 @@
-"""The table of docs/fresh_machines.md: one row per system and user, the newest visit."""
+"""The table of docs/measurements/fresh_machines.md: one row per system and user, the newest visit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from tools.perfdoc import write_section
 
 ROOT = Path(__file__).resolve().parents[1]
-DOCUMENT = ROOT / "docs" / "fresh_machines.md"
+DOCUMENT = ROOT / "docs" / "measurements" / "fresh_machines.md"
 SECTION = "machines"
 HEAD = (
     "| system | as | date, commit | `./tools/start` (s) | again (s) | demo, measured (ms) "

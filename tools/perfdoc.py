@@ -1,4 +1,4 @@
-"""One section of docs/performance.md, replaced by the benchmark that owns it; the other sections stay.
+"""One section of a document in docs/measurements/, replaced by the benchmark that owns it; the other sections stay.
 
 A section lies between `<!-- NAME -->` and `<!-- /NAME -->`.
 """
@@ -9,8 +9,7 @@ import os
 import platform
 from pathlib import Path
 
-DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
-HEADING = "# Performance\n\nWritten by the benchmarks in `tools/`, each its own section; run them to get yours.\n"
+MEASUREMENTS = Path(__file__).resolve().parents[1] / "docs" / "measurements"
 
 
 def machine() -> str:
@@ -23,15 +22,14 @@ def machine() -> str:
     return f"{model}, {system}, load average {os.getloadavg()[0]:.1f} at the end, everything included"
 
 
-def write_section(name: str, body: str, document: Path = DOCUMENT) -> None:
+def write_section(name: str, body: str, document: Path) -> None:
     """Replaces the section, or adds it at the end."""
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-    text = document.read_text() if document.exists() else HEADING
+    text = document.read_text()
     section = f"{begin}\n{body.strip()}\n{end}"
     if begin in text:
         before, _, rest = text.partition(begin)
         text = before + section + rest.partition(end)[2]
     else:
         text = f"{text.rstrip()}\n\n{section}\n"
-    document.parent.mkdir(exist_ok=True)
     document.write_text(text)

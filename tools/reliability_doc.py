@@ -1,4 +1,4 @@
-"""Tables of docs/reliability.md, each between marks of its own, from what the fault suites print.
+"""Tables of docs/measurements/faults.md, each between marks of its own, from what the fault suites print.
 
 `tools/newer_pipewire` ends in `python -m tools.reliability_doc newer <ROWS`, or `newer_stops`, or `rates`.
 """
@@ -16,7 +16,7 @@ from typing import Any
 
 from tools.perfdoc import write_section
 
-DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "reliability.md"
+DOCUMENT = Path(__file__).resolve().parents[1] / "docs" / "measurements" / "faults.md"
 HEAD = (
     "| fault | unprocessed voice (samples) | silence (ms) | clicks | lost cycles | cause lasted (ms) "
     "| RWC Mic back after (ms) | converted voice again after (ms) | delay before / after (ms) "

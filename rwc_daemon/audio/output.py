@@ -1,8 +1,8 @@
 """Whether RWC Mic passes on what it is fed, or stands still while its recorders wait.
 
-The loopback that holds RWC Mic has a stall in PipeWire before 0.3.72 (docs/reliability.md): its feed takes every cycle,
-the node that is recorded is never triggered again, and nothing anywhere is an error. The witness costs nothing: the
-process that holds the node wakes its recorders with at least one write(2) a cycle, and the kernel counts those.
+The loopback that holds RWC Mic has a stall in PipeWire before 0.3.72 (docs/notes/masking.md): its feed takes every
+cycle, the node that is recorded is never triggered again, and nothing anywhere is an error. The witness costs nothing:
+the process that holds the node wakes its recorders with at least one write(2) a cycle, and the kernel counts those.
 """
 
 from __future__ import annotations

@@ -43,7 +43,7 @@ from rwc_daemon.voices.repository import VoiceRepository
 PR_SET_PDEATHSIG = 1
 SWITCH_INTERVAL_S = 0.0005  # the loader's Python must not hold the inference thread for long
 WEIGHT_BITS = "RWC_WEIGHT_BITS"  # in the environment: 16 gives the content encoder back its digits
-LIVE_WEIGHT_BITS = 8  # what that takes away and gives: docs/performance.md
+LIVE_WEIGHT_BITS = 8  # what that takes away and gives: docs/measurements/live.md
 NICE = -11  # wanted, not required: plain users may have no right to it
 
 

@@ -248,7 +248,7 @@ def test_a_restarted_server_gets_it_all_back(rig, audio_session, server):  # noq
     audio_session.restart(server)
     wait_for(lambda: rig.step() and rig.client.alive(), what="relinked")
     # WirePlumber 0.4.13, started beside streams that run, sometimes gets no answer from PipeWire 0.3.65 any more and
-    # links nobody (docs/reliability.md): a tone says nothing about us then
+    # links nobody (docs/notes/masking.md): a tone says nothing about us then
     if server != "wireplumber":
         wait_for(lambda: heard_through(rig), 30, what="the tone through RWC Mic")
     names = audio_session.run("pactl", "list", "short", "sources")

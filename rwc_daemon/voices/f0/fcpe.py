@@ -1,4 +1,4 @@
-"""FCPE: convolutions over the mel spectrogram, 360 pitch bins (spec 6.6). Four times cheaper than rmvpe or more.
+"""FCPE: convolutions over the mel spectrogram, 360 pitch bins (docs/rvc.md 6.6). Four times cheaper than rmvpe or more.
 
 Luo et al., "FCPE: a fast context-based pitch estimation model"; the convolution-only net that torchfcpe carries, with
 the names of its state dict. Only the group norm looks beyond 92 frames: its statistics are the whole window's.

@@ -1,4 +1,4 @@
-"""Mel spectrograms at 16 kHz as the pitch nets were trained on them (spec 6.5.1, 6.6). Always float32.
+"""Mel spectrograms at 16 kHz as the pitch nets were trained on them (docs/rvc.md 6.5.1, 6.6). Always float32.
 
 Both nets take the natural logarithm of 128 bands of the magnitude spectrum (1024 points, Hann, hop 160); they differ in
 the mel scale, the lowest band and the padding, which their own files do.

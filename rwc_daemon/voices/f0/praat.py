@@ -1,7 +1,7 @@
 """pm: Praat's autocorrelation pitch through parselmouth (the extra `praat`; GPL-3, so never a dependency).
 
-Settings are those of RVC live (spec 6.2): the sound is padded by the 1.5 periods of the floor that the analysis loses
-at both ends, so that its first frame falls on sample 0.
+Settings are those of RVC live (docs/rvc.md 6.2): the sound is padded by the 1.5 periods of the floor that the analysis
+loses at both ends, so that its first frame falls on sample 0.
 """
 
 from __future__ import annotations

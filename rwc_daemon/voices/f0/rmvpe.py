@@ -1,4 +1,4 @@
-"""RMVPE: a U-Net over the mel spectrogram, a recurrent layer over time, 360 pitch bins of 20 cents (spec 6.5).
+"""RMVPE: a U-Net over the mel spectrogram, a recurrent layer over time, 360 pitch bins of 20 cents (docs/rvc.md 6.5).
 
 Wei et al., "RMVPE: a robust model for vocal pitch estimation in polyphonic music" (Interspeech 2023). Modules carry the
 names of the published state dict. `load` folds every batch norm into the convolution before it and may run the

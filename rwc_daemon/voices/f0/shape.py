@@ -1,7 +1,7 @@
 """What is done to a pitch curve after tracking, the same for every tracker.
 
 Curves are Hz per 10 ms frame, 0 where unvoiced. The figures of `coarse` are those that RVC voices were trained with
-(spec 6.1); the rest is choice.
+(docs/rvc.md 6.1); the rest is choice.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """harvest and dio, the pitch trackers of the WORLD vocoder, through pyworld (the extra `world`).
 
-Settings are those of RVC (spec 6.3): 50 … 1100 Hz; harvest with a median of three frames, dio refined by StoneMask.
+Settings are those of RVC (docs/rvc.md 6.3): 50 … 1100 Hz; harvest with a median of three frames, dio refined by
+StoneMask.
 
 pyworld's `__init__` imports pkg_resources only to learn its own version, and setuptools 82 dropped that module; so the
 compiled part is loaded by itself, which works with any setuptools.

@@ -5,7 +5,7 @@
 v1 voices hear layer 9 through `final_proj`, v2 voices the last layer. The group norm of the first convolution takes its
 statistics over the whole input, so the answer depends a little on the length of the window.
 
-Shapes: B batch, N samples @16k, n = (N - 400)//320 + 1 rows, C conv width, H width. Source: spec section 4.
+Shapes: B batch, N samples @16k, n = (N - 400)//320 + 1 rows, C conv width, H width. Source: docs/rvc.md section 4.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ residual blocks. Noise and phase are arguments: whoever owns them decides whethe
 Inside, a signal is a picture one row high, [B, C, 1, N]: only pictures can be stored channels-last, the order in which
 half precision runs without copies.
 
-Shapes: B batch, T frames, N = T*U samples, D harmonics, C channels. Source: spec sections 3.7 – 3.9; the variants of
-Applio (odd rates, several harmonics) from its public layout.
+Shapes: B batch, T frames, N = T*U samples, D harmonics, C channels. Source: docs/rvc.md sections 3.7 – 3.9; the
+variants of Applio (odd rates, several harmonics) from its public layout.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Four additive couplings. Each shifts one half of the channels by what a small gated convolution net makes of the other
 half; between two couplings the order of channels is reversed. Going backwards, every flip comes before its coupling.
 
-Shapes: B batch, T frames, C latent channels, H width, G speaker vector. Source: spec sections 3.5 and 3.6.
+Shapes: B batch, T frames, C latent channels, H width, G speaker vector. Source: docs/rvc.md sections 3.5 and 3.6.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """One step of a live conversion: the newest window in, the rendered part of it out.
 
 The content net hears the whole window; pitch is tracked on its newest part only and remembered; the synthesizer answers
-for the frames after the context. Source: spec section 7, which this follows number by number. Two things can be had
-beyond it, and live sessions have them: noise owned at the frame (see `noise`) and a harmonic phase that goes on from
-where the last rendering stood at the same moment.
+for the frames after the context. Source: docs/rvc.md section 7, which this follows number by number. Two things can be
+had beyond it, and live sessions have them: noise owned at the frame (see `noise`) and a harmonic phase that goes on
+from where the last rendering stood at the same moment.
 """
 
 from __future__ import annotations

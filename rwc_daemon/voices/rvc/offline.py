@@ -3,7 +3,7 @@
     16 kHz ─▶ high-pass ─▶ cut where it is quietest ─▶ pitch of the whole ─▶ each piece, with a margin on
     both sides, through the nets ─▶ joined ─▶ loudness ─▶ the wanted rate ─▶ below full scale
 
-Source: spec section 9.
+Source: docs/rvc.md section 9.
 """
 
 from __future__ import annotations

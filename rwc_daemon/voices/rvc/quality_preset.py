@@ -1,7 +1,7 @@
 """What one live session spends: sizes and trackers, by device and the quality that the user asked for.
 
 Longer blocks and contexts cost latency and work; what each is worth is measured by `tools/bench_live` and stands in
-docs/performance.md.
+docs/measurements/live.md.
 """
 
 from __future__ import annotations

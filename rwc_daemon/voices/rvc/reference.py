@@ -1,7 +1,7 @@
 """The reference's own realtime loop, number by number: the yardstick of tests and benchmarks, not what goes live.
 
 It redraws noise and restarts the sine with every block and hides that behind a search for the best splice; its gate
-cuts hard; its noise reduction works on spectra of the whole window. Source: spec section 8.
+cuts hard; its noise reduction works on spectra of the whole window. Source: docs/rvc.md section 8.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What one voice can do with sound: find the content, mix in its index, render. Stateless; live and files share it.
 
 Shapes: N samples @16k, n content rows of 20 ms, T frames of 10 ms, C content width, L frames rendered, U samples per
-frame at the voice's rate. Source: spec sections 4.4, 5, 6.1 and 7.
+frame at the voice's rate. Source: docs/rvc.md sections 4.4, 5, 6.1 and 7.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Pitch:
     @classmethod
     def of(cls, f0_hz: np.ndarray, semitones: float, fill_gaps: bool) -> Pitch:
         """From a tracker's curve. `fill_gaps`: unvoiced stretches get the pitch of their neighbours; voices trained
-        since 2026 expect that, all others expect 0 there (spec, appendix C)."""
+        since 2026 expect that, all others expect 0 there (docs/rvc.md, appendix C)."""
         voiced = shape.transpose(f0_hz, semitones)
         hz = shape.transpose(shape.interpolate_gaps(f0_hz), semitones) if fill_gaps else voiced
         return cls(shape.coarse(hz), hz.astype(np.float32), voiced.astype(np.float32))

@@ -1,4 +1,4 @@
-"""Retrieval: content features pulled towards the nearest ones that the voice was trained on (spec 5).
+"""Retrieval: content features pulled towards the nearest ones that the voice was trained on (docs/rvc.md 5).
 
 An index is a faiss file, `IVF…,Flat` or `Flat`, squared Euclidean distance. On the CPU faiss searches; on another
 device the same search is done with torch on that device, so that no feature crosses the bus. Both find the same.

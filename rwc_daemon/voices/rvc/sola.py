@@ -2,7 +2,7 @@
 
 Each block renders a little more than it emits. The surplus is kept as a tail; the next rendering covers the same moment
 again, is shifted to where it fits the tail best (within `search`, none where the renderings agree by themselves), and
-takes over in a fade. Source: spec sections 8.1, 8.6 and 8.7.
+takes over in a fade. Source: docs/rvc.md sections 8.1, 8.6 and 8.7.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 A `Window` renders only part of what the encoder hears: it is what keeps live conversion affordable.
 
-Shapes: B batch, T frames, L frames rendered, U samples per frame. Source: spec sections 3.1 and 3.10.
+Shapes: B batch, T frames, L frames rendered, U samples per frame. Source: docs/rvc.md sections 3.1 and 3.10.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ A post-norm transformer whose attention also knows how far apart two frames are,
     S[i,j] = (q_i . k_j + q_i . E_K[j-i]) / sqrt(D)        E_K and E_V are zero beyond the reach
     o_i    = sum_j P[i,j] (v_j + E_V[j-i])                 P = softmax_j(S)
 
-Shapes: B batch, T frames of 10 ms, C content width, H width, N heads, D = H/N. Source: spec sections 3.2 – 3.4.
+Shapes: B batch, T frames of 10 ms, C content width, H width, N heads, D = H/N. Source: docs/rvc.md sections 3.2 – 3.4.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""Every tracker that needs no weights, against sounds of known pitch. Weaknesses found here stand in docs/pitch.md."""
+"""Every tracker that needs no weights, against sounds of known pitch. Weaknesses found here stand in
+docs/measurements/pitch.md."""
 
 import numpy as np
 import pytest
