@@ -91,8 +91,8 @@ class Plan:
         """The live plan nearest to what a voice wants.
 
         A block that is a whole number of quanta completes at the same moment of every cycle. Where hops and quanta
-        have no common multiple within twice the wish, the block follows the hops and one more quantum of slack absorbs
-        the saw.
+        have no common multiple within twice the wanted block, the block follows the hops and one more quantum of slack
+        absorbs the saw.
         """
         grid = math.lcm(hop_at(rate), quantum) if wanted.on_hop else quantum
         size = wanted.ms * rate / 1000

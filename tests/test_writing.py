@@ -19,7 +19,7 @@ from tools.voice_maker import make_asset, make_index, make_voice
 
 PACKAGE = Path(__file__).parents[1] / "rwc_daemon"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
-# module → what it writes. A new one needs a reason, private modes or the user's own wish, and a place in this table
+# module → what it writes. A new one needs a reason, private modes or the user's own request, and a place in this table
 WRITERS = {
     "store/files.py": "atomic writes and staging for the others",
     "store/fetch.py": "a download that goes on where it stopped, 0600",

@@ -24,7 +24,7 @@ OPEN = Controls(gate_db=-90)
 DEADLINE_S = 20.0
 
 
-class Shelf:
+class Repository:
     """Voices by id; `loads` says how often each was read, and where to."""
 
     def __init__(self, *voices):
@@ -55,7 +55,7 @@ class Engine:
         self.link.set_mode("convert")
         self.said = queue.Queue()
         self.stream_config = StreamConfig(OPEN, RATE, QUANTUM)
-        self.repository = Shelf(*voices)
+        self.repository = Repository(*voices)
         self.loader = Loader(self.repository, "auto", lambda: self.stream_config, budget_mb, without_gpu)
         generation = self.link.new_generation()
         self.seconds = 0.0  # as the deadline controller counts them: of the graph, not of the clock on the wall

@@ -28,7 +28,7 @@ PROOF_S, PROOF_POLL_S = 0.5, 0.01  # a server that is said to have died shows wi
 SILENCE_S = 1.0  # no cycle for so long, or for four periods: the server is gone
 STARTED_S, STARTED_POLL_S = 0.3, 0.005  # a driver that was asleep runs its first cycle within this
 RATE_IS_COPIED = (0, 3, 71)  # PipeWire before this one: see `links_first`
-WISHED_QUANTUM = 256  # at 48 kHz; a wish that yields to what others or the user force
+PREFERRED_QUANTUM = 256  # at 48 kHz; yields to what others or the user force
 
 
 def ignore_change(what: str) -> None:
@@ -312,8 +312,10 @@ def _pipewire_properties(waits: bool) -> Iterator[None]:
     `waits`: without links it is not run beside whatever plays (see `AudioClient.links_first`)."""
     before = os.environ.get("PIPEWIRE_PROPS")
     # no description or application name here: they would change the names of our JACK ports
-    wishes = f"node.lock-quantum = false  node.latency = {WISHED_QUANTUM}/48000"
-    os.environ["PIPEWIRE_PROPS"] = f"{{ {wishes}  node.always-process = false }}" if waits else f"{{ {wishes} }}"
+    properties = f"node.lock-quantum = false  node.latency = {PREFERRED_QUANTUM}/48000"
+    os.environ["PIPEWIRE_PROPS"] = (
+        f"{{ {properties}  node.always-process = false }}" if waits else f"{{ {properties} }}"
+    )
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Which microphone feeds us, and why it is not the wished one: the one answer for routing, status and doctor."""
+"""Which microphone feeds us, and why it is not the chosen one: the one answer for routing, status and doctor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class InputChoice:
     node: Node | None
     """None is silence."""
     note: str = ""
-    """Why it is not the wished one, in a sentence; empty: it is."""
+    """Why it is not the chosen one, in a sentence; empty: it is."""
     fault: bool = False
     """The note is about something wrong, not only good to know."""
 

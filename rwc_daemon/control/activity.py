@@ -150,7 +150,7 @@ class Activity:
 
     @property
     def input(self) -> InputChoice:
-        """The node that feeds us, or that would, and why it is not the wished one."""
+        """The node that feeds us, or that would, and why it is not the chosen one."""
         return self._audio.router.decide()
 
     def check(self) -> None:

@@ -138,9 +138,9 @@ def use_threads(count: int) -> None:
 def in_thread_pool(count: int, work: Callable[[], object]) -> None:
     """Runs nets on so many threads, and dismisses them.
 
-    The OpenMP runtime keeps a team for every thread that ever had one, and while it keeps more threads than there are
-    cores, none of them spins before it sleeps: the playing voice's blocks took 101 ms instead of 55 while the loader
-    had a team. A team goes with the thread that called it.
+    The OpenMP runtime keeps a thread pool for every thread that ever had one, and while it keeps more threads than
+    there are cores, none of them spins before it sleeps: the playing voice's blocks took 101 ms instead of 55 while
+    the loader had one. A pool ends with the thread that called it.
     """
-    with ThreadPoolExecutor(1, "team", use_threads, (count,)) as team:
-        team.submit(work).result()
+    with ThreadPoolExecutor(1, "nets", use_threads, (count,)) as pool:
+        pool.submit(work).result()

@@ -36,7 +36,7 @@ def warm(
     stream = Stream(voice, plan, controls)
     noise = np.random.default_rng(0).normal(0, 0.1, plan.block).astype(np.float32)
     if not stream.costly or getattr(voice, "device", "cpu") != "cpu":
-        op_queue = None  # a GPU has no team to disturb, and what records its kernels must see them all on one thread
+        op_queue = None  # a GPU has no thread pool to disturb, and a graph's capture must see all kernels on one thread
 
     def convert() -> float:
         """Milliseconds of CPU time."""

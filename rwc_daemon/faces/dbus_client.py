@@ -31,7 +31,7 @@ T = TypeVar("T")
 BUS = "org.freedesktop.DBus"
 BUS_PATH = "/org/freedesktop/DBus"
 PROPERTIES_INTERFACE = "org.freedesktop.DBus.Properties"
-REPLY_S = 25.0  # what D-Bus libraries wait by habit
+REPLY_S = 25.0  # what D-Bus libraries wait by default
 GONE = {f"{BUS}.Error.{kind}" for kind in ("ServiceUnknown", "NameHasNoOwner", "NoReply", "Disconnected")}
 NO_DAEMON = "rwc-daemon does not run: start it with 'systemctl --user start rwc-daemon' or './tools/start'"
 

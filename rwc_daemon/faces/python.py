@@ -51,7 +51,7 @@ class ConversionConfig:
     sample_rate: int = 48000
     """samples/s, in and out."""
     chunk_size: int = 0
-    """Samples per `convert_chunk`, as a hint for the block; 0: the voice's own wish."""
+    """Samples per `convert_chunk`, as a hint for the block; 0: what the voice prefers."""
     pitch_shift: float = 0.0
     """Semitones, −24 … 24."""
     formant_shift: float = 0.0

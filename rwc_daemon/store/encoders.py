@@ -27,7 +27,7 @@ NO_NAMES = ("model", "pytorch-model")  # files whose folder has the name
 NOTE = "made for the content encoder "  # how the note of a voice begins that names another one
 
 
-class Shelf(Protocol):
+class AssetFolder(Protocol):
     """The part of `store.assets.Assets` that is used here."""
 
     def has(self, name: str) -> bool: ...
@@ -39,10 +39,10 @@ def encoder_id(said: str) -> str:
     return CONTENTVEC if name in SAME else ALIASES.get(name, name)
 
 
-def encoder_for(said: str, shelf: Shelf) -> str:
+def encoder_for(said: str, assets: AssetFolder) -> str:
     """The encoder that a voice is played with here: its own, or contentvec where that is missing."""
     own = encoder_id(said)
-    return own if shelf.has(own) else CONTENTVEC
+    return own if assets.has(own) else CONTENTVEC
 
 
 def note(said: str) -> str:
@@ -56,10 +56,10 @@ def note(said: str) -> str:
     )
 
 
-def notes_now(stored: Iterable[str], said: str, shelf: Shelf) -> tuple[str, ...]:
+def notes_now(stored: Iterable[str], said: str, assets: AssetFolder) -> tuple[str, ...]:
     """The notes of a voice as they are true on this machine now."""
     others = [one for one in stored if not one.startswith(NOTE)]
-    missing = "" if shelf.has(encoder_id(said)) else note(said)
+    missing = "" if assets.has(encoder_id(said)) else note(said)
     return tuple([*others, missing] if missing else others)
 
 

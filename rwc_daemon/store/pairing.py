@@ -28,7 +28,7 @@ class Thing:
 
 
 def words(name: str) -> frozenset[str]:
-    """What a name says beyond habit: `added_IVF256_Flat_nprobe_1_Anna_v2` → {anna}."""
+    """What a name says beyond convention: `added_IVF256_Flat_nprobe_1_Anna_v2` → {anna}."""
     parts = re.findall(r"[^\W\d_]+|\d+", re.sub(r"IVF\d+|nprobe_\d+|_v[12]$", " ", name, flags=re.IGNORECASE).lower())
     return frozenset(part for part in parts if part not in COMMON_WORDS)
 

@@ -7,7 +7,7 @@ from rwc_daemon.store.card import VoiceCard
 from rwc_daemon.voices.base import VoiceInfo
 
 
-def info_of(card: VoiceCard, assets: encoders.Shelf) -> VoiceInfo:
+def info_of(card: VoiceCard, assets: encoders.AssetFolder) -> VoiceInfo:
     """`assets`: the support files that are here; whether a voice has its own content encoder depends on them."""
     return VoiceInfo(
         id=card.id,

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from plain_voices import CostlyVoice, DelaySession, DelayVoice
-from whole_engine import Shelf
+from whole_engine import Repository
 
 from rwc_daemon.controls import Controls
 from rwc_daemon.engine import loader as module
@@ -39,7 +39,7 @@ def warming(monkeypatch):
 @pytest.fixture
 def done(warming):
     done = queue.Queue()
-    repository = Shelf(CostlyVoice("a"), CostlyVoice("b", missing=("rmvpe",)), DelayVoice(name="plain"))
+    repository = Repository(CostlyVoice("a"), CostlyVoice("b", missing=("rmvpe",)), DelayVoice(name="plain"))
     done.loader = Loader(repository, "cpu", lambda: StreamConfig(Controls(quality="high")), budget_mb=1000)
     done.loader.start(done.put)
     return done

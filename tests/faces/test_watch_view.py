@@ -92,7 +92,7 @@ def test_watch_into_a_pipe_is_one_line() -> None:
 def test_view_shouts_bypass_and_faults() -> None:
     report = copy.deepcopy(REPORT) | {"mode": "bypass", "fault": {"code": "EngineFailed", "message": "it died"}}
     text = drawn(report)
-    assert "BARE voice" in text
+    assert "UNPROCESSED voice" in text
     assert "it died" in text
 
 

@@ -51,7 +51,7 @@ def main() -> None:
         if options.realtime:
             allow_realtime(world.home)
         world.start()
-        # of several wishes PipeWire takes the smallest, but a wish it takes before its own default
+        # of several requests PipeWire takes the smallest, but any request before its own default
         run("pw-metadata", "-n", "settings", "0", "clock.force-quantum", str(QUANTUM))
         idle_minutes = options.minutes if options.idle_minutes is None else options.idle_minutes
         for cores, minutes in ((0, idle_minutes), (os.cpu_count() or 1, options.minutes)):

@@ -127,7 +127,7 @@ def state(count: int, seed: int, folder: Path) -> Account:
     return account
 
 
-def shelf(count: int, seed: int, folder: Path) -> Account:
+def repository(count: int, seed: int, folder: Path) -> Account:
     """A stored voice's card and remembered settings: listed in a form that D-Bus can say, or called damaged."""
     account, files = Account(), Files(seed)
     store = VoiceStore(folder / "voices")

@@ -18,12 +18,12 @@ Fuzzer = Callable[[int, int, Path], Account]
     [
         (files.settings, 1000),
         (files.state, 300),
-        (files.shelf, 1000),
+        (files.repository, 1000),
         (words.fuzz, 700),
         (lines.engines, 40),
         (sounds.fuzz, 300),
     ],
-    ids=["settings", "state", "shelf", "command lines", "engine", "sounds"],
+    ids=["settings", "state", "repository", "command lines", "engine", "sounds"],
 )
 def test_nothing_crashes_or_hangs(fuzz: Fuzzer, count: int, tmp_path: Path) -> None:
     account = fuzz(count, 11, tmp_path)

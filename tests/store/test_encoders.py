@@ -116,8 +116,8 @@ def test_its_own_encoder_is_used_live_and_for_files(tmp_path: Path) -> None:
     assets = make_assets(data / "assets", names=("contentvec",))
     model = make_voice(tmp_path, applio=True, name="anna", embedder_model="spin")
     VoiceStore(data / "voices").bring_in([model])
-    shelf = VoiceRepository(data)
-    (info,) = [voice for voice in shelf.list() if voice.id == "anna"]
+    repository = VoiceRepository(data)
+    (info,) = [voice for voice in repository.list() if voice.id == "anna"]
     assert info.embedder == "spin"
     assert len(info.notes) == 1
     assert "'spin', which is not here" in info.notes[0]
@@ -126,9 +126,9 @@ def test_its_own_encoder_is_used_live_and_for_files(tmp_path: Path) -> None:
     sound = np.random.default_rng(0).standard_normal(4800).astype("f4") * 0.1
 
     def played() -> tuple[np.ndarray, np.ndarray]:
-        """By a voice on the shelf (live) and one straight from its file (as `convert --model`)."""
+        """By a voice in the library (live) and one straight from its file (as `convert --model`)."""
         made = []
-        for voice in (shelf.load("anna", "cpu"), shelf.load_file(model, device="cpu")):
+        for voice in (repository.load("anna", "cpu"), repository.load_file(model, device="cpu")):
             controls = Controls(f0_method="yin", quality="low")
             plan = Plan.fit(48000, 480, voice.block)
             session = voice.open(plan, controls)
@@ -139,7 +139,7 @@ def test_its_own_encoder_is_used_live_and_for_files(tmp_path: Path) -> None:
     before = played()
     assets.add(other_encoder(tmp_path / "spin"))
     after = played()
-    assert [voice.notes for voice in shelf.list() if voice.id == "anna"] == [()]
+    assert [voice.notes for voice in repository.list() if voice.id == "anna"] == [()]
     shutil.copy(assets.path("spin"), assets.path("contentvec"))  # the same weights as the usual encoder
     assets.remove("spin")
     usual = played()
@@ -154,10 +154,10 @@ def test_an_encoder_without_projection_is_not_for_v1(tmp_path: Path) -> None:
     assets.add(other_encoder(tmp_path, projection=False), "spin")
     for kind in ("v1-40k-nof0", "v2-40k-nof0"):
         VoiceStore(tmp_path / "voices").bring_in([make_voice(tmp_path, kind, embedder_model="spin")])
-    shelf = VoiceRepository(tmp_path)
-    shelf.load("v2-40k-nof0", "cpu")
+    repository = VoiceRepository(tmp_path)
+    repository.load("v2-40k-nof0", "cpu")
     with pytest.raises(Unsupported, match=r"'spin' has no projection to the 256 features of v1.*assets remove spin"):
-        shelf.load("v1-40k-nof0", "cpu")
+        repository.load("v1-40k-nof0", "cpu")
 
 
 def test_a_folder_with_everything(tmp_path: Path) -> None:

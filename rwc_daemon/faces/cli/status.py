@@ -113,7 +113,7 @@ def voice_text(report: dict[str, Any]) -> str:
 
 
 def mode_text(mode: str) -> str:
-    return {"bypass": "bypass: RWC Mic plays your BARE voice", "mute": "mute: RWC Mic is silent"}.get(mode, mode)
+    return {"bypass": "bypass: RWC Mic plays your UNPROCESSED voice", "mute": "mute: RWC Mic is silent"}.get(mode, mode)
 
 
 def controls_text(values: dict[str, Any]) -> str:

@@ -130,7 +130,7 @@ def recording(file: Path, rate: int) -> Iterator[Recorder]:
     if program is None:
         raise MissingPackage("parec is not installed: it comes with pulseaudio-utils (Arch: libpulse)")
     format_ = [f"--rate={rate}", "--channels=1", "--format=float32le", "--raw", "--latency-msec=20"]
-    # without a latency wish the server hands out fragments of two seconds
+    # without a requested latency the server hands out fragments of two seconds
     with file.open("wb") as sink:
         process = subprocess.Popen(
             [program, "-d", NODE, "--client-name=rwcctl", *format_], stdout=sink, stderr=subprocess.DEVNULL

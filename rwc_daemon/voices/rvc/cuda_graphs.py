@@ -61,7 +61,7 @@ def _view(buffer: Tensor, at: int, like: Tensor) -> Tensor:
 class CudaGraphCache:
     """`run` for any number of shapes, each with its own places and, on CUDA, its own graph.
 
-    Two threads may ask, the one that plays and the one that warms: a graph is recorded aside, which the other need not
+    Two threads may ask, the one that plays and the one that warms: a graph is captured aside, which the other need not
     wait for, and graphs run one at a time. So they share their memory, and an answer is copied before the next.
     """
 
@@ -128,7 +128,7 @@ class CudaGraphCache:
         except torch.cuda.OutOfMemoryError:
             raise
         except RuntimeError as error:
-            log.warning("this GPU records no CUDA graph, its kernels are launched one by one: %s", error)
+            log.warning("this GPU captures no CUDA graph, its kernels are launched one by one: %s", error)
             self._capture = False
             return ordinary
 

@@ -47,7 +47,7 @@ def drawn_content() -> dict[str, torch.Tensor]:
 
 @dataclass(frozen=True)
 class Assets:
-    """A shelf of support files that has the content encoder alone."""
+    """A folder of support files that has the content encoder alone."""
 
     folder: Path
 
