@@ -23,7 +23,7 @@ class Rig:
         link.set_hold(2 * BLOCK, BLOCK)
         link.join(link.new_generation())
         self.more = 0  # times that slack was asked for
-        self.starving = StarvationWatch(link, self.faults, self._add)
+        self.starvation = StarvationWatch(link, self.faults, self._add)
 
     def _add(self) -> None:
         self.more += 1
