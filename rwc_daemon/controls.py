@@ -18,6 +18,7 @@ from rwc_daemon.trackers import TRACKERS
 F0_METHODS = ("auto", *TRACKERS)
 F0_GAPS = ("zero", "fill")
 QUALITIES = ("low", "balanced", "high")
+MODES = ("convert", "mute", "bypass")  # what RWC Mic plays: in the order of the enum in link/ring.h
 
 
 @dataclass(frozen=True)

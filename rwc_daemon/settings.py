@@ -29,7 +29,7 @@ def _key(
 
 
 @dataclass(frozen=True)
-class Audio:
+class AudioSection:
     listen: str = _key(
         "auto",
         "auto: capture only while somebody records RWC Mic; always: keep the input open",
@@ -54,7 +54,7 @@ class Audio:
 
 
 @dataclass(frozen=True)
-class Engine:
+class EngineSection:
     device: str = _key("auto", "where nets run", one_of=("auto", "cpu", "cuda"))
     keep_warm_s: float = _key(
         600.0, "how long weights stay loaded after the last recorder left; 0: for ever", low=0, high=86400, unit="s"
@@ -68,19 +68,19 @@ class Engine:
 
 
 @dataclass(frozen=True)
-class Voice:
+class VoiceSection:
     first: str = _key("deep", "the voice of the first start, and when the chosen one cannot be loaded")
 
 
 @dataclass(frozen=True)
-class State:
+class StateSection:
     remember_per_voice: bool = _key(
         True, "pitch, formant, index rate and tracker are remembered for each imported voice"
     )
 
 
 @dataclass(frozen=True)
-class Privacy:
+class PrivacySection:
     pin_bypass: bool = _key(False, "true: mode bypass (your unprocessed voice) survives a restart")
     mute_lost_recorders: bool = _key(
         True, "mute recorders that cannot be kept on RWC Mic, so that they do not hear the unprocessed microphone"
@@ -88,24 +88,24 @@ class Privacy:
 
 
 @dataclass(frozen=True)
-class Assets:
+class AssetsSection:
     offline: bool = _key(False, "true: never fetch support files from the network")
 
 
 @dataclass(frozen=True)
-class Logging:
+class LoggingSection:
     level: str = _key("info", "least serious message in the journal", one_of=("debug", "info", "warning", "error"))
 
 
 @dataclass(frozen=True)
 class Settings:
-    audio: Audio = Audio()
-    engine: Engine = Engine()
-    voice: Voice = Voice()
-    state: State = State()
-    privacy: Privacy = Privacy()
-    assets: Assets = Assets()
-    logging: Logging = Logging()
+    audio: AudioSection = AudioSection()
+    engine: EngineSection = EngineSection()
+    voice: VoiceSection = VoiceSection()
+    state: StateSection = StateSection()
+    privacy: PrivacySection = PrivacySection()
+    assets: AssetsSection = AssetsSection()
+    logging: LoggingSection = LoggingSection()
 
 
 @dataclass(frozen=True)

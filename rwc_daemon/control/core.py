@@ -25,7 +25,7 @@ from rwc_daemon.control.jobs import Jobs
 from rwc_daemon.control.playout import PlayoutDelay
 from rwc_daemon.control.saving import Saver
 from rwc_daemon.control.silence.watch import SilenceWatch
-from rwc_daemon.control.state import MODES, StateFile
+from rwc_daemon.control.state import StateFile
 from rwc_daemon.control.stats import Stats
 from rwc_daemon.control.supervisor import Supervisor, engine_options
 from rwc_daemon.control.voice_controller import VoiceController
@@ -33,7 +33,7 @@ from rwc_daemon.control.voice_library import VoiceLibrary
 from rwc_daemon.control.voice_selection import VoiceSelection
 from rwc_daemon.control.voice_settings import VoiceSettings
 from rwc_daemon.control.watchdog import GLANCE_S, IDLE_S, LIVE_S, Watchdog
-from rwc_daemon.controls import Controls, changed
+from rwc_daemon.controls import MODES, Controls, changed
 from rwc_daemon.errors import OutOfRange
 from rwc_daemon.host.journal import MODE, event
 from rwc_daemon.host.notify import Notifier

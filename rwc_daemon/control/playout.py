@@ -15,7 +15,7 @@ from rwc_daemon.control.stats import Stats
 from rwc_daemon.host.journal import XRUNS, event
 from rwc_daemon.link.ring import Counters, SharedRings
 from rwc_daemon.messages import Configure, Planned, SetSlack
-from rwc_daemon.settings import Audio
+from rwc_daemon.settings import AudioSection
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class PlayoutDelay:
         client: AudioClient,
         stats: Stats,
         faults: Faults,
-        wanted: Audio,
+        wanted: AudioSection,
         tell: Callable[[SetSlack], None],
     ) -> None:
         self._link, self._client, self._stats, self._faults = link, client, stats, faults

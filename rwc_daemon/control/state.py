@@ -15,10 +15,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rwc_daemon.controls import CHOICES, NAMES, Controls, changed, to_dict
+from rwc_daemon.controls import CHOICES, MODES, NAMES, Controls, changed, to_dict
 from rwc_daemon.errors import BadState, NoSuchControl, OutOfRange
 
-MODES = ("convert", "mute", "bypass")
 CHANNELS = ("auto", "left", "right", "mix")
 DEFAULT_INPUT = "default"
 LARGEST_BYTES = 1 << 20

@@ -1,4 +1,4 @@
-"""Delay through something that may change a voice beyond recognition: noise bursts, found again by their envelope.
+"""Measures the delay of what may change a voice beyond recognition: noise bursts, found again by their envelope.
 
 A voice moves pitch and formants, so the waveforms before and after do not correlate. How loud a sound is over time
 survives: bursts of irregular length and distance make an envelope that fits itself at one lag only.
@@ -22,7 +22,7 @@ LONGEST_MS = 1500.0
 
 
 @dataclass(frozen=True)
-class Delay:
+class MeasuredDelay:
     """What was found."""
 
     ms: float
@@ -41,18 +41,18 @@ def bursts(rate: int, seed: int = 0, tail_ms: float = LONGEST_MS) -> Samples:
     return np.concatenate(pieces).astype(np.float32)
 
 
-def delay_between(played: Samples, recorded: Samples, rate: int) -> Delay:
+def delay_between(played: Samples, recorded: Samples, rate: int) -> MeasuredDelay:
     """By how much `recorded` lags `played`; both f32[n] @rate, begun at the same moment. Silence gives likeness 0."""
     count = max(len(played), len(recorded))
     sent, heard = (_envelope(np.pad(x, (0, count - len(x))), rate) for x in (played, recorded))
     power = float(np.sqrt(np.dot(sent, sent) * np.dot(heard, heard)))
     if power <= 1e-9:
-        return Delay(0.0, 0.0)
+        return MeasuredDelay(0.0, 0.0)
     size = 1 << (2 * count - 1).bit_length()
     match = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(sent, size)), size)
     lags = match[: round(LONGEST_MS * rate / 1000)]
     best = int(np.argmax(lags))
-    return Delay(1000 * (best + _between(lags, best)) / rate, float(lags[best]) / power)
+    return MeasuredDelay(1000 * (best + _between(lags, best)) / rate, float(lags[best]) / power)
 
 
 def _noise(random: np.random.Generator, count: int, rate: int) -> np.ndarray:

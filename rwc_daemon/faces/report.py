@@ -41,7 +41,7 @@ POINTS = 400  # of a pitch drawing
 
 
 @dataclass(frozen=True)
-class Run:
+class ReportRun:
     """What the page says at its top."""
 
     voice: str
@@ -52,7 +52,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Entry:
+class ReportEntry:
     """One file of the run: a result or an error."""
 
     job: FileJob
@@ -60,7 +60,7 @@ class Entry:
     error: str = ""
 
 
-def write_report(path: Path, run: Run, entries: Sequence[Entry]) -> tuple[Path, Path]:
+def write_report(path: Path, run: ReportRun, entries: Sequence[ReportEntry]) -> tuple[Path, Path]:
     """Writes PATH as .html and .json and returns both. Raises BadAudio where that cannot be written."""
     stem = path.name.removesuffix(".html").removesuffix(".json")
     page, data = path.with_name(stem + ".html"), path.with_name(stem + ".json")
@@ -75,7 +75,7 @@ def write_report(path: Path, run: Run, entries: Sequence[Entry]) -> tuple[Path, 
     return page, data
 
 
-def as_data(run: Run, entries: Sequence[Entry]) -> dict[str, Any]:
+def as_data(run: ReportRun, entries: Sequence[ReportEntry]) -> dict[str, Any]:
     """The report as plain values; figures are rounded to what they are worth."""
     return {
         "format": 1,
@@ -88,7 +88,7 @@ def as_data(run: Run, entries: Sequence[Entry]) -> dict[str, Any]:
     }
 
 
-def as_page(run: Run, entries: Sequence[Entry], folder: Path) -> str:
+def as_page(run: ReportRun, entries: Sequence[ReportEntry], folder: Path) -> str:
     """The page's HTML; `folder`: where it will lie, for its links to the files."""
     summary = _summary(run, entries)
     tiles = [
@@ -118,7 +118,7 @@ def _turned(controls: Controls) -> str:
     )
 
 
-def _summary(run: Run, entries: Sequence[Entry]) -> dict[str, Any]:
+def _summary(run: ReportRun, entries: Sequence[ReportEntry]) -> dict[str, Any]:
     results = [entry.result for entry in entries if entry.result]
     figures = [result.measured.figures for result in results if result.measured]
     errors = [f.pitch.error_cents for f in figures if f.pitch.error_cents is not None]
@@ -134,7 +134,7 @@ def _summary(run: Run, entries: Sequence[Entry]) -> dict[str, Any]:
     }
 
 
-def _file_data(entry: Entry) -> dict[str, Any]:
+def _file_data(entry: ReportEntry) -> dict[str, Any]:
     names = {"source": str(entry.job.source), "target": str(entry.job.target)}
     if not entry.result:
         return {**names, "ok": False, "error": entry.error}
@@ -158,7 +158,7 @@ def _rounded(value: Any) -> Any:
     return round(value, 4) if isinstance(value, float) else value
 
 
-def _rows(entries: Sequence[Entry], folder: Path) -> Iterator[str]:
+def _rows(entries: Sequence[ReportEntry], folder: Path) -> Iterator[str]:
     """A row a file; where the files lie in several folders, a line with its name above each folder's."""
     several = len({entry.job.source.parent for entry in entries}) > 1
     shown = None
@@ -170,7 +170,7 @@ def _rows(entries: Sequence[Entry], folder: Path) -> Iterator[str]:
         yield _row(entry, folder)
 
 
-def _row(entry: Entry, folder: Path) -> str:
+def _row(entry: ReportEntry, folder: Path) -> str:
     players = "".join(_player(_link(path, folder)) for path in (entry.job.source, entry.job.target) if entry.result)
     where = html.escape(str(entry.job.target), quote=True)
     name = f"<td class=name title='{where}'>{_text(entry.job.source.name)}{players}</td>"
@@ -236,19 +236,19 @@ def _path(track: np.ndarray, frames: int, low: float, high: float, kind: str) ->
     return f"<path class={kind} d='{''.join(words)}'/>"
 
 
-def _worth_a_look(entries: Sequence[Entry]) -> list[Entry]:
+def _worth_a_look(entries: Sequence[ReportEntry]) -> list[ReportEntry]:
     """The files whose pitch is furthest off."""
     done = [entry for entry in entries if entry.result and entry.result.measured]
     return sorted(done, key=_pitch_error, reverse=True)[:PICTURES]
 
 
-def _pitch_error(entry: Entry) -> float:
+def _pitch_error(entry: ReportEntry) -> float:
     assert entry.result is not None
     assert entry.result.measured is not None
     return entry.result.measured.figures.pitch.error_cents or 0.0
 
 
-def _picture(entry: Entry) -> str:
+def _picture(entry: ReportEntry) -> str:
     before, after = read_sound(entry.job.source), read_sound(entry.job.target)
     rate, name = after.rate, html.escape(entry.job.source.name, quote=True)
     x = soxr.resample(before.x[: int(PICTURE_S * before.rate)], before.rate, rate)

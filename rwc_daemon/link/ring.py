@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from rwc_daemon.controls import MODES
 from rwc_daemon.errors import EngineFailed
 from rwc_daemon.link._ring import ffi, lib
 
-MODES = ("convert", "mute", "bypass")
 BUCKETS_PER_OCTAVE = 8
 
 

@@ -11,7 +11,7 @@ from rwc_daemon.control.playout import PlayoutDelay
 from rwc_daemon.control.stats import Levels, Stats
 from rwc_daemon.link.ring import SharedRings
 from rwc_daemon.messages import Heartbeat, Planned, SetSlack
-from rwc_daemon.settings import Audio
+from rwc_daemon.settings import AudioSection
 
 RATE, QUANTUM = 48000, 128
 BLOCK, DELAY = 3840, 1000
@@ -38,7 +38,7 @@ class Rig:
         self.link = SharedRings.create()
         self.client, self.faults, self.told = Client(), Faults(lambda fault: None), []
         self.stats = Stats(self.link, self.client)  # type: ignore[arg-type]
-        self.hold = PlayoutDelay(self.link, self.client, self.stats, self.faults, Audio(**wanted), self._tell)  # type: ignore[arg-type]
+        self.hold = PlayoutDelay(self.link, self.client, self.stats, self.faults, AudioSection(**wanted), self._tell)  # type: ignore[arg-type]
         self.total = self.hold.configuration(RATE, QUANTUM).total
 
     def _tell(self, keep: SetSlack) -> None:

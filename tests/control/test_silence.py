@@ -15,7 +15,7 @@ from rwc_daemon.audio.graph import Graph, changed
 from rwc_daemon.audio.mixer import Mixer
 from rwc_daemon.control.silence.hearing import Hearing
 from rwc_daemon.control.silence.look import look
-from rwc_daemon.control.silence.observed import Observed, Recorder, Sound
+from rwc_daemon.control.silence.observed import Observed, Recorder, SoundSeen
 from rwc_daemon.control.silence.table import first
 from rwc_daemon.control.stats import Levels
 
@@ -46,13 +46,13 @@ def cause(seen: Observed) -> str:
 )
 def test_a_way_in_that_is_not_there_is_named(recording: str, node: str, way: str) -> None:
     graph = changed(Graph(), card(recording))
-    seen = replace(look(graph, node), sound=Sound(zero_s=3.0))
+    seen = replace(look(graph, node), sound=SoundSeen(zero_s=3.0))
     found = first(seen)
     assert found
     assert found.name == "input-unplugged"
     assert f"'{way}'" in found.message
     assert "privacy switch" in found.message
-    assert cause(replace(seen, sound=Sound(zero_s=0.0))) == ""  # it is heard all the same
+    assert cause(replace(seen, sound=SoundSeen(zero_s=0.0))) == ""  # it is heard all the same
 
 
 def test_a_plug_that_is_put_in_ends_it() -> None:
@@ -77,27 +77,27 @@ def test_another_end_of_the_same_card_is_judged_by_itself() -> None:
     ("seen", "expected"),
     [
         (WELL, ""),
-        (replace(WELL, sound=Sound(heard_s=100)), ""),
+        (replace(WELL, sound=SoundSeen(heard_s=100)), ""),
         (replace(WELL, microphone=Mixer(muted=True), mode="mute"), "rwc-mic-muted"),
         (replace(WELL, mode="mute", input_mixer=Mixer(muted=True)), "mute"),
         (replace(WELL, input_mixer=Mixer(muted=True)), "input-muted"),
-        (replace(WELL, input_mixer=Mixer(muted=True), sound=Sound()), ""),
-        (replace(WELL, input_mixer=Mixer(1e-6), sound=Sound(faint_s=3)), "input-low"),
-        (replace(WELL, input_mixer=Mixer(1e-6), sound=Sound(heard_s=9)), ""),
-        (replace(WELL, input_mixer=Mixer(0.008), sound=Sound(heard_s=20, soft_s=16)), "input-low"),
-        (replace(WELL, input_mixer=Mixer(0.3), sound=Sound(heard_s=20, soft_s=16)), ""),
+        (replace(WELL, input_mixer=Mixer(muted=True), sound=SoundSeen()), ""),
+        (replace(WELL, input_mixer=Mixer(1e-6), sound=SoundSeen(faint_s=3)), "input-low"),
+        (replace(WELL, input_mixer=Mixer(1e-6), sound=SoundSeen(heard_s=9)), ""),
+        (replace(WELL, input_mixer=Mixer(0.008), sound=SoundSeen(heard_s=20, soft_s=16)), "input-low"),
+        (replace(WELL, input_mixer=Mixer(0.3), sound=SoundSeen(heard_s=20, soft_s=16)), ""),
         (replace(WELL, input_mixer=Mixer(state="suspended")), ""),
-        (replace(WELL, input_mixer=Mixer(state="suspended"), sound=Sound(zero_s=7)), "input-asleep"),
-        (replace(WELL, channel="left", sound=Sound(zero_s=3, beside_s=3)), "one-sided"),
-        (replace(WELL, channel="auto", sound=Sound(zero_s=3, beside_s=3)), ""),
-        (replace(WELL, sound=Sound(zero_s=7)), "input-dead"),
-        (replace(WELL, sound=Sound(zero_s=7, heard_s=20)), ""),
-        (replace(WELL, sound=Sound(zero_s=31, heard_s=20)), "input-dead"),
-        (replace(WELL, sound=Sound(dumb_s=31, heard_s=60)), "nothing-converted"),
-        (replace(WELL, mode="bypass", sound=Sound(dumb_s=31, heard_s=60)), ""),
-        (replace(WELL, sound=Sound(gated_s=31, heard_s=60)), "below-gate"),
+        (replace(WELL, input_mixer=Mixer(state="suspended"), sound=SoundSeen(zero_s=7)), "input-asleep"),
+        (replace(WELL, channel="left", sound=SoundSeen(zero_s=3, beside_s=3)), "one-sided"),
+        (replace(WELL, channel="auto", sound=SoundSeen(zero_s=3, beside_s=3)), ""),
+        (replace(WELL, sound=SoundSeen(zero_s=7)), "input-dead"),
+        (replace(WELL, sound=SoundSeen(zero_s=7, heard_s=20)), ""),
+        (replace(WELL, sound=SoundSeen(zero_s=31, heard_s=20)), "input-dead"),
+        (replace(WELL, sound=SoundSeen(dumb_s=31, heard_s=60)), "nothing-converted"),
+        (replace(WELL, mode="bypass", sound=SoundSeen(dumb_s=31, heard_s=60)), ""),
+        (replace(WELL, sound=SoundSeen(gated_s=31, heard_s=60)), "below-gate"),
         (replace(WELL, recorders=(Recorder("Chrome", Mixer(0.0)),)), "recorder-off"),
-        (replace(WELL, input="", sound=Sound(zero_s=99)), ""),
+        (replace(WELL, input="", sound=SoundSeen(zero_s=99)), ""),
     ],
 )
 def test_the_cause_is(seen: Observed, expected: str) -> None:
@@ -113,7 +113,7 @@ def test_one_muted_program_of_two_is_no_fault() -> None:
 
 
 def test_every_cause_says_what_it_is_and_what_to_do() -> None:
-    silent = replace(WELL, sound=Sound(zero_s=99))
+    silent = replace(WELL, sound=SoundSeen(zero_s=99))
     for seen in (silent, replace(silent, input_mixer=Mixer(muted=True)), replace(silent, mode="mute")):
         found = first(seen)
         assert found
@@ -127,12 +127,12 @@ def test_seconds_are_counted_and_a_new_microphone_begins_again() -> None:
     hearing = Hearing()
     for _ in range(4):
         hearing.take(Levels(), 1.0, ("usb", "left"), -60.0)
-    assert hearing.sound == Sound(zero_s=3, faint_s=3, soft_s=3, gated_s=3)
+    assert hearing.sound == SoundSeen(zero_s=3, faint_s=3, soft_s=3, gated_s=3)
     hearing.take(Levels(-20, -20, -120), 1.0, ("usb", "left"), -60.0)
-    assert hearing.sound == Sound(heard_s=1)
+    assert hearing.sound == SoundSeen(heard_s=1)
     hearing.take(Levels(-100, -120, -20), 1.0, ("usb", "left"), -60.0)
-    assert hearing.sound == Sound(faint_s=1, soft_s=1, beside_s=1, gated_s=1, heard_s=2)
+    assert hearing.sound == SoundSeen(faint_s=1, soft_s=1, beside_s=1, gated_s=1, heard_s=2)
     hearing.take(Levels(-20, -120, -20), 1.0, ("usb", "left"), -60.0)
-    assert hearing.sound == Sound(dumb_s=1, heard_s=3)
+    assert hearing.sound == SoundSeen(dumb_s=1, heard_s=3)
     hearing.take(Levels(-20, -20, -20), 1.0, ("usb", "right"), -60.0)
-    assert hearing.sound == Sound()
+    assert hearing.sound == SoundSeen()

@@ -1,4 +1,4 @@
-"""Delay found through things that change a sound."""
+"""MeasuredDelay found through things that change a sound."""
 
 from __future__ import annotations
 

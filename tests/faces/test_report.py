@@ -18,7 +18,7 @@ from rwc_daemon.batch.jobs import BatchOptions, FileJob, FileResult, FileWork
 from rwc_daemon.batch.measure import measure
 from rwc_daemon.batch.sound_file import Sound, write_sound
 from rwc_daemon.errors import BadAudio
-from rwc_daemon.faces.report import Entry, Run, as_data, as_page, write_report
+from rwc_daemon.faces.report import ReportEntry, ReportRun, as_data, as_page, write_report
 from tests.batch.test_convert_file import vowel
 
 RATE = 16000
@@ -26,7 +26,7 @@ NAME = "a<b>&'\".wav"
 
 
 @pytest.fixture
-def entries(tmp_path) -> list[Entry]:
+def entries(tmp_path) -> list[ReportEntry]:
     """One file shifted by five semitones (made, not converted), one silent, one that failed."""
     found = []
     for name, out_gain in ((NAME, 1.0), ("silent.wav", 0.0)):
@@ -35,11 +35,11 @@ def entries(tmp_path) -> list[Entry]:
         write_sound(job.source, Sound(before, RATE, 1))
         write_sound(job.target, Sound(after, RATE, 1))
         converted = Converted(job.source, job.target, 2.0, 0.5, RATE, 2 * RATE, 0)
-        found.append(Entry(job, FileResult(converted, measure(before, RATE, after, RATE, 5.0))))
-    return [*found, Entry(FileJob(Path("bad.wav"), Path("x.wav")), None, "cannot read <bad.wav>")]
+        found.append(ReportEntry(job, FileResult(converted, measure(before, RATE, after, RATE, 5.0))))
+    return [*found, ReportEntry(FileJob(Path("bad.wav"), Path("x.wav")), None, "cannot read <bad.wav>")]
 
 
-RUN = Run("deep", START, 0, 1.0)
+RUN = ReportRun("deep", START, 0, 1.0)
 
 
 class Page(HTMLParser):
@@ -111,8 +111,8 @@ def test_written_where_asked(entries, tmp_path):
 
 
 def test_a_run_without_any_result_has_a_page():
-    assert "failed" in as_page(RUN, [Entry(FileJob(Path("a"), Path("b")), None, "no")], Path())
-    assert as_data(Run("deep", START, 0, 0.0), [])["summary"]["speed"] is None
+    assert "failed" in as_page(RUN, [ReportEntry(FileJob(Path("a"), Path("b")), None, "no")], Path())
+    assert as_data(ReportRun("deep", START, 0, 0.0), [])["summary"]["speed"] is None
 
 
 @pytest.mark.parametrize(("voice", "follows"), [("deep", True), ("robot", False), ("whisper", False)])

@@ -28,7 +28,7 @@ PEEK = 4096  # bytes before that made-up end that it may look at, for tags
 NO_LENGTH = (1 << 63) - 1  # libsndfile's count of frames where it knows none
 
 
-class Window(io.RawIOBase):
+class ByteWindow(io.RawIOBase):
     """A stretch of a file as a file of its own, perhaps said to be longer than it is."""
 
     def __init__(self, data: mmap.mmap | bytes, stretch: Stretch, lie: int = 1) -> None:
@@ -157,7 +157,7 @@ def _by_libsndfile(data: mmap.mmap, file: int, note: Note) -> Iterator[Facts | P
     magic = bytes(data[:12])
     if magic[:4] == b"OggS":
         chain, cut = layout.links(data)
-        yield from _several([Window(data, link) for link in chain] if len(chain) > 1 else [None], file)
+        yield from _several([ByteWindow(data, link) for link in chain] if len(chain) > 1 else [None], file)
         if cut:
             note(CUT)
         return
@@ -169,7 +169,7 @@ def _by_libsndfile(data: mmap.mmap, file: int, note: Note) -> Iterator[Facts | P
             yield from _plain(data, file, note)
             return
         note(STREAMED)
-        yield from _several([Window(data, wav.whole())], file)
+        yield from _several([ByteWindow(data, wav.whole())], file)
         return
     if not found:
         yield from _plain(data, file, note)
@@ -177,8 +177,8 @@ def _by_libsndfile(data: mmap.mmap, file: int, note: Note) -> Iterator[Facts | P
     yield from _mpeg(data, found, file, note)
 
 
-def _mpeg(data: mmap.mmap, found: list[mpeg.Run], file: int, note: Note) -> Iterator[Facts | Piece]:
-    yield from _several([Window(data, Stretch(run.start, run.end), LIE) for run in found], file)
+def _mpeg(data: mmap.mmap, found: list[mpeg.FrameRun], file: int, note: Note) -> Iterator[Facts | Piece]:
+    yield from _several([ByteWindow(data, Stretch(run.start, run.end), LIE) for run in found], file)
     if found[-1].cut:
         note(CUT)
 
@@ -194,7 +194,7 @@ def _plain(data: mmap.mmap, file: int, note: Note) -> Iterator[Facts | Piece]:
         if counted or not (repaired or found):
             raise
         if repaired:
-            yield from _several([Window(data, repaired)], file)
+            yield from _several([ByteWindow(data, repaired)], file)
             if layout.promised(data) > len(data):
                 note(CUT)
         else:
@@ -204,7 +204,7 @@ def _plain(data: mmap.mmap, file: int, note: Note) -> Iterator[Facts | Piece]:
         note(CUT)
 
 
-def _several(windows: list[Window | None], file: int, counted: list[int] | None = None) -> Iterator[Facts | Piece]:
+def _several(windows: list[ByteWindow | None], file: int, counted: list[int] | None = None) -> Iterator[Facts | Piece]:
     """Every stretch decoded after the other (None: the whole file); the first gives the facts.
 
     `counted` hears what the header of the last one says (0: nothing), and what came, in frames.

@@ -25,7 +25,7 @@ SURE_AFTER = 3  # frames in a row that make a sync word a frame
 
 
 @dataclass(frozen=True)
-class Header:
+class FrameHeader:
     """What four bytes say about one frame."""
 
     kind: tuple[int, int, int]
@@ -39,7 +39,7 @@ class Header:
 
 
 @dataclass(frozen=True)
-class Run:
+class FrameRun:
     """Frames of one kind that belong together."""
 
     start: int
@@ -55,7 +55,7 @@ class Run:
     """The file ends in the middle of a frame, or earlier than promised."""
 
 
-def header_at(data: mmap | bytes, at: int) -> Header | None:
+def header_at(data: mmap | bytes, at: int) -> FrameHeader | None:
     """The frame header at `at`; None where there is none that can be."""
     word = int.from_bytes(data[at : at + 4], "big")
     version, layer = word >> 19 & 3, 4 - (word >> 17 & 3)
@@ -67,13 +67,13 @@ def header_at(data: mmap | bytes, at: int) -> Header | None:
     bits, padded = 1000 * BITRATES[first, layer][bitrate - 1], word >> 9 & 1
     channels = 1 if word >> 6 & 3 == 3 else 2
     if layer == 1:
-        return Header((1, hz, channels), 4 * (12 * bits // hz + padded), 384, 0)
+        return FrameHeader((1, hz, channels), 4 * (12 * bits // hz + padded), 384, 0)
     samples = 1152 if first or layer == 2 else 576
     side = {(True, 1): 17, (True, 2): 32, (False, 1): 9, (False, 2): 17}[first, channels]
-    return Header((layer, hz, channels), samples // 8 * bits // hz + padded, samples, 4 + side)
+    return FrameHeader((layer, hz, channels), samples // 8 * bits // hz + padded, samples, 4 + side)
 
 
-def runs(data: mmap | bytes, within: int = FIRST_WITHIN) -> Iterator[Run]:
+def runs(data: mmap | bytes, within: int = FIRST_WITHIN) -> Iterator[FrameRun]:
     """The streams of a file, one after the other; none where the file is no such sound."""
     at, end = _behind_tags(data, 0), len(data)
     while at < end:
@@ -87,7 +87,7 @@ def runs(data: mmap | bytes, within: int = FIRST_WITHIN) -> Iterator[Run]:
         within = AGAIN_WITHIN
 
 
-def _run(data: mmap | bytes, first: int) -> tuple[Run, int]:
+def _run(data: mmap | bytes, first: int) -> tuple[FrameRun, int]:
     """From the frame at `first` on; and where to look for the next run."""
     head = header_at(data, first)
     assert head is not None, first
@@ -112,10 +112,10 @@ def _run(data: mmap | bytes, first: int) -> tuple[Run, int]:
     # a header that speaks of fewer frames was left by a program that joined files: the decoder must not see it
     known = promised if promised and frames <= promised + 1 else 0
     cut = cut or known > frames + 1
-    return Run(first if known else start, at, frames, samples, known, cut), max(at, first + 1)
+    return FrameRun(first if known else start, at, frames, samples, known, cut), max(at, first + 1)
 
 
-def _xing(data: mmap | bytes, at: int, head: Header) -> int | None:
+def _xing(data: mmap | bytes, at: int, head: FrameHeader) -> int | None:
     """The frames that a Xing or Info header promises, 0 where it keeps that back; None: it is an ordinary frame."""
     if head.kind[0] != 3 or data[at + head.side : at + head.side + 4] not in (b"Xing", b"Info"):
         return None

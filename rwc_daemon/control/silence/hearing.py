@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rwc_daemon.control.silence.observed import Sound
+from rwc_daemon.control.silence.observed import SoundSeen
 from rwc_daemon.control.stats import FLOOR_DB, Levels
 
 FAINT_DB = -80.0  # a microphone that works gives noise above this; the smallest 16-bit sample is -90 dB
@@ -18,16 +18,16 @@ class Hearing:
 
     def __init__(self) -> None:
         self._place = ("", "")
-        self.sound = Sound()
+        self.sound = SoundSeen()
 
     def forget(self) -> None:
-        self._place, self.sound = ("", ""), Sound()
+        self._place, self.sound = ("", ""), SoundSeen()
 
     def take(self, levels: Levels, elapsed_s: float, place: tuple[str, str], gate_db: float) -> None:
         """`levels`: peaks of the last `elapsed_s`. `place`: the microphone and its channel. `gate_db`: quieter input is
         silence to the voice."""
         if place != self._place:  # what is linked now has not been heard yet
-            self._place, self.sound = place, Sound()
+            self._place, self.sound = place, SoundSeen()
             return
         before, heard = self.sound, levels.in_db > FLOOR_DB
         faint, gated = levels.in_db < FAINT_DB, levels.in_db < gate_db

@@ -21,7 +21,7 @@ class Recorder:
 
 
 @dataclass(frozen=True)
-class Sound:
+class SoundSeen:
     """What came and went lately; s and dB full scale."""
 
     zero_s: float = 0.0
@@ -63,7 +63,7 @@ class Observed:
     """ "left", "right", "mix": what of it is used; empty: it has one channel."""
     recorders: tuple[Recorder, ...] = ()
     gate_db: float = -90.0
-    sound: Sound | None = None
+    sound: SoundSeen | None = None
     """None: nobody listens now."""
 
     @property

@@ -10,7 +10,6 @@ from rwc_daemon.errors import RwcError
 from rwc_daemon.faces.cli import show
 from rwc_daemon.faces.cli.remote import Daemon, connected
 
-MODES = ("convert", "mute", "bypass")
 STEPPED = ("pitch", "formant", "volume")  # controls with a command of their own
 
 
@@ -33,7 +32,7 @@ def add_parser(subparsers: Any) -> None:
     subparsers.add_parser("reset", description="All controls back to where they start.")
     mode = subparsers.add_parser("mode", description="What RWC Mic plays.")
     mode.add_argument(
-        "mode", metavar="MODE", nargs="?", choices=MODES, help="convert, mute or bypass; without: show it"
+        "mode", metavar="MODE", nargs="?", choices=controls.MODES, help="convert, mute or bypass; without: show it"
     )
     mode.add_argument("--yes", action="store_true", help="needed for bypass, which plays your unprocessed voice")
     subparsers.add_parser("mute", description="RWC Mic is silent until `rwcctl unmute`.")

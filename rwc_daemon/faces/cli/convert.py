@@ -23,7 +23,7 @@ from rwc_daemon.errors import BadAudio, NoSuchVoice, OutOfRange
 if TYPE_CHECKING:
     from rwc_daemon.batch.jobs import BatchOptions, FileJob
     from rwc_daemon.faces.cli.selection import Skipped
-    from rwc_daemon.faces.report import Entry
+    from rwc_daemon.faces.report import ReportEntry
 
 FIRST_VOICE = "deep"
 NET_CORES = 4  # beyond so many threads a net gains little: another process gains more
@@ -189,15 +189,15 @@ def _sifted(jobs: Sequence[FileJob], args: argparse.Namespace) -> tuple[list[Fil
     raise BadAudio(f"{what} already: add --overwrite to replace or --skip-existing to leave out")
 
 
-def _converted(jobs: Sequence[FileJob], order: BatchOptions, asked: int | None, kind: str) -> list[Entry]:
+def _converted(jobs: Sequence[FileJob], order: BatchOptions, asked: int | None, kind: str) -> list[ReportEntry]:
     """Every job as an entry, in the order of the jobs."""
     from rwc_daemon.batch import workers
     from rwc_daemon.batch.jobs import FileWork
     from rwc_daemon.faces.cli.progress import Bar
-    from rwc_daemon.faces.report import Entry
+    from rwc_daemon.faces.report import ReportEntry
 
     processes, threads = _processes(asked, kind, len(jobs))
-    entries: dict[int, Entry] = {}
+    entries: dict[int, ReportEntry] = {}
     events = workers.run(jobs, functools.partial(FileWork, order), processes, threads)
     with Bar([job.source for job in jobs]) as bar, contextlib.closing(events):
         for event in events:
@@ -207,9 +207,9 @@ def _converted(jobs: Sequence[FileJob], order: BatchOptions, asked: int | None, 
             bar.at(event.job, 1.0)
             job = jobs[event.job]
             if isinstance(event, workers.JobFailed):
-                entries[event.job] = Entry(job, None, str(event.error))
+                entries[event.job] = ReportEntry(job, None, str(event.error))
             else:
-                entries[event.job] = Entry(job, event.result)
+                entries[event.job] = ReportEntry(job, event.result)
     return [entries[number] for number in sorted(entries)]
 
 

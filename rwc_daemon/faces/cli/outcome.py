@@ -10,7 +10,7 @@ from rwc_daemon.batch.jobs import BatchOptions
 from rwc_daemon.faces.cli import show
 from rwc_daemon.faces.cli.printable import name, sentence
 from rwc_daemon.faces.cli.selection import Skipped
-from rwc_daemon.faces.report import Entry, Run, as_data, write_report
+from rwc_daemon.faces.report import ReportEntry, ReportRun, as_data, write_report
 
 NAMED = 5  # skipped files, for people; scripts hear of all
 
@@ -20,7 +20,7 @@ class Outcome:
     """What a run did."""
 
     order: BatchOptions
-    entries: list[Entry]
+    entries: list[ReportEntry]
     skipped: list[Skipped]
     took_s: float
 
@@ -29,8 +29,8 @@ class Outcome:
         return self.order.model.stem if self.order.model else self.order.voice
 
     @property
-    def run(self) -> Run:
-        return Run(self.voice, self.order.controls, self.order.seed, self.took_s)
+    def run(self) -> ReportRun:
+        return ReportRun(self.voice, self.order.controls, self.order.seed, self.took_s)
 
     @property
     def notes(self) -> list[str]:
