@@ -33,7 +33,7 @@ def bind_libjack(library: str) -> None:
 
 
 class Callback:
-    """One client's memory between cycles. Keep it until the client is closed."""
+    """Holds one client's memory between cycles. Keep it until the client is closed."""
 
     def __init__(self, link: SharedRings, rate: int) -> None:
         self.notify_fd = os.eventfd(0, os.EFD_CLOEXEC)
@@ -49,7 +49,8 @@ class Callback:
         lib.rwc_lock(self._state.link, link.size)
 
     def register(self, client: jack.Client, ports: Ports, pipewire: bool, plain: bool) -> None:
-        """Before the client is activated. `plain`: a pass-through that only counts, to compare with."""
+        """Registers the callback on a client that is not active yet. `plain`: a pass-through that only counts, to
+        compare with."""
         self._state.defer_latency = pipewire
         self._state.client = _pointer(client)
         self._state.input, self._state.output, self._state.meter = map(_pointer, ports)
@@ -58,7 +59,7 @@ class Callback:
             raise NoAudioServer(f"the audio server refused our callback (registration {refused}): restart it")
 
     def close(self) -> None:
-        """After the client was closed."""
+        """Frees the memory. Call it after the client was closed."""
         os.close(self.notify_fd)
 
     def events(self) -> list[str]:
@@ -68,11 +69,11 @@ class Callback:
         return [name for bit, name in EVENTS.items() if bits & bit]
 
     def set_delay(self, samples: int) -> None:
-        """Samples between the ports; takes effect with `update_latencies`."""
+        """Sets the samples between the ports; takes effect with `update_latencies`."""
         lib.rwc_set_delay(self._state, samples)
 
     def set_input_gain(self, gain: float) -> None:
-        """Factor on what comes in: a half where both channels of a stereo microphone meet in our port."""
+        """Sets the linear factor on the input: a half where both channels of a stereo microphone meet in our port."""
         lib.rwc_set_input_gain(self._state, gain)
 
     def update_latencies(self) -> None:
@@ -80,24 +81,24 @@ class Callback:
         lib.rwc_update_latencies(self._state)
 
     def latency_before(self) -> int:
-        """Samples from the microphone's capture to our input port, as the graph says."""
+        """Returns the samples from the microphone's capture to our input port, as the graph says."""
         return int(lib.rwc_port_latency(self._state, 0))
 
     def latency_behind(self) -> int:
-        """Samples from our output port to a recorder, as the graph says."""
+        """Returns the samples from our output port to a recorder, as the graph says."""
         return int(lib.rwc_port_latency(self._state, 1))
 
     def leave(self) -> None:
-        """What plays fades out, and nothing follows: before the client is closed."""
+        """Fades out what plays; nothing follows. Call it before the client is closed."""
         lib.rwc_leave(self._state)
 
     @property
     def silent(self) -> bool:
-        """Nothing of ours was in the last cycle."""
+        """Whether the last cycle held nothing of ours."""
         return bool(lib.rwc_is_silent(self._state))
 
     def policy(self) -> str:
-        """How the kernel schedules the callback: "fifo 83", "rr 20", "other"; "" before the first cycle."""
+        """Returns how the kernel schedules the callback: "fifo 83", "rr 20", "other"; "" before the first cycle."""
         thread = lib.rwc_thread(self._state)
         if not thread:
             return ""
@@ -110,7 +111,7 @@ class Callback:
         return f"{name} {priority}" if priority else name
 
     def run_cycle(self, x: np.ndarray, frames: int = 0, time_ns: int = 0) -> np.ndarray:
-        """One cycle without an audio server: f32[n] from the microphone in, f32[n] to RWC Mic out."""
+        """Runs one cycle without an audio server: f32[n] from the microphone in, f32[n] to RWC Mic out."""
         samples = np.ascontiguousarray(x, np.float32)
         out = np.full(samples.size, np.nan, np.float32)
         source = ffi.cast("float *", ffi.from_buffer(samples))
@@ -127,14 +128,14 @@ class ProbeCallback:
         self._play = self._record = np.zeros(0, np.float32)
 
     def register(self, player: jack.Client, recorder: jack.Client) -> None:
-        """Two inactive clients without ports; gives them one each, "output" and "input"."""
+        """Registers one port on each of two inactive clients: "output" and "input"."""
         self._state.player, self._state.output = _pointer(player), _pointer(player.outports.register("output"))
         self._state.recorder, self._state.input = _pointer(recorder), _pointer(recorder.inports.register("input"))
         if lib.rwc_register_probe(self._state):
             raise NoAudioServer("the audio server refused the probe's callback: restart it")
 
     def arm(self, signal: np.ndarray) -> np.ndarray:
-        """Begins to play f32[n] with the next cycle; the answer f32[n] fills as it is recorded."""
+        """Starts to play f32[n] with the next cycle and returns f32[n], which fills as it is recorded."""
         assert self.done, "one signal at a time"
         self._play = np.ascontiguousarray(signal, np.float32)
         self._record = np.zeros_like(self._play)
@@ -144,7 +145,7 @@ class ProbeCallback:
 
     @property
     def position(self) -> int:
-        """Samples played and recorded so far."""
+        """Number of samples played and recorded so far."""
         return int(lib.rwc_probe_position(self._state))
 
     @property

@@ -1,4 +1,4 @@
-"""Who belongs to RWC Mic: streams that record it, by whatever way, keep to it and to its standby.
+"""Keeps streams that record RWC Mic, by whatever way, on it and on its standby.
 
 The session manager looks first at what its metadata say of a stream. A mixer writes a node's number there, which means
 nothing once that node has gone; then the stream falls to the default source, the unprocessed microphone. So whoever
@@ -111,12 +111,12 @@ def numbers_are_names() -> bool:
 
 
 def recorders(graph: Graph) -> list[Node]:
-    """Who hears RWC Mic or its standby now; a mixer's level meter is none."""
+    """Returns the streams that hear RWC Mic or its standby now; a mixer's level meter does not count."""
     return [reader for node in nodes(graph) for reader in graph.readers_of(node) if not reader.meter]
 
 
 def nodes(graph: Graph) -> list[Node]:
-    """RWC Mic where it is there, then its standbys."""
+    """Returns RWC Mic, if it is there, then its standbys."""
     node = graph.node(holder.NODE)
     return [*([node] if node else []), *graph.standbys]
 
@@ -134,7 +134,7 @@ def points_nowhere(graph: Graph, stream: Node) -> bool:
 
 
 def way(graph: Graph, stream: Node) -> str:
-    """How a recorder has come to RWC Mic."""
+    """Says how a recorder has come to RWC Mic."""
     ours = {holder.NODE, *(node.serial for node in nodes(graph))}
     if stream.target in ours:
         return NAMED

@@ -43,7 +43,7 @@ def no_identity() -> str:
 
 @dataclass(frozen=True)
 class LeftBehind:
-    """A client whose server was taken for dead."""
+    """A client that was left open, because its server was taken for dead."""
 
     client: Any
     callback: Callback
@@ -112,7 +112,8 @@ class AudioClient:
         self._watcher.start()
 
     def close(self) -> None:
-        """Never hangs: after two seconds a libjack that does not come back is left behind in its thread."""
+        """Closes the client. It never hangs: a libjack that does not return within two seconds is left to its
+        thread."""
         playing = self.alive()
         with self._lock:
             client, callback = self._client, self._callback
@@ -162,7 +163,7 @@ class AudioClient:
         return not self._served_by or self.identity() != self._served_by
 
     def _watch(self, callback: Callback, shut_down: threading.Event) -> None:
-        """Ends when `close` has taken the callback away."""
+        """Passes events on to `on_change`, until `close` has taken the callback away."""
         while True:
             events = callback.events()
             if "shutdown" in events:
@@ -190,7 +191,7 @@ class AudioClient:
         return _copies_rates(self.server)
 
     def await_cycle(self) -> None:
-        """Returns when cycles come, or after a moment without any."""
+        """Waits until cycles come, or for a moment if none do."""
         begun_s = time.monotonic()
         while begun_s - self._newest_s() > STALLED_S and time.monotonic() - begun_s < STARTED_S:
             time.sleep(STARTED_POLL_S)
@@ -257,7 +258,7 @@ class AudioClient:
             return self._callback.policy() if self._callback else ""
 
     def alive(self) -> bool:
-        """Whether cycles come; a client that was opened this second is given the benefit of the doubt."""
+        """Whether cycles come; a client that was opened within the last second counts as alive."""
         if not self.is_open:
             return False
         counters = self._link.counters()
@@ -270,7 +271,7 @@ class AudioClient:
 
 
 def _fade_out(callback: Callback) -> None:
-    """Who still listens hears an end without a click."""
+    """Fades out, so that whoever still listens hears no click."""
     callback.leave()
     deadline = time.monotonic() + FADE_TIMEOUT_S
     while not callback.silent and time.monotonic() < deadline:
@@ -278,7 +279,7 @@ def _fade_out(callback: Callback) -> None:
 
 
 def _close_in_time(client: Any, callback: Callback, watcher: threading.Thread | None) -> None:
-    """After two seconds a libjack that does not come back is left to its thread."""
+    """Closes a client; a libjack that does not return within two seconds is left to its thread."""
     closed = threading.Event()
     arguments = (client, callback, watcher, closed)
     threading.Thread(target=_close, args=arguments, name="rwc-close", daemon=True).start()

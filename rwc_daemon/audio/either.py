@@ -1,4 +1,4 @@
-"""The graph of whichever server answers first: PipeWire's registry, or JACK2 seen through our own client.
+"""Shows the graph of the server that answers first: PipeWire's registry, or JACK2 seen through our own client.
 
 It stays with that kind of server, because this process can have one libjack only (see `libjack`).
 """
@@ -13,7 +13,7 @@ from rwc_daemon.audio.graph import Graph, GraphWatch, JackGraph, Link, PipeWireG
 
 
 class EitherGraph:
-    """Empty until `follow` has found a server."""
+    """A graph that is empty until `follow` has found a server."""
 
     def __init__(self, client: Callable[[], Any]) -> None:
         """`client`: gives the open `jack.Client`, or None."""
@@ -24,7 +24,7 @@ class EitherGraph:
         self._found: GraphWatch | None = None
 
     def follow(self) -> None:
-        """From now on the view is kept up to date; may wait for the server for a moment. Raises NoAudioServer."""
+        """Keeps the graph up to date from now on; may wait a moment for a server. Raises NoAudioServer."""
         if self._found is not None:
             return
         if libjack.require_server():

@@ -1,4 +1,4 @@
-"""What is in the audio graph: nodes, ports, links and the default source, as plain data.
+"""Describes the audio graph as plain data: nodes, ports, links and the default source.
 
 `PipeWireGraph` follows PipeWire's registry through one `pw-dump --monitor`, which is silent while nothing changes; the
 defaults come from `metadata`. Of a node, port or link that changed, pw-dump prints the whole (it merges what the server
@@ -87,7 +87,7 @@ class Link:
 
 @dataclass(frozen=True)
 class Graph:
-    """One look at the whole. Empty while no server answers."""
+    """One snapshot of the graph. It is empty while no server answers."""
 
     nodes: dict[str, Node] = field(default_factory=dict)
     ports: dict[str, Port] = field(default_factory=dict)
@@ -104,11 +104,12 @@ class Graph:
     """Id of a stream → key and value of what the session manager was told to link it to."""
 
     def identity(self, role: str) -> str:
-        """Of the program in that role; another one after a restart, empty while there is none."""
+        """Returns the identity of the program in that role: it changes with a restart, and is empty while there is
+        none."""
         return next((who for part, who in self.programs.values() if part == role), "")
 
     def node(self, name: str) -> Node | None:
-        """The newest node of that name; a standby is none."""
+        """Returns the newest node of that name; standbys do not count."""
         alike = (n for n in reversed(self.nodes.values()) if n.name == name and n.media_class != STANDBY_CLASS)
         return next(alike, None)
 
@@ -118,7 +119,7 @@ class Graph:
         return [node for node in self.nodes.values() if node.media_class == STANDBY_CLASS]
 
     def ports_of(self, node: Node | None, output: bool) -> list[Port]:
-        """In the order of their channels."""
+        """Returns a node's ports in the order of their channels."""
         return [p for p in self.ports.values() if node and p.node == node.id and p.output == output]
 
     def port(self, node_name: str, port_name: str) -> Port | None:
@@ -129,7 +130,7 @@ class Graph:
         return [link for link in self.links.values() if link.sink == port.id]
 
     def readers_of(self, node: Node) -> list[Node]:
-        """The nodes that take sound from a node, each once."""
+        """Returns the nodes that take sound from a node, each once."""
         outputs = {port.id for port in self.ports_of(node, output=True)}
         takers = {self.ports[k.sink].node for k in self.links.values() if k.source in outputs and k.sink in self.ports}
         return [self.nodes[taker] for taker in takers if taker in self.nodes]
@@ -150,7 +151,7 @@ def ignore_change() -> None:
 
 
 class PipeWireGraph:
-    """Follows the registry in a thread of its own; through a server restart too."""
+    """Follows PipeWire's registry in a thread of its own, also through a restart of the server."""
 
     def __init__(self) -> None:
         self.on_change: Callable[[], None] = ignore_change
@@ -164,7 +165,7 @@ class PipeWireGraph:
         self._thread = threading.Thread(target=self._follow, name="rwc-graph", daemon=True)
 
     def start(self, timeout_s: float = 2.0) -> None:
-        """Returns when the graph is known, or when the time is over: then it comes later."""
+        """Waits until the graph is known, for a limited time; after that it comes later."""
         self._thread.start()
         self._known.wait(timeout_s)
 
@@ -181,7 +182,7 @@ class PipeWireGraph:
             return self._graph
 
     def connect(self, source: Port, sink: Port) -> None:
-        """Fails silently where a port has just gone: whoever reconciles will see."""
+        """Links two ports. If a port has just gone it does nothing: the next reconciliation sees that."""
         run_quietly("pw-link", source.id, sink.id)
 
     def disconnect(self, link: Link) -> None:
@@ -210,7 +211,7 @@ class PipeWireGraph:
                 self._process = None
 
     def _read(self, stream: IO[bytes]) -> None:
-        """Every batch of changes is one JSON array whose brackets stand alone on their lines."""
+        """Reads batches of changes: each is one JSON array whose brackets stand alone on their lines."""
         lines: list[bytes] = []
         for line in stream:
             lines.append(line)
@@ -243,7 +244,7 @@ class PipeWireGraph:
 
 
 def changed(graph: Graph, batch: list[dict[str, Any]]) -> Graph:
-    """The graph after one batch of pw-dump's objects."""
+    """Returns the graph after one batch of pw-dump's objects."""
     nodes, ports, links = dict(graph.nodes), dict(graph.ports), dict(graph.links)
     programs, jacks = dict(graph.programs), dict(graph.jacks)
     for item in batch:

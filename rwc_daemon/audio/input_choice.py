@@ -1,4 +1,4 @@
-"""Which microphone feeds us, and why it is not the chosen one: the one answer for routing, status and doctor."""
+"""Decides which microphone feeds us, and why it is not the chosen one. Routing, status and doctor all ask here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NO_MICROPHONE = "no microphone is connected: plug one in, or choose a source wit
 
 @dataclass(frozen=True)
 class InputChoice:
-    """What feeds us, or would while nobody records."""
+    """The microphone that feeds us, or would if somebody recorded."""
 
     node: Node | None
     """None is silence."""
@@ -36,14 +36,14 @@ def is_ours(node: Node, client_name: str) -> bool:
 
 
 def find_input(graph: Graph, choice: str, client_name: str) -> Node | None:
-    """The node that feeds us; None is silence."""
+    """Returns the node that feeds us; None means silence."""
     return decide_input(graph, choice, client_name).node
 
 
 def decide_input(
     graph: Graph, choice: str, client_name: str, kept: str = "", circular: Collection[str] = ()
 ) -> InputChoice:
-    """The one chosen while it is there, else the session's default source, else the best real microphone.
+    """Takes the chosen microphone while it is there, else the default source, else the best real microphone.
 
     Never ourselves, nor a virtual source that hears RWC Mic; a monitor only by name. `kept`: the node.name that feeds
     us now, which stays while the session manager is away and no default is known. `circular`: serials of virtual
@@ -92,7 +92,7 @@ def _follow_default(graph: Graph, client_name: str, kept: str, circular: Collect
 
 
 def named_input(graph: Graph, name: str, client_name: str) -> Node | None:
-    """By node.name, by PulseAudio's name of a sink's monitor, or by the description that people read."""
+    """Finds a node by node.name, by PulseAudio's name of a sink's monitor, or by its description."""
     nodes = [n for n in graph.nodes.values() if not is_ours(n, client_name) and _has_outputs(graph, n)]
     for matches in (
         lambda n: n.name == name and not n.media_class.startswith("Stream/"),
@@ -106,8 +106,8 @@ def named_input(graph: Graph, name: str, client_name: str) -> Node | None:
 
 
 def _in_circle(graph: Graph, node: Node, client_name: str) -> bool:
-    """Of a node that was chosen by name. Hardware hears nobody, and a JACK client (`rwcctl latency` is one) was made
-    for what it does."""
+    """Whether a node that was chosen by name hears RWC Mic. Hardware hears nobody, and a JACK client (`rwcctl latency`
+    is one) was made for what it does."""
     return bool(node.media_class) and (node.virtual or not node.is_source) and hears_us(graph, node, client_name)
 
 

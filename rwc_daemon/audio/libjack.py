@@ -1,4 +1,4 @@
-"""Which libjack: PipeWire's where PipeWire runs, else JACK2's where a jackd runs.
+"""Chooses the libjack: PipeWire's if PipeWire runs, else JACK2's if a jackd runs.
 
 Linux has two libraries of one name, and the loader's search path knows only one of them, often the wrong one. The right
 one is loaded by its path before `import jack`, so that nobody has to type `pw-jack`. No server is ever started.
@@ -46,7 +46,7 @@ def runtime_dir() -> Path:
 
 
 def answers(path: Path) -> bool:
-    """Whether somebody listens on that socket: a killed server leaves its file behind."""
+    """Whether a server listens on that socket: a killed one leaves its file behind."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(str(path))
@@ -67,12 +67,12 @@ def jackd_runs() -> bool:
 
 
 def plain_jack() -> bool:
-    """JACK2 alone: its ports are the microphone."""
+    """Whether JACK2 runs alone, so that its ports are the microphone."""
     return jackd_runs() and not pipewire_runs()
 
 
 def require_server() -> bool:
-    """True: PipeWire runs; False: jackd. Raises NoAudioServer where neither does."""
+    """Returns True if PipeWire runs, False if jackd does. Raises NoAudioServer if neither does."""
     pipewire = pipewire_runs()
     if not pipewire and not jackd_runs():
         raise NoAudioServer(f"neither PipeWire nor JACK answers: {START}")
@@ -80,7 +80,7 @@ def require_server() -> bool:
 
 
 def load() -> LibJack:
-    """The library of the server that runs now. Raises NoAudioServer, which says what to install or start."""
+    """Loads the library of the server that runs. Raises NoAudioServer, which says what to install or start."""
     pipewire = require_server()
     path, module = _imported() or _import(_pipewire_library() if pipewire else SONAME)
     bind_libjack(path)

@@ -1,4 +1,4 @@
-"""Who records RWC Mic: counts them, and brings them back to a node that was made again.
+"""Counts who records RWC Mic, and brings them back when its node was made again.
 
 The session manager keeps them there by their claims (`claims`), or sends them to the silent standby. Whoever it moved
 to another microphone all the same is sent back, and muted where that has not helped within a second.
@@ -33,7 +33,7 @@ def ignore_count(count: int) -> None:
 
 
 class Listeners:
-    """Feed it with `look` at every change of the graph and each second; it calls `on_change(count)`."""
+    """Calls `on_change(count)`. Call `look` at every change of the graph and once a second."""
 
     def __init__(
         self, watch: GraphWatch, client_name: str = "rwc", ports_only: bool = False, mute_lost: bool = True
@@ -130,7 +130,7 @@ def _hears(graph: Graph, stream: Node) -> bool:
 
 
 def _on_recorder(serial: str, action: Callable[[pulsectl.Pulse, int], object]) -> None:
-    """A recorder that has ended meanwhile, or forbids to be moved, stays as it is."""
+    """Acts on one recorder; one that has ended, or forbids to be moved, stays as it is."""
     try:
         with visit("rwc-listeners") as pulse:
             action(pulse, int(serial))

@@ -1,4 +1,4 @@
-"""The session manager's table of defaults, kept whole.
+"""Keeps a complete copy of the session manager's table of defaults.
 
 `pw-dump --monitor` does not serve for it: of a change it prints only the keys that changed, of a removal nothing at
 all, and before PipeWire 1.2 it prints a change only when something else changes too. `pw-metadata --monitor` prints
@@ -55,7 +55,7 @@ class MetadataWatch:
             self._tell({})
 
     def check(self) -> None:
-        """Read it again soon."""
+        """Asks for another reading soon."""
         with self._lock:
             if self._reader:
                 self._reader.check()
@@ -95,7 +95,7 @@ class _Reader:
         os.close(self._wake)
 
     def _read(self, stream: IO[bytes]) -> bool:
-        """True when it is time for a new look, False when the tool has ended."""
+        """Reads until it is time for a new look (True) or the tool has ended (False)."""
         table: dict[tuple[int, str], str] = {}
         rest, whole = b"", False
         since_s = last_s = due_s = math.inf  # of what was not told yet: first and last; when to look again
@@ -125,7 +125,7 @@ class _Reader:
 
 
 def note(table: dict[tuple[int, str], str], line: str) -> None:
-    """What one line of `pw-metadata --monitor` says."""
+    """Applies one line of `pw-metadata --monitor` to the table."""
     if said := UPDATE.match(line):
         table[int(said[1]), said[2]] = said[3]
     elif (said := REMOVE.match(line)) and said[2] is not None:
@@ -136,7 +136,7 @@ def note(table: dict[tuple[int, str], str], line: str) -> None:
 
 
 def node_name(table: Table, key: str) -> str:
-    """The node.name that stands under a key of the whole session; empty: none does."""
+    """Returns the node.name under a key of the session; empty if there is none."""
     try:
         value = json.loads(table.get((0, key), "null"))
     except ValueError:

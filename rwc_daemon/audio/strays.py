@@ -18,7 +18,7 @@ PATIENCE_S = 3.0  # a client that is just being closed stays in the graph for a 
 
 
 class Strays:
-    """Of one client. Call `remove` from the thread that opens and closes it."""
+    """Finds strays of one client. Call `remove` from the thread that opens and closes it."""
 
     def __init__(self, watch: GraphWatch, client: AudioClient, patience_s: float = PATIENCE_S, pid: int = 0) -> None:
         """`pid`: whose clients are meant; 0: this process's."""

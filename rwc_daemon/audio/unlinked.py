@@ -1,4 +1,4 @@
-"""Programs that record RWC Mic and are linked by nobody: linking them is the session manager's work."""
+"""Finds programs that record RWC Mic and that the session manager has not linked."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def unlinked_recorders(graph: Graph) -> list[Node]:
 
 
 def explain(graph: Graph, count: int) -> str:
-    """What so many waiting programs mean, and the cure."""
+    """Says in a sentence what so many waiting programs mean, and the cure."""
     who = "a program that records RWC Mic hears" if count == 1 else f"{count} programs that record RWC Mic hear"
     if not graph.identity(MANAGER):
         return f"no session manager (WirePlumber) runs, so {who} nothing: {CURE}"

@@ -1,4 +1,4 @@
-"""Louder or softer, without a step when the control is turned."""
+"""Makes sound louder or softer, without a step when the control changes."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class Glide:
         self._fresh = True
 
     def aim(self, target: float) -> None:
-        """The line starts again at the present value."""
+        """Starts a new line at the present value."""
         if self._fresh:
             self._from = self._to = target
             self._fresh = False
@@ -29,19 +29,19 @@ class Glide:
             self._from, self._to, self._done = self.at(0), target, 0
 
     def at(self, ahead: int) -> float:
-        """The value `ahead` samples from now."""
+        """Returns the value `ahead` samples from now."""
         done = self._done + ahead
         if done >= self._length:
             return self._to
         return self._from + (self._to - self._from) * (done / self._length)
 
     def advance(self, n: int) -> None:
-        """`n` samples have passed."""
+        """Moves on by `n` samples."""
         self._done = min(self._done + n, self._length)
 
     @property
     def still(self) -> bool:
-        """The target is reached."""
+        """Whether the target is reached."""
         return self._done >= self._length
 
     def take(self, n: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Takes away what lies below speech: the offset of a cheap microphone, rumble, steps on the floor.
+"""Removes what lies below speech: the offset of a cheap microphone, rumble, steps on the floor.
 
 Butterworth of second order at 50 Hz, through the bilinear transform: with k = tan(pi f / rate) and
 d = 1 + sqrt(2) k + k^2 it is

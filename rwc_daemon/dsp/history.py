@@ -18,7 +18,7 @@ class History:
         self.end = 0  # the number of the next sample
 
     def write(self, x: np.ndarray) -> None:
-        """At most `size` samples at once."""
+        """Appends at most `size` samples."""
         n = len(x)
         assert n <= self._size, (n, self._size)
         at = self.end % self._size

@@ -1,4 +1,4 @@
-"""Log lines to where they belong: the journal's own socket, a journal-connected stderr, or a terminal.
+"""Sends log lines where they belong: the journal's own socket, a journal-connected stderr, or a terminal.
 
 `event(log, ENGINE_DOWN, "…", RWC_PID=7)` is a line with a fixed MESSAGE_ID, so that `journalctl MESSAGE_ID=…` finds
 every one of its kind, and with RWC_… fields beside the text.
@@ -33,12 +33,13 @@ BURST_S = 5.0
 
 
 def event(log: logging.Logger, kind: str, text: str, level: int = logging.INFO, **details: Any) -> None:
-    """A line of a known kind; `details` are journal fields, named RWC_…."""
+    """Logs a line of a known kind; `details` are journal fields, named RWC_…."""
     log.log(level, "%s", text, extra={"message_id": kind, "details": details})
 
 
 def set_up(level: str, plain: bool = False) -> None:
-    """The root logger of this process. `level`: debug, info, warning or error. `plain`: for a terminal, always."""
+    """Sets up the root logger of this process. `level`: debug, info, warning or error. `plain`: for a terminal,
+    always."""
     root = logging.getLogger()
     root.handlers = [_terminal(level) if plain or not stderr_is_journal() else _journal()]
     root.handlers[0].addFilter(Burst())

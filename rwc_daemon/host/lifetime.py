@@ -1,4 +1,4 @@
-"""How the daemon before this one ended, if nobody had asked it to.
+"""Tells how the daemon before this one ended, if nobody had asked it to.
 
 A note in the runtime folder lasts as long as the daemon: an orderly end takes it away, logout takes the folder away. A
 daemon that finds one knows that the one before was killed or failed. Why stands in the note, as its last words, or in
@@ -25,8 +25,8 @@ class Lifetime:
         self._note, self._result = folder / "running", folder / "ended"
 
     def begin(self) -> str:
-        """What became of the one before: "was killed (SIGKILL)", …; empty where it ended as it should or never was.
-        A folder that cannot be written is no reason not to run."""
+        """Returns what became of the daemon before: "was killed (SIGKILL)", …; empty where it ended as it should or
+        never was. A folder that cannot be written is no reason not to run."""
         before = self._before()
         with suppress(OSError):
             self._note.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -35,12 +35,12 @@ class Lifetime:
         return before
 
     def last_words(self, text: str) -> None:
-        """Why this one ends unasked: "lost the session bus", for the next one to tell."""
+        """Notes why this one ends unasked: "lost the session bus", for the next one to tell."""
         with suppress(OSError):
             self._note.write_text(f"{os.getpid()} {_boot()}\n{text}")
 
     def end(self) -> None:
-        """It was asked to stop."""
+        """Notes that this one was asked to stop."""
         with suppress(OSError):
             self._note.unlink(missing_ok=True)
 
@@ -69,5 +69,5 @@ def _read(path: Path) -> str:
 
 
 def _boot() -> str:
-    """Names this run of the machine."""
+    """Returns the id of this boot."""
     return _read(BOOT).strip()

@@ -1,4 +1,4 @@
-"""Word to systemd (sd_notify) without its library: one datagram per message to $NOTIFY_SOCKET.
+"""Notifies systemd (sd_notify) without its library: one datagram per message to $NOTIFY_SOCKET.
 
 Outside systemd every call does nothing.
 """
@@ -27,14 +27,14 @@ class Notifier:
         self._send(f"READY=1\nSTATUS={status}")
 
     def status(self, status: str) -> None:
-        """The line that `systemctl status` shows."""
+        """Sets the line that `systemctl status` shows."""
         self._send(f"STATUS={status}")
 
     def alive(self) -> None:
         self._send("WATCHDOG=1")
 
     def extend_s(self, seconds: float) -> None:
-        """Ask for more time to start or stop."""
+        """Asks for more time to start or stop."""
         self._send(f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}")
 
     def stopping(self) -> None:

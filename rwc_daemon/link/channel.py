@@ -29,7 +29,7 @@ class Channel:
             self._connection.sendall(encode(message))
 
     def receive(self) -> Iterator[Message]:
-        """Every message as it comes; ends when the other end closes. Raises BadMessage."""
+        """Yields every message as it comes; ends when the other end closes. Raises BadMessage."""
         with self._connection.makefile("rb") as lines:
             for line in lines:
                 yield decode(line)

@@ -28,7 +28,7 @@ class StaleWriter(EngineFailed):
 
 @dataclass(frozen=True)
 class Counters:
-    """What the callback counted since the link was made."""
+    """Counters of the audio callback since the rings were made."""
 
     cycles: int
     """Graph cycles served."""
@@ -75,7 +75,7 @@ def percentile_us(histogram: np.ndarray, share: float) -> float:
 
 
 class SharedRings:
-    """Both ends. The daemon makes one with `create`, the engine opens the same with `attach`."""
+    """Shared memory with both rings. The daemon makes it with `create`, the engine opens it with `attach`."""
 
     def __init__(self, memory_fd: int, wake_fd: int) -> None:
         self.memory_fd = memory_fd
@@ -100,7 +100,8 @@ class SharedRings:
 
     @classmethod
     def attach(cls, memory_fd: int, wake_fd: int) -> SharedRings:
-        """The other end, from inherited descriptors, which `close` closes. Raises EngineFailed if they are no link."""
+        """Opens the rings from inherited descriptors, which `close` closes. Raises EngineFailed if they are no
+        rings."""
         link = cls(memory_fd, wake_fd)
         if lib.rwc_capacity_of(link._link, len(link._memory)):
             return link
@@ -108,7 +109,7 @@ class SharedRings:
         raise EngineFailed("the shared memory is not of this version: restart rwc-daemon")
 
     def close(self) -> None:
-        """Unmaps; no callback may run on this link any more. Idempotent."""
+        """Unmaps the memory; no callback may run on it any more. Idempotent."""
         if self._link is None:
             return
         self._link = None
@@ -119,7 +120,7 @@ class SharedRings:
 
     @property
     def address(self) -> int:
-        """Where the memory lies in this process, for the native callback."""
+        """Address of the memory in this process, for the native callback."""
         return int(ffi.cast("uintptr_t", self._link))
 
     @property
@@ -139,16 +140,16 @@ class SharedRings:
         lib.rwc_set_target(self._link, hold, slack)
 
     def set_wake(self, block: int) -> None:
-        """Samples that wake the engine."""
+        """Sets how many samples wake the engine."""
         assert 1 <= block <= self.capacity // 2, block
         lib.rwc_set_wake(self._link, block)
 
     def set_mode(self, mode: str) -> None:
-        """`convert`, `mute` or `bypass`; a new link is muted."""
+        """Sets `convert`, `mute` or `bypass`; new rings are muted."""
         lib.rwc_set_mode(self._link, MODES.index(mode))
 
     def new_generation(self) -> int:
-        """The number for the next engine; the one before can no longer be heard."""
+        """Returns the number for the next engine; the one before can no longer be heard."""
         return int(lib.rwc_new_generation(self._link))
 
     def counters(self) -> Counters:
@@ -163,11 +164,11 @@ class SharedRings:
         )
 
     def reset_timings(self) -> None:
-        """Callback times are counted from here on."""
+        """Starts counting callback times afresh."""
         lib.rwc_reset_timings(self._link)
 
     def peaks(self) -> tuple[float, float]:
-        """Largest magnitudes in and out since the last call, linear."""
+        """Returns the largest magnitudes in and out since the last call, linear."""
         return float(lib.rwc_take_peak(self._link, 0)), float(lib.rwc_take_peak(self._link, 1))
 
     def peak_beside(self) -> float:
@@ -177,7 +178,7 @@ class SharedRings:
     # the engine's end
 
     def join(self, generation: int) -> None:
-        """Starts at the newest microphone sample, with an empty voice ring. Raises StaleWriter."""
+        """Starts reading at the newest microphone sample, with an empty voice ring. Raises StaleWriter."""
         self._generation = generation
         self._check(lib.rwc_join(self._link, generation))
 
@@ -187,11 +188,11 @@ class SharedRings:
         return int(lib.rwc_wait(self._link, self.wake_fd, max(0, round(1000 * timeout_s)))) > 0
 
     def wake(self) -> None:
-        """Ends a `wait`, of whichever thread."""
+        """Ends a `wait` of any thread."""
         os.eventfd_write(self.wake_fd, 1)
 
     def available(self) -> int:
-        """Microphone samples that can be read."""
+        """Number of microphone samples that can be read."""
         return int(lib.rwc_available(self._link))
 
     def position(self) -> int:
@@ -199,27 +200,28 @@ class SharedRings:
         return int(lib.rwc_position(self._link))
 
     def lag(self) -> int:
-        """Samples by which the voice is behind what plays next; above 0 it is too late to be heard."""
+        """Number of samples by which the voice is behind what plays next; above 0 it is too late to be heard."""
         return int(lib.rwc_lag(self._link))
 
     def read(self, n: int) -> np.ndarray:
-        """f32[n], the next microphone samples; `n` at most `available()`. Raises StaleWriter."""
+        """Reads the next microphone samples, f32[n]; `n` is at most `available()`. Raises StaleWriter."""
         out = np.empty(n, np.float32)
         self._check(lib.rwc_mic_get(self._link, self._generation, _floats(out), n))
         return out
 
     def write(self, y: np.ndarray) -> None:
-        """The next voice samples, f32[n]; never beyond what was read. Raises StaleWriter."""
+        """Writes the next voice samples, f32[n], never beyond what was read. Raises StaleWriter."""
         samples = np.ascontiguousarray(y, np.float32)
         assert samples.ndim == 1, samples.shape
         self._check(lib.rwc_voice_put(self._link, self._generation, _floats(samples), samples.size))
 
     def write_nothing(self, n: int) -> None:
-        """The next `n` samples have no voice: RWC Mic fades out before them and in after them. Raises StaleWriter."""
+        """Marks the next `n` samples as missing: RWC Mic fades out before them and in after them. Raises
+        StaleWriter."""
         self._check(lib.rwc_voice_put(self._link, self._generation, ffi.NULL, n))
 
     def skip(self, n: int) -> None:
-        """Drops the next `n` microphone samples and leaves their turn silent; counted. Raises StaleWriter."""
+        """Drops the next `n` microphone samples, leaves their turn silent and counts them. Raises StaleWriter."""
         self._check(lib.rwc_skip(self._link, self._generation, n))
 
     def _check(self, status: int) -> None:
