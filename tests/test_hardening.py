@@ -7,7 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from exposed import NAMES, exposure
+
+from testkit.exposed import NAMES, exposure
 
 DOCUMENT = Path(__file__).parents[1] / "docs/security.md"
 HIGHEST = {"rwc-daemon.service": 6.7, "rwc-mic.service": 6.1}  # a ratchet: newer systemds count a little otherwise

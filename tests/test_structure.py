@@ -182,5 +182,21 @@ def test_every_file_says_what_it_is(path: Path) -> None:
         assert not isinstance(node, ast.Global), f"{name_of(path)}: a global"
 
 
+@pytest.mark.parametrize(("folder", "others"), [("tests", "tools"), ("tools", "tests"), ("testkit", "tests tools")])
+def test_tests_and_tools_share_only_the_testkit(folder: str, others: str) -> None:
+    for path in sorted((ROOT / folder).rglob("*")):
+        text = path.read_bytes() if path.is_file() else b""
+        if path.suffix == ".py" or (not path.suffix and text.startswith(b"#!/") and b"python" in text.split(b"\n")[0]):
+            used = {name.split(".")[0] for name in imports(ast.parse(text))}
+            assert not used & set(others.split()), f"{path.relative_to(ROOT)} imports from {others}"
+
+
+def test_the_package_uses_neither_tests_nor_tools() -> None:
+    for path in SOURCES:
+        assert not {name.split(".")[0] for name in imports(tree_of(path))} & {"tests", "testkit", "tools"}, name_of(
+            path
+        )
+
+
 def test_no_drawer_for_everything() -> None:
     assert not [name_of(path) for path in SOURCES if path.stem in ("utils", "util", "helpers", "common", "misc")]

@@ -14,8 +14,8 @@ import pytest
 from rwc_daemon.batch.sound_file import Sound, write_sound
 from rwc_daemon.faces.dbus_client import SyncDaemon
 from rwc_daemon.store.files import write_atomic
-from tests.fuzz.words import daemon, typed
-from tools.voice_maker import make_asset, make_index, make_voice
+from testkit.fuzz.words import daemon, typed
+from testkit.voice_maker import make_asset, make_index, make_voice
 
 PACKAGE = Path(__file__).parents[1] / "rwc_daemon"
 SOURCES = sorted(PACKAGE.rglob("*.py"))

@@ -25,7 +25,7 @@ from rwc_daemon.voices.rvc.reference import ReferenceLoop, ReferenceSettings
 from rwc_daemon.voices.rvc.sola import Geometry
 from rwc_daemon.voices.rvc.synth import Synthesizer
 from rwc_daemon.voices.rvc.voice import RvcVoice
-from tools import voice_maker
+from testkit import voice_maker
 
 ROWS_PER_SECOND = 50  # of content
 RATE = 48000

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from rwc_daemon.audio import microphone
-from tests.harness.fixtures import audio_session  # noqa: F401
-from tests.harness.session import wait_for
+from testkit.harness.fixtures import audio_session  # noqa: F401
+from testkit.harness.session import wait_for
 
 # a daemon that makes RWC Mic and is killed
 MAKE = """

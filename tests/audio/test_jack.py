@@ -12,7 +12,7 @@ import pytest
 
 from rwc_daemon.audio import libjack
 from rwc_daemon.errors import NoAudioServer
-from tests.harness.session import OUTSIDE, wait_for
+from testkit.harness.session import OUTSIDE, wait_for
 
 SERVER = f"rwc-test-{os.getpid()}"
 

@@ -11,9 +11,9 @@ import pytest
 
 from rwc_daemon.audio.holder import NODE
 from rwc_daemon.audio.pulse import visit
+from testkit.harness.fixtures import audio_session  # noqa: F401
+from testkit.harness.session import Recorder, wait_for
 from tests.audio.test_pipewire import RATE, Rig, play, rig, tone  # noqa: F401
-from tests.harness.fixtures import audio_session  # noqa: F401
-from tests.harness.session import Recorder, wait_for
 
 WINDOW = RATE // 200
 

@@ -20,8 +20,8 @@ from rwc_daemon.audio.probe import Probe
 from rwc_daemon.audio.routing import Router
 from rwc_daemon.errors import NoSuchInput, NotReady
 from rwc_daemon.link.ring import SharedRings
-from tests.harness.fixtures import audio_session  # noqa: F401
-from tests.harness.session import FAKE_MIC, Recorder, wait_for
+from testkit.harness.fixtures import audio_session  # noqa: F401
+from testkit.harness.session import FAKE_MIC, Recorder, wait_for
 
 RATE = 48000
 BLOCK, HOLD = 256, 512

@@ -11,8 +11,8 @@ from rwc_daemon.audio.client import AudioClient
 from rwc_daemon.audio.graph import PipeWireGraph
 from rwc_daemon.audio.strays import Strays
 from rwc_daemon.link.ring import SharedRings
-from tests.harness.fixtures import audio_session  # noqa: F401
-from tests.harness.session import wait_for
+from testkit.harness.fixtures import audio_session  # noqa: F401
+from testkit.harness.session import wait_for
 
 # libjack crashes when it closes a client that was destroyed, so the stray is a process that never does
 STRAY = """

@@ -13,7 +13,7 @@ from rwc_daemon.batch.sound_file import read_sound
 from rwc_daemon.dsp.high_pass import HighPass
 from rwc_daemon.errors import BadAudio, OutOfRange
 from rwc_daemon.voices.builtin.voice import load_builtin
-from tests.plain_voices import DelayVoice
+from testkit.plain_voices import DelayVoice
 
 
 def vowel(rate: int, seconds: float = 1.0, hz: float = 150.0, peak: float = 0.5) -> np.ndarray:
@@ -104,7 +104,7 @@ def test_a_pause_is_left_as_it_is():
 def test_an_rvc_voice_from_its_file(tmp_path):
     pytest.importorskip("torch")
     from rwc_daemon.voices.repository import VoiceRepository
-    from tests.makers import make_assets, make_voice
+    from testkit.makers import make_assets, make_voice
 
     make_assets(tmp_path / "data" / "assets", names=("contentvec",))
     model = make_voice(tmp_path, "v2-40k-f0")

@@ -6,9 +6,9 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
-from daemon_session import Session, running_daemon, session, until_state
 
 from rwc_daemon.faces.dbus_client import SyncDaemon
+from testkit.daemon_session import Session, running_daemon, session, until_state
 
 
 @pytest.fixture(scope="module")

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from daemon_parts import Whole, whole_core
-from makers import make_assets, make_voice
-from pretended_audio import RATE
 
 from rwc_daemon.control import events, saving
 from rwc_daemon.errors import NoSuchControl, NoSuchInput, NoSuchVoice, OutOfRange, Unsupported
 from rwc_daemon.settings import Settings
 from rwc_daemon.store.voices import VoiceStore
+from testkit.daemon_parts import Whole, whole_core
+from testkit.makers import make_assets, make_voice
+from testkit.pretended_audio import RATE
 
 
 def run(folder: Path, check: Callable[[Whole], Awaitable[None]], settings: Settings | None = None) -> None:

@@ -11,7 +11,9 @@ import time
 from pathlib import Path
 
 import numpy as np
-from daemon_session import (
+
+from rwc_daemon.faces.dbus_client import SyncDaemon
+from testkit.daemon_session import (
     ROOT,
     Session,
     children_of,
@@ -22,8 +24,6 @@ from daemon_session import (
     until_state,
     wakeups,
 )
-
-from rwc_daemon.faces.dbus_client import SyncDaemon
 
 IDLE_S = 8.0
 

@@ -9,10 +9,9 @@ import sys
 import time
 from pathlib import Path
 
-from daemon_session import Session, until, until_state
-
 from rwc_daemon.faces.dbus_client import SyncDaemon
-from tests.faults.leaks import objects
+from testkit.daemon_session import Session, until, until_state
+from testkit.faults.leaks import objects
 
 # a program that opens RWC Mic and pauses at once (PA_STREAM_START_CORKED)
 PAUSED = """

@@ -10,9 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from daemon_session import ROOT, Session, running_daemon, until
-
 from rwc_daemon.faces.dbus_client import SyncDaemon
+from testkit.daemon_session import ROOT, Session, running_daemon, until
 
 BROKEN = """
 from rwc_daemon import __main__

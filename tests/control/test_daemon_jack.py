@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from daemon_parts import session_bus
-from daemon_session import ROOT, until, until_state
 
 from rwc_daemon.errors import NoDaemon
 from rwc_daemon.faces.dbus_client import SyncDaemon
+from testkit.daemon_parts import session_bus
+from testkit.daemon_session import ROOT, until, until_state
 
 pytestmark = pytest.mark.skipif(not shutil.which("jackd"), reason="jackd is not installed")
 

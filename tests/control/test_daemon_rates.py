@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from daemon_session import Session, running_daemon, session, until, until_state
 
 from rwc_daemon.faces.dbus_client import SyncDaemon
+from testkit.daemon_session import Session, running_daemon, session, until, until_state
 
 RATE, OTHER_RATE = 48000, 96000
 SUSPENDED_S = 6.0  # the session manager suspends what is idle after five

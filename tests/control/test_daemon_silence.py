@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from daemon_session import Session, running_daemon, session, until, until_state
-from microphones import Ear, microphone, speaking, voice_file
 
 from rwc_daemon.faces.dbus_client import SyncDaemon
+from testkit.daemon_session import Session, running_daemon, session, until, until_state
+from testkit.microphones import Ear, microphone, speaking, voice_file
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,8 @@ import sys
 import time
 
 import pytest
-from daemon_session import until, until_state
+
+from testkit.daemon_session import until, until_state
 
 LONGEST_SILENT_S = 10.0  # generous: cores that are busy with something else too
 WATCHED_S = 8.0

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from daemon_session import Session, running_daemon, session, until, until_state
-from microphones import RATE, Ear, level_db, microphone, speaking, voice_file
 
 from rwc_daemon.faces.dbus_client import SyncDaemon
-from tests.browser import browser
+from testkit.browser import browser
+from testkit.daemon_session import Session, running_daemon, session, until, until_state
+from testkit.microphones import RATE, Ear, level_db, microphone, speaking, voice_file
 
 
 @pytest.fixture(scope="module")

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
-from plain_voices import DelayVoice
 
 from rwc_daemon.controls import Controls
 from rwc_daemon.conversion.stream import Stream
 from rwc_daemon.plan import Block, Plan
+from testkit.plain_voices import DelayVoice
 
 OPEN = Controls(gate_db=-90)
 

@@ -1,5 +1,6 @@
 import pytest
-from whole_engine import Engine
+
+from testkit.whole_engine import Engine
 
 
 @pytest.fixture

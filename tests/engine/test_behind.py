@@ -3,11 +3,11 @@
 import time
 
 import numpy as np
-from plain_voices import DelayVoice
-from whole_engine import QUANTUM, RATE
 
 from rwc_daemon.messages import Configure, QualityReduced
 from rwc_daemon.plan import Block
+from testkit.plain_voices import DelayVoice
+from testkit.whole_engine import QUANTUM, RATE
 
 SLOW_S = 0.012  # a block, however short: what waiting for the processor costs
 LONGEST_S = 30.0

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from plain_voices import CostlyVoice, DelayVoice
-from whole_engine import RATE
 
 from rwc_daemon.engine.gpu_errors import gpu_trouble
 from rwc_daemon.messages import EngineFault, VoiceOn
+from testkit.plain_voices import CostlyVoice, DelayVoice
+from testkit.whole_engine import RATE
 
 
 def out_of_memory():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from plain_voices import CostlyVoice, DelayVoice
-from whole_engine import QUANTUM, RATE
 
 from rwc_daemon.engine import loader
 from rwc_daemon.engine.load_meter import LoadMeter
 from rwc_daemon.messages import Configure, Planned, QualityReduced, RequestUnmet, SetSlack, VoiceFailed, VoiceOn
 from rwc_daemon.plan import Block
+from testkit.plain_voices import CostlyVoice, DelayVoice
+from testkit.whole_engine import QUANTUM, RATE
 
 
 def test_another_quality_is_another_stream_with_its_own_block(engine_of):

@@ -5,8 +5,6 @@ import threading
 import time
 
 import pytest
-from plain_voices import CostlyVoice, DelaySession, DelayVoice
-from whole_engine import Repository
 
 from rwc_daemon.controls import Controls
 from rwc_daemon.engine import loader as module
@@ -14,6 +12,8 @@ from rwc_daemon.engine.load_request import LoadedVoice, LoadFailed, LoadRequest,
 from rwc_daemon.engine.loader import Loader
 from rwc_daemon.engine.warming import warm
 from rwc_daemon.plan import Block, Plan
+from testkit.plain_voices import CostlyVoice, DelaySession, DelayVoice
+from testkit.whole_engine import Repository
 
 DEADLINE_S = 20.0
 

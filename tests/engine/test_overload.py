@@ -1,13 +1,13 @@
 """What is asked of the loader while a costly voice plays, and on how many threads its nets may run."""
 
 import pytest
-from plain_voices import CostlyVoice, DelayVoice
 
 from rwc_daemon.controls import Controls
 from rwc_daemon.engine.load_request import LoadedVoice, PrewarmedStep, steps_of
 from rwc_daemon.engine.overload import OverloadController
 from rwc_daemon.engine.overload_levels import CALM_S
 from rwc_daemon.engine.thread_budget import SEEN, ThreadBudget
+from testkit.plain_voices import CostlyVoice, DelayVoice
 
 ASKED = Controls(quality="balanced")
 

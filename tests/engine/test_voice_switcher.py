@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
-from plain_voices import DelayVoice
 
 from rwc_daemon.controls import Controls
 from rwc_daemon.conversion.stream import Stream
 from rwc_daemon.dsp.fade import equal_power
 from rwc_daemon.engine.voice_switcher import CROSSFADE_S, SETTLE_S, VoiceSwitcher
 from rwc_daemon.plan import Block, Plan
+from testkit.plain_voices import DelayVoice
 
 RATE = 48000
 OPEN = Controls(gate_db=-90)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from makers import make_voice
 
 from rwc_daemon.audio.callback import Callback
 from rwc_daemon.controls import Controls, to_dict
@@ -31,6 +30,7 @@ from rwc_daemon.messages import (
     encode,
 )
 from rwc_daemon.store.voices import VoiceStore
+from testkit.makers import make_voice
 
 RATE, QUANTUM = 48000, 128
 SLACK_MS = 60.0  # so that a busy test machine is not what is tested

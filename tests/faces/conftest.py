@@ -3,7 +3,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from daemon_parts import Bus, session_bus
+
+from testkit.daemon_parts import Bus, session_bus
 
 
 @pytest.fixture(scope="module")

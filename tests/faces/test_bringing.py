@@ -28,7 +28,7 @@ def home(tmp_path, monkeypatch):
 
 def test_a_voice_with_its_index(home, capsys):
     pytest.importorskip("torch")
-    from tests.makers import make_index, make_voice
+    from testkit.makers import make_index, make_voice
 
     made = [make_voice(home, "v2-40k-f0"), make_index(home, 768)]
     assert main(["import", *map(str, made), "--name", "Tina T"]) == 0
@@ -46,7 +46,7 @@ def test_every_door_says_what_a_voice_needs(home, capsys):
     test_cli_live."""
     pytest.importorskip("torch")
     from rwc_daemon.control import doctor_voices
-    from tests.makers import make_assets, make_voice
+    from testkit.makers import make_assets, make_voice
 
     make_assets(paths.assets_dir(), names=("contentvec",))
     voice = str(make_voice(home, applio=True, name="spinner", embedder_model="spin"))
@@ -79,7 +79,7 @@ def test_every_door_says_what_a_voice_needs(home, capsys):
 
 def test_a_folder_of_support_files(home, capsys):
     pytest.importorskip("torch")
-    from tests.makers import make_asset, make_voice
+    from testkit.makers import make_asset, make_voice
 
     (home / "all").mkdir()
     make_asset(home / "all", "crepe-tiny")
@@ -109,7 +109,7 @@ def test_what_is_no_voice_leaves_nothing(home, capsys):
 
 def test_assets_listed_added_removed(home, capsys):
     pytest.importorskip("torch")
-    from tests.makers import make_asset
+    from testkit.makers import make_asset
 
     made = make_asset(home, "crepe-tiny", True)
     assert main(["assets", "add", str(made), "--json"]) == 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DESKTOP = ROOT / "tests" / "harness" / "desktop"
+DESKTOP = ROOT / "testkit" / "harness" / "desktop"
 BIN = Path(sys.executable).parent
 
 STORY = """

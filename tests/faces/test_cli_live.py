@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from running import Running, running_daemon
+
+from testkit.running import Running, running_daemon
 
 DONE, FAILED, USAGE = 0, 1, 2
 
@@ -75,7 +76,7 @@ def test_voices_and_use(daemon: Running) -> None:
 
 def test_what_a_voice_needs_is_said_by_the_daemon_too(daemon: Running, tmp_path: Path) -> None:
     pytest.importorskip("torch")
-    from tests.makers import make_index, make_voice
+    from testkit.makers import make_index, make_voice
 
     voice = make_voice(tmp_path, applio=True, name="spinner", embedder_model="spin")
     (tmp_path / "bad.index").write_bytes(b"IxPT" + bytes(100))

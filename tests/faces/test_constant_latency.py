@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from makers import make_assets, make_index, make_voice
-from running import Running, running_daemon
-
 from rwc_daemon.store.voices import VoiceStore
+from testkit.makers import make_assets, make_index, make_voice
+from testkit.running import Running, running_daemon
 
 TOTAL_MS = 700.0
 

@@ -194,7 +194,7 @@ def test_stopped_in_the_middle_then_resumed(home, capsys, kill):
 def test_a_model_file_is_used_without_keeping_it(home, capsys):
     pytest.importorskip("torch")
     from rwc_daemon.host import paths
-    from tests.makers import make_assets, make_index, make_voice
+    from testkit.makers import make_assets, make_index, make_voice
 
     make_assets(paths.assets_dir(), names=("contentvec",))
     model, index = make_voice(home, "v1-48k-f0"), make_index(home, 256)

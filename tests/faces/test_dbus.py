@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from daemon_parts import Bus, Whole
-from dbus_calls import raw, run, until
 from dbus_next import MessageType, Variant
 
 from rwc_daemon.errors import (
@@ -24,6 +22,8 @@ from rwc_daemon.errors import (
 )
 from rwc_daemon.faces import dbus_types
 from rwc_daemon.faces.dbus_client import Daemon
+from testkit.daemon_parts import Bus, Whole
+from testkit.dbus_calls import raw, run, until
 
 
 def test_the_voice_is_loaded_and_told(bus: Bus, tmp_path: Path) -> None:

@@ -6,13 +6,13 @@ import asyncio
 import subprocess
 from pathlib import Path
 
-from daemon_parts import Bus, Whole
-from dbus_calls import run
 from dbus_next import introspection
 
 from rwc_daemon.controls import NAMES, dbus_name
 from rwc_daemon.faces import dbus_types
 from rwc_daemon.faces.dbus_client import Daemon
+from testkit.daemon_parts import Bus, Whole
+from testkit.dbus_calls import run
 
 CONTRACT = Path(__file__).parents[2] / "dbus"
 

@@ -6,8 +6,6 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from daemon_parts import Bus, Whole, session_bus, whole_core
-from dbus_calls import run
 
 from rwc_daemon.errors import (
     AlreadyRunning,
@@ -17,6 +15,8 @@ from rwc_daemon.errors import (
 from rwc_daemon.faces.dbus import DbusFace
 from rwc_daemon.faces.dbus_bus import close_bus, open_bus
 from rwc_daemon.faces.dbus_client import Daemon, SyncDaemon
+from testkit.daemon_parts import Bus, Whole, session_bus, whole_core
+from testkit.dbus_calls import run
 
 
 def test_a_second_daemon_is_refused(bus: Bus, tmp_path: Path) -> None:

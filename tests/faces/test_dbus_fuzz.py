@@ -6,12 +6,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from daemon_parts import Bus, whole_core
 
 from rwc_daemon.faces.dbus import DbusFace
 from rwc_daemon.faces.dbus_client import Daemon
-from tests.fuzz.calls import call, fuzz
-from tests.fuzz.messages import Random
+from testkit.daemon_parts import Bus, whole_core
+from testkit.fuzz.calls import call, fuzz
+from testkit.fuzz.messages import Random
 
 CALLS = 4000
 

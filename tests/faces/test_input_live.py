@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pulsectl
 import pytest
-from browser import browser
-from daemon_session import until
-from running import Running, running_daemon
 
 from rwc_daemon.faces.dbus_client import SyncDaemon
+from testkit.browser import browser
+from testkit.daemon_session import until
+from testkit.running import Running, running_daemon
 
 SOON_S = 10.0  # on a busy machine; it takes 0.1 s on a calm one
 STAYS_S = 1.5  # longer than the daemon's own look, which comes each second

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from running import Running, running_daemon
 
 from rwc_daemon import __main__ as daemon
 from rwc_daemon.faces.cli import main
 from rwc_daemon.faces.cli.completion import SHELLS, actions
 from rwc_daemon.faces.cli.main import MODULES
+from testkit.running import Running, running_daemon
 
 PAGES = Path(__file__).resolve().parents[2] / "docs" / "man"
 PROGRAM = Path(sys.executable).parent / "rwcctl"

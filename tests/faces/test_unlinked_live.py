@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from daemon_session import until
-from running import SESSION, Running, running_daemon
 
 from rwc_daemon.faces.dbus_client import SyncDaemon
+from testkit.daemon_session import until
+from testkit.running import SESSION, Running, running_daemon
 
 AT_ONCE_S = 2.5  # on a calm machine 1.1 to 1.6 s
 GENEROUS_S = 15.0

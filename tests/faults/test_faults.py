@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.faults.catalogue import FAULTS
-from tests.faults.enter import printed, why_not
-from tests.faults.marked import RATE
+from testkit.faults.catalogue import FAULTS
+from testkit.faults.enter import printed, why_not
+from testkit.faults.marked import RATE
 
 SHORT = [fault for fault in FAULTS if fault.short]
 # a machine that is busy elsewhere takes its time; that nothing unprocessed is heard does not depend on it

@@ -6,8 +6,8 @@ import shutil
 
 import pytest
 
-from tests.faults.enter import printed, why_not
-from tests.faults.marked import RATE
+from testkit.faults.enter import printed, why_not
+from testkit.faults.marked import RATE
 
 pytestmark = [
     pytest.mark.skipif(bool(why_not()), reason=why_not() or "possible"),

@@ -10,7 +10,7 @@ from rwc_daemon.controls import Controls
 from rwc_daemon.conversion.stream import Stream
 from rwc_daemon.plan import Block, Plan
 from rwc_daemon.voices.builtin.voice import load_builtin
-from tests.faults.marked import RATE, clicks, delay_ms, holes, marked, silences, unprocessed_samples, voice
+from testkit.faults.marked import RATE, clicks, delay_ms, holes, marked, silences, unprocessed_samples, voice
 
 
 @pytest.fixture(scope="module")

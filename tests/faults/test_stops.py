@@ -12,9 +12,9 @@ from rwc_daemon.controls import Controls
 from rwc_daemon.conversion.stream import Stream
 from rwc_daemon.plan import Block, Plan
 from rwc_daemon.voices.builtin.voice import load_builtin
-from tests.faults.enter import printed, why_not
-from tests.faults.noise import RATE, played, unprocessed_samples
-from tests.faults.stops import EVENTS
+from testkit.faults.enter import printed, why_not
+from testkit.faults.noise import RATE, played, unprocessed_samples
+from testkit.faults.stops import EVENTS
 
 SHORT = [event.name for event in EVENTS if event.short]
 VOICES = ("robot", "whisper")  # what lets noise pass

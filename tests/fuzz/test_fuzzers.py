@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.fuzz import files, lines, sounds, words
-from tests.fuzz.account import Account
+from testkit.fuzz import files, lines, sounds, words
+from testkit.fuzz.account import Account
 
 Fuzzer = Callable[[int, int, Path], Account]
 

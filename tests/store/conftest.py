@@ -17,7 +17,7 @@ def store(tmp_path: Path) -> VoiceStore:
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a v2 and a v1 voice and their indexes: anna.pth, bob.pth …"""
-    from tests.makers import make_index, make_voice  # needs torch
+    from testkit.makers import make_index, make_voice  # needs torch
 
     folder = tmp_path_factory.mktemp("made")
     make_voice(folder, "v2-40k-f0", name="anna")

@@ -22,8 +22,8 @@ from rwc_daemon.store import layout_support
 from rwc_daemon.store.assets import Assets
 from rwc_daemon.store.catalog import Entry, packaged
 from rwc_daemon.store.fetch import _locked
-from tests.makers import make_asset, make_assets, make_voice
-from tools.voice_maker import TINY_CONTENT
+from testkit.makers import make_asset, make_assets, make_voice
+from testkit.voice_maker import TINY_CONTENT
 
 
 @dataclass

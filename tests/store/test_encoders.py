@@ -17,8 +17,8 @@ from rwc_daemon.store import encoders, layout_support
 from rwc_daemon.store.assets import Assets
 from rwc_daemon.store.voices import VoiceStore
 from rwc_daemon.voices.repository import VoiceRepository
-from tests.makers import make_asset, make_assets, make_voice
-from tools.voice_maker import TINY_CONTENT
+from testkit.makers import make_asset, make_assets, make_voice
+from testkit.voice_maker import TINY_CONTENT
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 

@@ -11,7 +11,7 @@ import pytest
 from rwc_daemon.errors import BadModel, Unsupported
 from rwc_daemon.store.faiss_file import IndexInfo, looks_like_index, read_index
 from rwc_daemon.store.onnx_file import looks_like_onnx, read_onnx
-from tests.makers import make_index, make_onnx
+from testkit.makers import make_index, make_onnx
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 

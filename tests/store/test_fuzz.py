@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tools.import_fuzzer import fuzz
+from testkit.import_fuzzer import fuzz
 
 COUNT = 400
 

@@ -11,7 +11,7 @@ import pytest
 
 from rwc_daemon.errors import BadModel, Unsupported
 from rwc_daemon.store.voices import VoiceStore
-from tests.makers import make_index, make_onnx
+from testkit.makers import make_index, make_onnx
 from tests.store import hostile
 
 BATCH = 90

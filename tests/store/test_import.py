@@ -15,8 +15,8 @@ from safetensors.numpy import load_file, save_file
 
 from rwc_daemon.errors import BadModel, OutOfRange, RwcError, Unsupported
 from rwc_daemon.store.voices import VoiceStore
-from tests.makers import make_asset, make_index, make_onnx, make_training, make_voice
-from tools.voice_maker import KINDS
+from testkit.makers import make_asset, make_index, make_onnx, make_training, make_voice
+from testkit.voice_maker import KINDS
 
 
 def refused(store: VoiceStore, *paths: Path, words: str, kind: type[RwcError] = BadModel) -> None:

@@ -17,7 +17,7 @@ from rwc_daemon.store.adopt import adopt_index
 from rwc_daemon.store.faiss_file import IndexInfo
 from rwc_daemon.store.voices import VoiceStore
 from rwc_daemon.voices.rvc.retrieval import Index
-from tests.makers import make_index
+from testkit.makers import make_index
 
 COUNT = 60
 

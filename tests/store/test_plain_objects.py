@@ -21,7 +21,7 @@ import torch
 from rwc_daemon.errors import BadModel, Unsupported
 from rwc_daemon.store.checkpoint import read_legacy, read_torch_zip
 from rwc_daemon.store.voices import VoiceStore
-from tests.makers import make_voice
+from testkit.makers import make_voice
 
 WHEN = datetime.datetime(2024, 5, 17, 13, 45, 10, 250)
 # what a tool wrote → how it is read

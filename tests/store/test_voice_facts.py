@@ -14,7 +14,7 @@ from rwc_daemon.store.adopt import adopt_voice
 from rwc_daemon.store.card import CARD, VoiceCard, card_bytes, read_card
 from rwc_daemon.store.recognise import container_of, read_model
 from rwc_daemon.store.voices import VoiceStore
-from tests.makers import make_voice
+from testkit.makers import make_voice
 
 
 def edited(tmp_path: Path, kind: str, drop: tuple[str, ...] = (), **change: Any) -> Path:

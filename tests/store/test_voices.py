@@ -9,7 +9,7 @@ import pytest
 from rwc_daemon.errors import BadState, NoSuchControl, NoSuchVoice, OutOfRange
 from rwc_daemon.store.card import BUILTIN_NAMES, free_id, slug
 from rwc_daemon.store.voices import VoiceStore
-from tests.makers import make_voice
+from testkit.makers import make_voice
 
 
 def test_nothing_is_made_by_looking(store: VoiceStore) -> None:

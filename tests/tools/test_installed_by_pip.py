@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from clean_environment import ROOT, checkout, clean, environment
+
+from testkit.clean_environment import ROOT, checkout, clean, environment
 
 VOICE = ROOT / "tests/golden/tiny_v2_40k_f0.pth"
 TIMEOUT_S = 240

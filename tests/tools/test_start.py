@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from clean_environment import ROOT, checkout, clean, environment
+
+from testkit.clean_environment import ROOT, checkout, clean, environment
 
 TIMEOUT_S = 240
 MOUNT = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]

@@ -11,7 +11,7 @@ from rwc_daemon.conversion.offline import OfflineConverter
 from rwc_daemon.conversion.stream import Stream
 from rwc_daemon.plan import Plan
 from rwc_daemon.voices.builtin.voice import load_builtin
-from tests.voices.builtin.sounds import RATE, spoken
+from testkit.builtin.sounds import RATE, spoken
 
 DC = np.float32(0.03)
 PAUSE = slice(RATE // 4, RATE)  # of the first second

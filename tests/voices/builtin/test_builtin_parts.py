@@ -9,7 +9,7 @@ from rwc_daemon.dsp.history import History
 from rwc_daemon.voices.builtin.interpolate import Interpolator
 from rwc_daemon.voices.builtin.marks import Marks
 from rwc_daemon.voices.builtin.track import PitchTrack
-from tests.voices.builtin.sounds import RATE, vowel
+from testkit.builtin.sounds import RATE, vowel
 
 
 def tracked(x: np.ndarray, rate: int = RATE) -> np.ndarray:

@@ -9,7 +9,7 @@ from rwc_daemon.controls import Controls
 from rwc_daemon.errors import NoSuchVoice
 from rwc_daemon.plan import Plan
 from rwc_daemon.voices.builtin.voice import BUILTIN, load_builtin
-from tests.voices.builtin.sounds import RATE, glide, spoken, vibrato, vowel
+from testkit.builtin.sounds import RATE, glide, spoken, vibrato, vowel
 
 VOICES = list(BUILTIN)
 

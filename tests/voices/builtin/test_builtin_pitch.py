@@ -13,8 +13,8 @@ from rwc_daemon.controls import Controls
 from rwc_daemon.dsp.resample import resample
 from rwc_daemon.voices.builtin.presets import PRESETS
 from rwc_daemon.voices.f0.yin import Yin
-from tests.voices.builtin.measures import cents, pitch_hz
-from tests.voices.builtin.sounds import RATE, converted, glide, spoken, vibrato, vowel
+from testkit.builtin.measures import cents, pitch_hz
+from testkit.builtin.sounds import RATE, converted, glide, spoken, vibrato, vowel
 
 SHIFTS = (-12, -5, 1, 7, 12)
 SUNG = {hz: (vibrato(hz), 0.7 * hz, 1.4 * hz) for hz in (80, 120, 200, 350, 600)}

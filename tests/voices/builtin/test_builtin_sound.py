@@ -10,7 +10,7 @@ from rwc_daemon.controls import Controls
 from rwc_daemon.plan import Plan
 from rwc_daemon.voices.builtin.presets import PRESETS
 from rwc_daemon.voices.builtin.voice import load_builtin
-from tests.voices.builtin.measures import (
+from testkit.builtin.measures import (
     band_db,
     cents,
     envelope_db,
@@ -20,7 +20,7 @@ from tests.voices.builtin.measures import (
     loudness_db,
     pitch_hz,
 )
-from tests.voices.builtin.sounds import RATE, converted, spoken, vibrato, vowel
+from testkit.builtin.sounds import RATE, converted, spoken, vibrato, vowel
 
 STEADY = slice(RATE // 4, RATE)
 

@@ -1,4 +1,4 @@
-"""The reference's figures (tests/golden, weights by tools/golden_recipe), within the limits of the spec, section 11."""
+"""The reference's figures (tests/golden, weights by testkit/golden_recipe), within the limits of the specification."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ import torch
 from rwc_daemon.voices.f0 import fcpe, rmvpe, shape
 from rwc_daemon.voices.f0.praat import Praat
 from rwc_daemon.voices.f0.world import Dio, Harvest
-from tools import golden_recipe
+from testkit import golden_recipe
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 

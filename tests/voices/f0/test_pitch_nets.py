@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from rwc_daemon.errors import BadModel
 from rwc_daemon.voices.f0 import crepe, fcpe, rmvpe
-from tests.voices.f0.sounds import VOICE, glide, tone
+from testkit.pitch_sounds import VOICE, glide, tone
 
 SMALL = {"n_blocks": 1, "en_de_layers": 2, "inter_layers": 1, "en_out_channels": 4}
 

@@ -8,7 +8,7 @@ from rwc_daemon.voices.f0.autocorrelation import Autocorrelation
 from rwc_daemon.voices.f0.praat import Praat
 from rwc_daemon.voices.f0.world import Dio, Harvest
 from rwc_daemon.voices.f0.yin import Yin
-from tests.voices.f0.sounds import VOICE, glide, judged, tone
+from testkit.pitch_sounds import VOICE, glide, judged, tone
 
 TRACKERS = {kind.name: kind for kind in (Yin, Autocorrelation, Harvest, Dio, Praat)}
 EVERY = tuple(TRACKERS)

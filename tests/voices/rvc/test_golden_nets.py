@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tools.golden import content, live, synth
-from tools.golden.main import main
-from tools.golden.report import Golden
+from testkit.golden import content, live, synth
+from testkit.golden.main import main
+from testkit.golden.report import Golden
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 FILES = {

@@ -11,8 +11,8 @@ from rwc_daemon.conversion.stream import Stream
 from rwc_daemon.errors import BadModel
 from rwc_daemon.plan import Block, Plan
 from rwc_daemon.voices.rvc.voice import RvcVoice
+from testkit.voice_maker import make_onnx
 from tests.voices.rvc.tiny import made_assets, made_card, speech
-from tools.voice_maker import make_onnx
 
 CONTROLS = Controls(f0_method="yin", gate_db=-90, quality="low")
 

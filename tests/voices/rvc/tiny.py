@@ -16,7 +16,7 @@ from rwc_daemon.store.card import VoiceCard
 from rwc_daemon.store.layout import NSF, expected_shapes
 from rwc_daemon.store.layout_support import content_shapes
 from rwc_daemon.voices.rvc.voice import RvcVoice
-from tools import golden_recipe as recipe
+from testkit import golden_recipe as recipe
 
 CONFIGS = {
     "40k": [1025, 32, 16, 16, 32, 2, 2, 3, 0, "1", [3, 7], [[1, 3], [1, 3]], [10, 10, 2, 2], 64, [16, 16, 4, 4]],
