@@ -6,6 +6,7 @@ python -m rwc_daemon.extras PACKAGE requirement|gives       for tools/setup
 from __future__ import annotations
 
 import importlib.util
+import re
 import shlex
 import sys
 from dataclasses import dataclass
@@ -75,6 +76,11 @@ def left_out(environment: Path | None = None) -> dict[str, str]:
         return {}
     told = dict(line.partition("\t")[::2] for line in text.splitlines())
     return {package: why for package, why in told.items() if package in OPTIONAL and not installed(package)}
+
+
+def needed() -> list[str]:
+    """Returns the packages that this one cannot do without, by the names that `installed` takes."""
+    return [re.split(r"[^\w.-]", text)[0] for text in requires(OURS) or () if "extra ==" not in text]
 
 
 def requirement(package: str) -> str:

@@ -1,15 +1,15 @@
-"""SoundFigures about one conversion: pitch kept to, loudness, clipping, noise. Each is a plain function of samples.
+"""Measures one conversion: pitch kept to, loudness, clipping, noise. Each is a plain function of samples.
 
 Nothing here decides anything; the report and the demo's picture show what these say.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import soxr
-from scipy.signal import lfilter
 
 from rwc_daemon.plan import HOPS_PER_SECOND, RATE_16K
 from rwc_daemon.voices.base import Samples
@@ -18,6 +18,7 @@ from rwc_daemon.voices.f0.yin import Yin
 
 FRAMES_PER_SECOND = HOPS_PER_SECOND  # of a pitch track
 FULL_SCALE = 0.9999  # a sample at least this large counts as clipped: the largest 16-bit value is 0.99997
+BLOCK_S = 0.4  # of the loudness standard; a shorter sound is followed by silence
 HIGHEST_SNR_DB = 100.0  # digital silence between words: better than any microphone
 MEDIAN_FRAMES = 5  # takes away the octave slips at the edges of words
 FEWEST_FRAMES = 10  # fewer voiced frames than this say nothing about pitch
@@ -115,17 +116,11 @@ def pitch_figures(before_hz: np.ndarray, after_hz: np.ndarray, shift_semitones: 
 
 def loudness_lufs(x: Samples, rate: int) -> float | None:
     """Integrated loudness of a mono sound by ITU-R BS.1770-4; None for silence."""
-    weighted = _k_weighted(np.asarray(x, np.float64), rate)
-    size, step = round(0.4 * rate), round(0.1 * rate)
-    if len(weighted) < size:
-        weighted = np.pad(weighted, (0, size - len(weighted)))
-    sums = np.concatenate([[0.0], np.cumsum(weighted**2)])
-    starts = np.arange(0, len(weighted) - size + 1, step)
-    powers = np.maximum((sums[starts + size] - sums[starts]) / size, 0)
-    loud = powers[powers > _power_of(-70)]
-    if not len(loud):
-        return None
-    return _lufs(loud[loud > loud.mean() / 10].mean())  # the second gate: 10 LU below what passed the first
+    import pyloudnorm  # takes half a second
+
+    least = math.ceil(BLOCK_S * rate) + 1
+    loudness = pyloudnorm.Meter(rate, block_size=BLOCK_S).integrated_loudness(np.pad(x, (0, max(0, least - len(x)))))
+    return float(loudness) if math.isfinite(loudness) else None
 
 
 def clipped(x: Samples) -> int:
@@ -153,25 +148,3 @@ def signal_to_noise_db(x: Samples, rate: int) -> float | None:
     if speech <= 0:
         return None
     return min(HIGHEST_SNR_DB, 10 * float(np.log10(speech / max(noise, 1e-30))))
-
-
-def _lufs(power: float) -> float:
-    return -0.691 + 10 * float(np.log10(power))
-
-
-def _power_of(lufs: float) -> float:
-    return 10 ** ((lufs + 0.691) / 10)
-
-
-def _k_weighted(x: np.ndarray, rate: int) -> np.ndarray:
-    """The standard's two filters, from their analogue figures, so that they hold at any rate."""
-    # a repository that lifts the highs by 4 dB: the head
-    k, q, gain = np.tan(np.pi * 1681.974450955533 / rate), 0.7071752369554196, 10 ** (3.999843853973347 / 20)
-    side = gain**0.4996667741545416
-    shelf_b = [gain + side * k / q + k * k, 2 * (k * k - gain), gain - side * k / q + k * k]
-    shelf_a = [1 + k / q + k * k, 2 * (k * k - 1), 1 - k / q + k * k]
-    # a high-pass: low tones sound softer
-    k, q = np.tan(np.pi * 38.13547087602444 / rate), 0.5003270373238773
-    high_a = [1 + k / q + k * k, 2 * (k * k - 1), 1 - k / q + k * k]
-    shelved = lfilter(np.array(shelf_b) / shelf_a[0], np.array(shelf_a) / shelf_a[0], x)
-    return lfilter([1.0, -2.0, 1.0], np.array(high_a) / high_a[0], shelved)

@@ -14,19 +14,6 @@ from rwc_daemon import settings as words
 from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding, answer
 from rwc_daemon.errors import BadSettings
 
-NEEDED = (
-    "cffi",
-    "dbus-next",
-    "JACK-Client",
-    "matplotlib",
-    "numpy",
-    "pulsectl",
-    "rich",
-    "safetensors",
-    "scipy",
-    "soundfile",
-    "soxr",
-)
 MATRIX_UNITS = ("amx_bf16", "avx512_bf16", "bf16")  # what makes nets fast on a CPU, best first
 NVIDIA_DRIVER = Path("/proc/driver/nvidia/version")
 IMPORT_TORCH_S = 60.0
@@ -50,7 +37,7 @@ def machine() -> list[Finding]:
 
 
 def packages() -> list[Finding]:
-    missing = [name for name in NEEDED if not extras.installed(name)]
+    missing = [name for name in extras.needed() if not extras.installed(name)]
     python = f"Python {platform.python_version()} in {sys.prefix}"
     found = [Finding("python", GOOD if sys.version_info >= (3, 11) else BAD, python)]
     if missing:
