@@ -138,6 +138,8 @@ class Heartbeat:
     pitch_in_hz: float = 0.0
     """0: unvoiced, or nobody watches."""
     pitch_out_hz: float = 0.0
+    overloaded: bool = False
+    """Computing takes nearly as long as speaking, so slack does not help against what is late."""
 
 
 @dataclass(frozen=True)
@@ -151,7 +153,7 @@ class EngineFault:
 
 @dataclass(frozen=True)
 class QualityReduced:
-    """The deadline controller runs something lighter than the user asked for."""
+    """The overload controller runs something lighter than the user asked for."""
 
     message: str
     """What and why; empty: all is as asked again."""

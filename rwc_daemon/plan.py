@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 from rwc_daemon.errors import OutOfRange, Unsupported
+from rwc_daemon.thresholds import THRESHOLDS, Thresholds
 
 HOPS_PER_SECOND = 100  # a hop is 10 ms, the grid that features, pitch and the nets share
 RATE_16K = 16000  # the rate that content encoders and pitch trackers hear
@@ -42,6 +43,20 @@ def work_rate(rate: int) -> int:
         return 44100
     hop_at(rate)
     return rate
+
+
+def compute_slack_ms(
+    compute_ms: float, block_ms: float, cycle_ms: float, parallel: bool, limits: Thresholds = THRESHOLDS
+) -> float:
+    """Slack that a stream needs for its compute time alone, beyond the one cycle that is always there.
+
+    `compute_ms`: of a typical warm block on one thread; `cycle_ms`: one cycle of the graph; `parallel`: the voice runs
+    on several threads. What takes longer than a block lasts cannot be helped by slack.
+    """
+    if compute_ms <= min(limits.slow_block_ms, cycle_ms):
+        return 0.0
+    share = limits.parallel_slack_share if parallel else limits.slack_share
+    return min(share * compute_ms, block_ms)
 
 
 @dataclass(frozen=True)
@@ -79,8 +94,8 @@ class Plan:
         return self.hops * HOP_16K
 
     @property
-    def hold(self) -> int:
-        """Samples between a sample's entry in the mic ring and its turn in the voice ring, the voice's delay apart."""
+    def playout(self) -> int:
+        """Samples from a sample's entry in the mic ring to its turn in the voice ring, without the voice's delay."""
         return self.block + self.slack
 
     def ms(self, samples: float) -> float:

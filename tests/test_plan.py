@@ -19,7 +19,7 @@ def test_fit_is_on_its_grids(rate, quantum, wanted):
     else:
         assert plan.block % quantum == 0
     assert plan.slack >= quantum
-    assert plan.hold == plan.block + plan.slack
+    assert plan.playout == plan.block + plan.slack
 
 
 def test_a_live_block_is_whole_hops_and_whole_quanta_where_both_fit():

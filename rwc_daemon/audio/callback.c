@@ -30,12 +30,12 @@ static float mirror(rwc_state *state) {
 }
 
 /* Copies voice samples [pos - n, pos) and answers how many of them there are, from the first on. After a change to a
-   longer hold those come round again that were played already: they stay silent, nothing is said twice. */
+   longer playout delay those come round again that were played already: they stay silent, nothing is said twice. */
 static uint32_t take_voice(rwc_state *state, float *out, uint32_t n) {
   rwc_link *link = state->link;
-  uint64_t hold = state->target >> 32, end = RWC_PEEK(link->mic_write), write = RWC_GET(link->voice_write);
-  if (end < hold + n) return 0;
-  uint64_t first = end - hold - n;
+  uint64_t playout = state->playout >> 32, end = RWC_PEEK(link->mic_write), write = RWC_GET(link->voice_write);
+  if (end < playout + n) return 0;
+  uint64_t first = end - playout - n;
   if (first < RWC_GET(link->voice_start) || first < state->spoken || write <= first) return 0;
   uint32_t there = write - first < n ? (uint32_t)(write - first) : n;
   rwc_copy_out(rwc_voice(link), link->capacity, first, out, there);
@@ -44,23 +44,23 @@ static uint32_t take_voice(rwc_state *state, float *out, uint32_t n) {
 
 /* What of this cycle's voice is being played now, so never again. */
 static void note_spoken(rwc_state *state, uint32_t n) {
-  uint64_t end = RWC_PEEK(state->link->mic_write), hold = state->target >> 32;
-  if (state->mode == RWC_CONVERT && n && end > hold) state->spoken = end - hold;
+  uint64_t end = RWC_PEEK(state->link->mic_write), playout = state->playout >> 32;
+  if (state->mode == RWC_CONVERT && n && end > playout) state->spoken = end - playout;
 }
 
 static bool enough_to_start(rwc_state *state) {
   rwc_link *link = state->link;
-  uint64_t hold = state->target >> 32, slack = state->target & UINT32_MAX;
-  return RWC_GET(link->voice_write) + hold >= RWC_PEEK(link->mic_write) + slack;
+  uint64_t playout = state->playout >> 32, slack = state->playout & UINT32_MAX;
+  return RWC_GET(link->voice_write) + playout >= RWC_PEEK(link->mic_write) + slack;
 }
 
-static bool target_changed(rwc_state *state) {
-  return RWC_PEEK(state->link->mode) != state->mode || RWC_GET(state->link->target) != state->target;
+static bool settings_changed(rwc_state *state) {
+  return RWC_PEEK(state->link->mode) != state->mode || RWC_GET(state->link->playout) != state->playout;
 }
 
 void rwc_adopt(rwc_state *state) {
   state->mode = RWC_PEEK(state->link->mode);
-  state->target = RWC_GET(state->link->target);
+  state->playout = RWC_GET(state->link->playout);
 }
 
 /* Samples of the adopted source in this cycle, copied to `out`. */
@@ -92,7 +92,7 @@ static uint32_t shape(rwc_state *state, float *out, uint32_t there, uint32_t lea
 /* Moves the phase by what the source has, and counts an underrun. Answers after how many samples an ending fades: where
    the source runs out, the fade ends with its last sample if there is still room for it. */
 static uint32_t turn(rwc_state *state, uint32_t there, uint32_t n) {
-  bool leaving = target_changed(state) || RWC_PEEK(state->leaving), short_of = there < n;
+  bool leaving = settings_changed(state) || RWC_PEEK(state->leaving), short_of = there < n;
   if (state->phase == RWC_SILENT && !leaving && !short_of && (state->mode == RWC_BYPASS || enough_to_start(state)))
     state->phase = RWC_PLAYING;
   if (state->phase != RWC_PLAYING || !(leaving || short_of)) return 0;
@@ -128,7 +128,7 @@ static const float *scaled(rwc_state *state, const float *in, uint32_t n) {
 void rwc_run_cycle(rwc_state *state, const float *input, float *out, uint32_t n) {
   rwc_link *link = state->link;
   const float *in = scaled(state, input, n);
-  if (state->phase == RWC_SILENT && target_changed(state)) {
+  if (state->phase == RWC_SILENT && settings_changed(state)) {
     rwc_adopt(state);
     COUNT(retargets, 1);
   }

@@ -35,7 +35,7 @@ typedef struct {
 
   int phase;        /* RWC_SILENT … */
   uint32_t mode;    /* as adopted from the link */
-  uint64_t target;  /* likewise */
+  uint64_t playout; /* likewise */
   uint32_t gain;    /* 0 … fade: how far faded in */
   uint32_t mirrored;/* samples played from history since the source ran out */
   uint64_t played;  /* samples ever put into history */

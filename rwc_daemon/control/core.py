@@ -32,7 +32,7 @@ from rwc_daemon.control.voice_controller import VoiceController
 from rwc_daemon.control.voice_library import VoiceLibrary
 from rwc_daemon.control.voice_selection import VoiceSelection
 from rwc_daemon.control.voice_settings import VoiceSettings
-from rwc_daemon.control.watchdog import GLANCE_S, IDLE_S, LIVE_S, Watchdog
+from rwc_daemon.control.watchdog import IDLE_S, LIVE_S, Watchdog
 from rwc_daemon.controls import MODES, Controls, changed
 from rwc_daemon.errors import OutOfRange
 from rwc_daemon.host.journal import MODE, event
@@ -40,6 +40,7 @@ from rwc_daemon.host.notify import Notifier
 from rwc_daemon.link.ring import SharedRings
 from rwc_daemon.messages import Heartbeat, Planned, VoiceOn
 from rwc_daemon.settings import Settings
+from rwc_daemon.thresholds import THRESHOLDS
 from rwc_daemon.voices.builtin.voice import BUILTIN
 from rwc_daemon.voices.repository import VoiceRepository
 
@@ -229,7 +230,7 @@ class Core:
 
     @property
     def glance_s(self) -> float:
-        return GLANCE_S if self.activity.engaged else IDLE_S
+        return THRESHOLDS.glance_s if self.activity.engaged else IDLE_S
 
     def glance(self) -> None:
         """Between two ticks: what must be told within a second."""

@@ -1,5 +1,9 @@
-"""How far behind the microphone RWC Mic plays. The engine sets it; here it is decided how much converted voice is kept
-ready, the latency is reported to the graph, and a constant latency is asked for where the settings say so."""
+"""Decides how far behind the microphone RWC Mic plays: the one owner of the playout delay.
+
+Its inputs are what the engine's stream needs (block, delay and the slack for its compute time: `Planned`), what the
+callback counted (underruns, silence), the load, what a voice needed earlier, and the latency that the settings fix. Its
+orders are `Configure.total` and `SetSlack`; the engine carries them out (engine/playout.py). The latency is reported to
+the graph."""
 
 from __future__ import annotations
 
@@ -16,16 +20,15 @@ from rwc_daemon.host.journal import XRUNS, event
 from rwc_daemon.link.ring import Counters, SharedRings
 from rwc_daemon.messages import Configure, Planned, SetSlack
 from rwc_daemon.settings import AudioSection
+from rwc_daemon.thresholds import THRESHOLDS
 
 log = logging.getLogger(__name__)
 
 PLACE = "latency"
-REMEMBERED_S, PAUSE_DB = 60, 3.0  # a room that is never below the gate has its pauses, too: its quietest seconds
-USEFUL_S = 0.1  # of slack, and half as much again as a block takes, is all that helps against jitter
 
 
 class PlayoutDelay:
-    """Follows the engine's plan; what a voice was found to need is kept for its next time."""
+    """Follows the engine's plan, and keeps what a voice was found to need for its next time."""
 
     def __init__(
         self,
@@ -44,7 +47,7 @@ class PlayoutDelay:
         self._slack: SlackControl | None = None
         self._total = 0  # as told to the engine
         self._learned_ms: dict[str, float] = {}
-        self._levels_db: deque[float] = deque(maxlen=REMEMBERED_S)
+        self._levels_db: deque[float] = deque(maxlen=THRESHOLDS.pause_memory_s)
         # of the input, each second's peak, the newest last
 
     def configuration(self, rate: int, quantum: int) -> Configure:
@@ -104,8 +107,9 @@ class PlayoutDelay:
             return
         underruns = self._stats.counters.underruns - before.underruns
         self._levels_db.append(self._stats.levels.in_db)
-        quiet = self._levels_db[-1] <= max(gate_db, min(self._levels_db) + PAUSE_DB)
-        if self._slack.look(elapsed_s, underruns, self._stats.heartbeat.compute_max_ms, quiet):
+        quiet = self._levels_db[-1] <= max(gate_db, min(self._levels_db) + THRESHOLDS.pause_db)
+        heartbeat = self._stats.heartbeat
+        if self._slack.look(elapsed_s, underruns, heartbeat.compute_max_ms, quiet, heartbeat.overloaded):
             self._learn(underruns)
             self._set_slack()
         self.report()
@@ -127,7 +131,7 @@ class PlayoutDelay:
         saw = planned.quantum if planned.block % planned.quantum else 0
         least = max(round(self._wanted.slack_ms * planned.rate / 1000), saw + planned.quantum)
         # what does not fit into this does not for want of slack, but because computing takes longer than speaking
-        useful = max(round(USEFUL_S * planned.rate), planned.block * 3 // 2)
+        useful = max(round(THRESHOLDS.useful_slack_ms * planned.rate / 1000), planned.block * 3 // 2)
         most = min(self._link.capacity // 2 - planned.block, max(useful, least))
         return SlackControl(planned.rate, planned.quantum, start, least, most)
 
@@ -167,7 +171,7 @@ class PlayoutDelay:
         assert self.planned is not None
         assert self._slack is not None
         slack_ms = 1000 * self._slack.samples / self.planned.rate
-        self._learned_ms[self._voice] = slack_ms
+        self._learned_ms[self._voice] = 1000 * self._slack.lasting / self.planned.rate
         event(log, XRUNS, f"'{self._voice}' now has {slack_ms:.1f} ms of slack", RWC_UNDERRUNS=underruns)
 
 

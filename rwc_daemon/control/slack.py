@@ -1,9 +1,12 @@
-"""How much converted voice is kept ready: one quantum beyond what computing and its jitter have shown to need.
+"""Decides how much converted voice is kept ready: one cycle beyond what computing and its jitter have shown to need.
 
-Too little is heard as gaps, too much is latency. It grows at once when voice ran out, at most to the double, or by
-5 ms. It shrinks by a quarter of what is too much after half a minute without trouble, at a quiet moment, because each
-change is a dip of 10 ms. What is too much the last three minutes say: bursts of a busy machine are further apart than
-half a minute, and every one that had been forgotten was heard.
+Too little is heard as gaps, too much is latency. Slack grows at once when voice ran out. It shrinks after a while
+without underruns, at a quiet moment, down to what the last three minutes needed: bursts of a busy machine are further
+apart than half a minute, and every burst that had been forgotten was heard.
+
+During an overload (compute time takes nearly as long as speaking) slack does not help: it does not grow, and what had
+grown just before is given back soon after the overload. The engine lowers the level instead (engine/overload.py). All
+limits stand in `rwc_daemon/thresholds.py`.
 """
 
 from __future__ import annotations
@@ -11,56 +14,109 @@ from __future__ import annotations
 import math
 from collections import deque
 
-CALM_S = 30.0
-REMEMBERED = 6  # times CALM_S
-WARM_S = 2.0  # the first blocks of a stream are slow, and say nothing about the later ones
-LEAST_GROWTH_MS = 5.0  # with a quantum of 16 samples doubling alone would take half a dozen gaps
-LEAST_STEP_MS = 2.5  # with such a quantum one more is nothing; this is about one of the usual 128
-STARVED_MS = 40.0  # what more does not help: then computing takes longer than speaking, and only room for it cures
-LONGEST_MS = 500.0
+from rwc_daemon.thresholds import THRESHOLDS, Thresholds
 
 
 class SlackControl:
-    """For one voice in one graph; times are the caller's."""
+    """The slack of one voice in one graph. The caller tells the time."""
 
-    def __init__(self, rate: int, quantum: int, start: int, least: int, most: int) -> None:
+    def __init__(
+        self, rate: int, quantum: int, start: int, least: int, most: int, thresholds: Thresholds = THRESHOLDS
+    ) -> None:
         """All in samples @host. `start` and `least` are rounded up to quanta, and at least one."""
-        self._rate, self._quantum = rate, quantum
-        self._most = max(quantum, min(most, round(LONGEST_MS * rate / 1000)) // quantum * quantum)
+        self._rate, self._quantum, self._thresholds = rate, quantum, thresholds
+        self._most = max(quantum, min(most, self._samples(thresholds.longest_slack_ms)) // quantum * quantum)
         self._least = self._bounded(least)
         self.samples = max(self._least, self._bounded(start))
-        self._calm_s = self._age_s = self._period_s = 0.0
-        self._worst_ms: deque[float] = deque([0.0], REMEMBERED)
-        # of each CALM_S, the newest last
+        self._age_s = self._period_s = 0.0
+        self._calm_s = 0.0  # since the last underrun
+        self._since_overload_s = math.inf
+        self._overload_growth = 0  # the part of `samples` that grew because of an overload
+        self._recent_growth: deque[tuple[float, int]] = deque()  # age when it happened, samples
+        self._worst_ms: deque[float] = deque([0.0], thresholds.slack_memory)
+        # the slowest block of each period, the newest last
         self.since_growth_s: float | None = None
-        # since it grew last because voice ran out; None: it did not
+        """Time since slack grew last because voice ran out; None: it did not."""
+
+    @property
+    def lasting(self) -> int:
+        """Samples without the part that grew because of an overload."""
+        return max(self._least, self.samples - self._overload_growth)
 
     def above(self, start: int) -> int:
-        """Samples @host beyond those of a calm machine, which begins at `start`."""
+        """Samples beyond those of a calm machine, which begins at `start`."""
         return self.samples - max(self._least, self._bounded(start))
 
     def forget(self, start: int) -> bool:
-        """Back to `start`, as if the machine had always been calm; True when `samples` changed."""
+        """Goes back to `start`, as if the machine had always been calm. Returns True when `samples` changed."""
         before = self.samples
         self.samples = max(self._least, self._bounded(start))
-        self._worst_ms = deque([0.0], REMEMBERED)
+        self._worst_ms = deque([0.0], self._thresholds.slack_memory)
         self._calm_s = self._period_s = 0.0
+        self._overload_growth = 0
+        self._recent_growth.clear()
         self.since_growth_s = None
         return self.samples != before
 
-    def look(self, elapsed_s: float, underruns: int, compute_max_ms: float, quiet: bool) -> bool:
-        """What happened since the last look (`underruns`: new ones); True when `samples` changed."""
-        cold = self._age_s < WARM_S  # when that began
-        self._calm_s += elapsed_s
+    def look(
+        self, elapsed_s: float, underruns: int, compute_max_ms: float, quiet: bool, overloaded: bool = False
+    ) -> bool:
+        """Takes what happened since the last look. `underruns`: new ones; `overloaded`: see Heartbeat. Returns True
+        when `samples` changed."""
+        limits = self._thresholds
+        cold = self._age_s < limits.cold_s  # when that began
+        self._calm_s = 0.0 if underruns else self._calm_s + elapsed_s
         self._age_s += elapsed_s
         if self.since_growth_s is not None:
             self.since_growth_s += elapsed_s
+        self._note_overload(elapsed_s, overloaded)
         if cold:
-            return False
-        self._remember(elapsed_s, compute_max_ms)
+            return underruns >= limits.cold_underruns and self._raise(self.samples + self._growth())
+        if not overloaded:
+            self._remember(elapsed_s, compute_max_ms)
         if underruns:
-            return self._raise()
-        if self._calm_s < CALM_S or not quiet or len(self._worst_ms) < REMEMBERED:
+            return self._raise(self._needed())
+        return quiet and (self._end_overload() or self._shrink())
+
+    def starve(self) -> bool:
+        """No voice comes in time at all, however little each block takes. Returns True when `samples` changed."""
+        self._calm_s = 0.0
+        most = self._samples(self._thresholds.starved_slack_ms)
+        return self._raise(max(self.samples, min(most, self.samples + self._growth())))
+
+    @property
+    def _overload_nearby(self) -> bool:
+        return self._since_overload_s < self._thresholds.overload_nearby_s
+
+    def _note_overload(self, elapsed_s: float, overloaded: bool) -> None:
+        self._since_overload_s = 0.0 if overloaded else self._since_overload_s + elapsed_s
+        while self._recent_growth and self._age_s - self._recent_growth[0][0] > self._thresholds.overload_nearby_s:
+            self._recent_growth.popleft()
+        if overloaded:
+            self._overload_growth += sum(samples for _, samples in self._recent_growth)
+            self._recent_growth.clear()
+
+    def _raise(self, samples: int) -> bool:
+        """Grows, except during an overload."""
+        if self._overload_nearby:
+            return False
+        self.since_growth_s = 0.0
+        before, self.samples = self.samples, self._bounded(samples)
+        self._recent_growth.append((self._age_s, self.samples - before))
+        return self.samples != before
+
+    def _end_overload(self) -> bool:
+        """Gives back what grew because of an overload, once that is over."""
+        recovery_s = self._thresholds.overload_recovery_s
+        if not self._overload_growth or min(self._calm_s, self._since_overload_s) < recovery_s:
+            return False
+        before, self.samples = self.samples, self.lasting
+        self._overload_growth = 0
+        return self.samples != before
+
+    def _shrink(self) -> bool:
+        limits = self._thresholds
+        if self._calm_s < limits.slack_recovery_s or len(self._worst_ms) < limits.slack_memory:
             return False
         wanted = self._wanted()
         self._calm_s = 0.0
@@ -70,34 +126,27 @@ class SlackControl:
         self.samples = max(self._least, self.samples - max(self._quantum, quarter))
         return True
 
-    def starve(self) -> bool:
-        """Voice does not come in time at all, however little each block takes; True when `samples` changed."""
-        self._calm_s = self.since_growth_s = 0.0
-        most = round(STARVED_MS * self._rate / 1000)
-        return self._grow_to(max(self.samples, min(most, self.samples + self._growth())))
-
     def _remember(self, elapsed_s: float, compute_max_ms: float) -> None:
         self._period_s += elapsed_s
-        if self._period_s > CALM_S:
+        if self._period_s > self._thresholds.slack_recovery_s:
             self._period_s = 0.0
             self._worst_ms.append(0.0)
         self._worst_ms[-1] = max(self._worst_ms[-1], compute_max_ms)
 
-    def _raise(self) -> bool:
-        self._calm_s = self.since_growth_s = 0.0
-        step = max(self._quantum, round(LEAST_STEP_MS * self._rate / 1000))
-        return self._grow_to(max(self.samples + step, min(self._wanted(), self.samples + self._growth())))
+    def _needed(self) -> int:
+        """Samples after an underrun."""
+        step = max(self._quantum, self._samples(self._thresholds.least_step_ms))
+        return max(self.samples + step, min(self._wanted(), self.samples + self._growth()))
 
     def _growth(self) -> int:
-        return max(self.samples, round(LEAST_GROWTH_MS * self._rate / 1000))
-
-    def _grow_to(self, samples: int) -> bool:
-        before, self.samples = self.samples, self._bounded(samples)
-        return self.samples != before
+        return max(self.samples, self._samples(self._thresholds.least_growth_ms))
 
     def _wanted(self) -> int:
-        return max(self._least, self._bounded(round(max(self._worst_ms) * self._rate / 1000) + self._quantum))
+        return max(self._least, self._bounded(self._samples(max(self._worst_ms)) + self._quantum))
 
     def _bounded(self, samples: int) -> int:
         quanta = max(1, math.ceil(samples / self._quantum))
         return min(self._most, quanta * self._quantum)
+
+    def _samples(self, ms: float) -> int:
+        return round(ms * self._rate / 1000)

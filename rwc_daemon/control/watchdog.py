@@ -19,7 +19,6 @@ log = logging.getLogger(__name__)
 
 LIVE_S = 1.0
 IDLE_S = 2.0
-GLANCE_S = 0.2  # a few counters in shared memory; five of them are a second in which to tell of silence
 STILL_S = 3.0  # later than this is no mere delay
 
 

@@ -38,17 +38,14 @@ from rwc_daemon.messages import (
     VoiceOn,
     WatchPitch,
 )
-from rwc_daemon.plan import Plan
+from rwc_daemon.plan import Plan, compute_slack_ms
+from rwc_daemon.thresholds import THRESHOLDS
 from rwc_daemon.voices.base import Adjustable
 
 HEARTBEAT_S = 1.0
 WATCHED_HEARTBEAT_S = 0.1
-LOOK_S = 0.5  # how often the deadline controller looks
 CONTEXT_S = 1.0  # of what came too late is heard by a voice that does so without rendering
 BEFORE_BLOCK = 0.2  # of a block before the next one is whole: no op is begun
-SLOW_MS = 4.0  # a voice faster than this, and than a cycle of the graph, needs no slack of its own
-SLACK_SHARE = 1.1  # of a typical warm block on one thread; what takes longer than it lasts cannot be helped by slack
-POOL_SHARE = 1.6  # two threads need three quarters of the time that one does, but where one of them waits both do
 log = logging.getLogger(__name__)
 
 Order = (
@@ -170,11 +167,11 @@ class Inference:
         self._announce(before)
 
     def _switch(self, switcher: VoiceSwitcher, loaded: LoadedVoice) -> None:
-        """It is announced when it has taken over, which is now but for two voices side by side. A longer hold is told
-        before the past is taken in: what that takes would be heard as a gap."""
+        """Changes to a voice. It is announced when it has taken over: at once, or after two voices have played side by
+        side. A longer playout is set before the past is taken in: the time for that would be heard as a gap."""
         before, coming = switcher.stream, self._stream(loaded)
         self._coming = loaded
-        longer = coming.plan.hold > before.plan.hold
+        longer = coming.plan.playout > before.plan.playout
         if longer:
             self._playout.begin(coming, before)
         switcher.switch(coming)
@@ -224,12 +221,10 @@ class Inference:
 
     def _stream(self, loaded: LoadedVoice) -> Stream:
         assert self._graph is not None
-        share = POOL_SHARE if min(loaded.threads, self._thread_budget.threads) > 1 else SLACK_SHARE
-        graph = self._graph
-        # one cycle of slack is always there: where a block takes longer than that, every one would come too late
-        needs_slack = loaded.compute_ms > min(SLOW_MS, 1000 * graph.quantum / graph.rate)
-        slow_ms = min(share * loaded.compute_ms, loaded.block.ms) if needs_slack else 0.0
-        plan = Plan.fit(graph.rate, graph.quantum, loaded.block, graph.slack_ms + slow_ms)
+        graph, parallel = self._graph, min(loaded.threads, self._thread_budget.threads) > 1
+        cycle_ms = 1000 * graph.quantum / graph.rate
+        slack_ms = graph.slack_ms + compute_slack_ms(loaded.compute_ms, loaded.block.ms, cycle_ms, parallel)
+        plan = Plan.fit(graph.rate, graph.quantum, loaded.block, slack_ms)
         kept = {name: getattr(loaded.controls, name) for name in FIXED}
         return Stream(loaded.voice, plan, replace(self._controls, **kept))
 
@@ -314,8 +309,8 @@ class Inference:
     def _look(self) -> None:
         now = self._clock()
         if now >= self._next_look_s:
-            elapsed_s = min(now - self._next_look_s + LOOK_S, 2 * LOOK_S)
-            self._next_look_s = now + LOOK_S
+            elapsed_s = min(now - self._next_look_s + THRESHOLDS.look_s, 2 * THRESHOLDS.look_s)
+            self._next_look_s = now + THRESHOLDS.look_s
             if self._coming is None:
                 self._overload.look(elapsed_s, self._meter)
 
@@ -337,4 +332,4 @@ class Inference:
         self._send(self._figures())
 
     def _figures(self) -> Heartbeat:
-        return self._meter.heartbeat(*self._pitch_meter.pitches_hz())
+        return self._meter.heartbeat(*self._pitch_meter.pitches_hz(), self._overload.overloaded(self._meter))

@@ -1,4 +1,4 @@
-"""What the engine knows of its own speed: compute times of the last second, as one Heartbeat."""
+"""Measures the engine's load: compute time / block duration, and what was lost. It also makes the Heartbeat."""
 
 from __future__ import annotations
 
@@ -10,73 +10,86 @@ from dataclasses import dataclass
 import numpy as np
 
 from rwc_daemon.messages import Heartbeat
-
-WINDOW_S = 1.0
-JUDGED_S = 2.0
-SLOW_SHARE = 75  # percent: one block in four may take longer than what counts as typical
+from rwc_daemon.thresholds import THRESHOLDS, Thresholds
 
 
 @dataclass(frozen=True)
 class BlockTime:
-    """One block converted."""
+    """What one converted block took."""
 
     at_s: float
-    """Monotonic."""
+    """When it was done, monotonic."""
     compute_s: float
     audio_s: float
+    """The block's duration."""
     spoken: bool
-    """False: there was nothing to convert, so the times say nothing of the voice."""
+    """False: there was nothing to convert, so the times say nothing about the voice."""
+
+    @property
+    def load(self) -> float:
+        return self.compute_s / self.audio_s
 
 
 class LoadMeter:
-    """Filled by the inference thread, read by it too."""
+    """Block times of the last seconds. The inference thread fills it and reads it."""
 
-    def __init__(self) -> None:
-        self._turns: deque[BlockTime] = deque()
-        self._judged_from_s = 0.0
+    def __init__(self, thresholds: Thresholds = THRESHOLDS) -> None:
+        self._thresholds = thresholds
+        self._blocks: deque[BlockTime] = deque()
+        self._from_s = 0.0
         self.skipped = 0
-        # samples, ever
+        """Samples dropped, ever."""
         self.lost_s = 0.0
-        # the same as time
+        """The same as time."""
 
     def count(self, compute_s: float, audio_s: float, spoken: bool = True) -> None:
-        self._turns.append(BlockTime(time.monotonic(), compute_s, audio_s, spoken))
+        """Notes one block."""
+        self._blocks.append(BlockTime(time.monotonic(), compute_s, audio_s, spoken))
 
     def skip(self, samples: int, rate: int) -> None:
-        """Samples dropped because the engine was behind."""
+        """Notes samples that were dropped because the engine was behind."""
         self.skipped += samples
         self.lost_s += samples / rate
 
     def start_over(self) -> None:
-        """Another step plays: what was seen until now says nothing of it."""
-        self._judged_from_s = time.monotonic()
+        """Another level plays: what was seen until now says nothing about it."""
+        self._from_s = time.monotonic()
 
     @property
-    def fullness(self) -> float | None:
-        """Compute time over length of all but the slowest quarter of the last two seconds' blocks; single slow ones are
-        what slack is for. None where nobody spoke."""
-        since_s = max(self._judged_from_s, time.monotonic() - JUDGED_S)
-        shares = [turn.compute_s / turn.audio_s for turn in self._turns if turn.spoken and turn.at_s > since_s]
-        return float(np.percentile(shares, SLOW_SHARE)) if shares else None
+    def load_p75(self) -> float | None:
+        """75th percentile of compute time / block duration over the last 2 s; None where nobody spoke."""
+        loads = [block.load for block in self._judged() if block.spoken]
+        return float(np.percentile(loads, self._thresholds.load_percentile)) if loads else None
 
     @property
     def load(self) -> float:
-        """Compute time over length of all blocks of the last two seconds: from 1 on nothing is caught up with."""
-        since_s = max(self._judged_from_s, time.monotonic() - JUDGED_S)
-        turns = [turn for turn in self._turns if turn.at_s > since_s]
-        audio_s = sum(turn.audio_s for turn in turns)
-        return sum(turn.compute_s for turn in turns) / audio_s if audio_s else 0.0
+        """Compute time / duration of all blocks of the last 2 s; 0 where there are none."""
+        return self._load_of(self._judged())
 
-    def heartbeat(self, pitch_in_hz: float = 0.0, pitch_out_hz: float = 0.0) -> Heartbeat:
+    @property
+    def load_now(self) -> float:
+        """The same over the last second."""
+        since_s = time.monotonic() - self._thresholds.heartbeat_window_s
+        return self._load_of([block for block in self._judged() if block.at_s > since_s])
+
+    def _load_of(self, blocks: list[BlockTime]) -> float:
+        audio_s = sum(block.audio_s for block in blocks)
+        return sum(block.compute_s for block in blocks) / audio_s if audio_s else 0.0
+
+    def _judged(self) -> list[BlockTime]:
+        since_s = max(self._from_s, time.monotonic() - self._thresholds.load_window_s)
+        return [block for block in self._blocks if block.at_s > since_s]
+
+    def heartbeat(self, pitch_in_hz: float = 0.0, pitch_out_hz: float = 0.0, overloaded: bool = False) -> Heartbeat:
+        """Returns the figures of the last second."""
         now = time.monotonic()
-        while self._turns and self._turns[0].at_s < now - JUDGED_S:
-            self._turns.popleft()
-        turns = [turn for turn in self._turns if turn.at_s >= now - WINDOW_S]
-        compute_ms = 1000 * np.array([turn.compute_s for turn in turns] or [0.0])
-        audio_s = sum(turn.audio_s for turn in turns)
+        while self._blocks and self._blocks[0].at_s < now - self._thresholds.load_window_s:
+            self._blocks.popleft()
+        blocks = [block for block in self._blocks if block.at_s >= now - self._thresholds.heartbeat_window_s]
+        compute_ms = 1000 * np.array([block.compute_s for block in blocks] or [0.0])
         return Heartbeat(
-            blocks=len(turns),
-            load=float(compute_ms.sum()) / 1000 / audio_s if audio_s else 0.0,
+            blocks=len(blocks),
+            load=self._load_of(blocks),
             compute_p50_ms=float(np.percentile(compute_ms, 50)),
             compute_p95_ms=float(np.percentile(compute_ms, 95)),
             compute_max_ms=float(compute_ms.max()),
@@ -84,11 +97,12 @@ class LoadMeter:
             resident_mb=resident_mb(),
             pitch_in_hz=pitch_in_hz,
             pitch_out_hz=pitch_out_hz,
+            overloaded=overloaded,
         )
 
 
 def resident_mb() -> float:
-    """Memory of this process that is in RAM."""
+    """Memory of this process that is in RAM, MiB."""
     with open("/proc/self/statm") as figures:
         pages = int(figures.read().split()[1])
     return pages * resource.getpagesize() / 2**20

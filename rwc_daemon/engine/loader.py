@@ -27,11 +27,11 @@ from rwc_daemon.engine.load_request import (
     steps_of,
 )
 from rwc_daemon.engine.op_queue import OpQueue
-from rwc_daemon.engine.overload_levels import FULL
 from rwc_daemon.engine.voice_cache import CachedVoice, VoiceCache, used_mb
 from rwc_daemon.engine.warming import warm
 from rwc_daemon.errors import RwcError
 from rwc_daemon.plan import Plan
+from rwc_daemon.thresholds import THRESHOLDS
 from rwc_daemon.voices.base import Adjustable
 from rwc_daemon.voices.quality_ladder import QualityStep
 from rwc_daemon.voices.repository import VoiceRepository
@@ -202,7 +202,7 @@ class Loader:
 
     def _fitting(self, cached: CachedVoice, asked: Controls, steps: tuple[QualityStep, ...]) -> LoadedVoice | None:
         """The first step that this machine keeps up with, from the one on at which the voice ran last."""
-        most = FULL * (1 + GAIN * (self.threads() - 1))
+        most = THRESHOLDS.load_limit * (1 + GAIN * (self.threads() - 1))
         found = self._warmed(cached, asked, steps, cached.last_step[1] if cached.last_step[0] == steps else 0)
         if not isinstance(cached.voice, Adjustable):
             return found  # what a light voice costs says nothing: only what it loses does

@@ -1,6 +1,6 @@
-"""How many threads the nets run on: no more than there are cores that other programs leave free.
+"""Decides how many threads the nets run on: no more than there are cores that other programs leave free.
 
-Threads of a net wait for each other many times a block. Where one of them must wait for a processor they all do: on two
+Threads of a net wait for each other many times a block. Where one of them must wait for a core, they all do: on two
 cores with two other programs busy, blocks of 110 ms on one thread took 300 ms to 5 s on two.
 """
 
@@ -11,22 +11,20 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-ROOM = 0.8  # of a block's length; on one thread that is early enough
-CALM_S = 5.0
-SPARE = 0.5  # of a core that others may use without being in the way
-SEEN = 2  # looks in a row: what is over by then was no program that goes on
+from rwc_daemon.thresholds import THRESHOLDS, Thresholds
+
 IDLE = (3, 4)  # fields of /proc/stat: idle, and idle but for the disk
 
 
 class ThreadBudget:
-    """Decides; who runs nets asks for `threads`."""
+    """The number of threads, `threads`, for whoever runs nets."""
 
-    def __init__(self, most: int, cores: int, others: Callable[[], float]) -> None:
+    def __init__(self, most: int, cores: int, others: Callable[[], float], thresholds: Thresholds = THRESHOLDS) -> None:
         """`cores`: that this process may use; `others`: how many of them other programs used since the last call."""
-        self.most, self._cores, self._others = most, cores, others
+        self.most, self._cores, self._others, self._thresholds = most, cores, others, thresholds
         self.threads = most
-        self._calm_s = 0.0
-        self._crowded = 0
+        self._free_s = 0.0  # for so long there was room for more threads
+        self._crowded = 0  # looks in a row with room for fewer
 
     @classmethod
     def of_this_machine(cls) -> ThreadBudget:
@@ -37,16 +35,17 @@ class ThreadBudget:
     def update(self, elapsed_s: float, overloaded: bool, single_thread_load: float) -> bool:
         """Returns True where `threads` changed. `overloaded`: blocks take nearly as long as they last;
         `single_thread_load`: compute time on one thread / block duration."""
-        free = self._cores - self._others() + SPARE
-        room = max(1, min(self.most, int(free)))
+        limits = self._thresholds
+        room = max(1, min(self.most, int(self._cores - self._others() + limits.spare_cores)))
         self._crowded = self._crowded + 1 if room < self.threads else 0
-        if self._crowded >= SEEN and (overloaded or single_thread_load <= ROOM):
-            self.threads, self._calm_s = room, 0.0
+        needed = overloaded or single_thread_load <= limits.single_thread_load
+        if self._crowded >= limits.crowded_looks and needed:
+            self.threads, self._free_s = room, 0.0
             return True
-        self._calm_s = self._calm_s + elapsed_s if room > self.threads else 0.0
-        if self._calm_s < CALM_S:
+        self._free_s = self._free_s + elapsed_s if room > self.threads else 0.0
+        if self._free_s < limits.threads_recovery_s:
             return False
-        self.threads, self._calm_s = room, 0.0
+        self.threads, self._free_s = room, 0.0
         return True
 
 

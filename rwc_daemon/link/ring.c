@@ -29,8 +29,8 @@ static uint64_t rwc_capacity_of(rwc_link *link, uint64_t bytes) {
 
 static uint64_t rwc_new_generation(rwc_link *link) { return atomic_fetch_add(&link->generation, 1) + 1; }
 
-static void rwc_set_target(rwc_link *link, uint32_t hold, uint32_t slack) {
-  RWC_PUT(link->target, (uint64_t)hold << 32 | slack);
+static void rwc_set_playout(rwc_link *link, uint32_t playout, uint32_t slack) {
+  RWC_PUT(link->playout, (uint64_t)playout << 32 | slack);
 }
 
 static void rwc_set_wake(rwc_link *link, uint64_t block) { RWC_PUT(link->wake_block, block); }

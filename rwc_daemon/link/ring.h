@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define RWC_MAGIC 0x52574331u /* "RWC1" */
-#define RWC_VERSION 2u
+#define RWC_VERSION 3u
 #define RWC_HISTOGRAM 256 /* of nanoseconds: eight buckets per octave */
 
 enum { RWC_CONVERT = 0, RWC_MUTE = 1, RWC_BYPASS = 2 };
@@ -29,12 +29,14 @@ typedef struct {
 
   /* the daemon writes */
   alignas(64) rwc_count generation;
-  rwc_count target;     /* hold << 32 | slack: one word, so that the callback never sees half a change */
-  rwc_count wake_block; /* samples that the engine wants at once */
   _Atomic uint32_t mode;
 
   /* the callback writes */
   alignas(64) rwc_count mic_write;
+
+  /* the engine writes, once a stream or less */
+  alignas(64) rwc_count playout; /* samples << 32 | slack: one word, so that the callback never sees half a change */
+  rwc_count wake_block;          /* samples that the engine wants at once */
 
   /* the engine writes */
   alignas(64) rwc_count mic_read;
@@ -133,7 +135,7 @@ static inline int rwc_mic_get(rwc_link *link, uint64_t generation, float *out, u
 }
 
 /* A sample that is no number becomes silence here, before anyone can hear it. `y` NULL: these n samples have no voice.
-   Then nothing up to their end is played any more, or a changed hold would play the zeros between two sounds without a
+   Then nothing up to their end is played any more, or a changed playout delay would play the zeros between two sounds without a
    fade. As in rwc_join voice_start goes first. */
 static inline int rwc_voice_put(rwc_link *link, uint64_t generation, const float *y, uint64_t n) {
   uint64_t write = RWC_PEEK(link->voice_write), start = RWC_PEEK(link->voice_start);
@@ -147,8 +149,8 @@ static inline int rwc_voice_put(rwc_link *link, uint64_t generation, const float
 
 /* Samples by which voice_write is behind what the callback plays next; positive is late. */
 static inline int64_t rwc_lag(rwc_link *link) {
-  uint64_t hold = RWC_GET(link->target) >> 32;
-  return (int64_t)(RWC_GET(link->mic_write) - hold - RWC_PEEK(link->voice_write));
+  uint64_t playout = RWC_GET(link->playout) >> 32;
+  return (int64_t)(RWC_GET(link->mic_write) - playout - RWC_PEEK(link->voice_write));
 }
 
 #endif

@@ -43,7 +43,7 @@ class Counters:
     overruns: int
     """Cycles whose microphone samples found the ring full."""
     retargets: int
-    """Changes of mode or hold."""
+    """Changes of mode or playout delay."""
     silence_samples: int
     """Played instead of voice while converting."""
     skipped_samples: int
@@ -134,16 +134,6 @@ class SharedRings:
 
     # the daemon's end
 
-    def set_hold(self, hold: int, slack: int) -> None:
-        """Voice plays `hold` samples after its microphone sample came; it starts once `slack` more are ready."""
-        assert 0 <= slack <= hold <= self.capacity // 2, (hold, slack, self.capacity)
-        lib.rwc_set_target(self._link, hold, slack)
-
-    def set_wake(self, block: int) -> None:
-        """Sets how many samples wake the engine."""
-        assert 1 <= block <= self.capacity // 2, block
-        lib.rwc_set_wake(self._link, block)
-
     def set_mode(self, mode: str) -> None:
         """Sets `convert`, `mute` or `bypass`; new rings are muted."""
         lib.rwc_set_mode(self._link, MODES.index(mode))
@@ -176,6 +166,17 @@ class SharedRings:
         return float(lib.rwc_take_peak(self._link, 2))
 
     # the engine's end
+
+    def set_playout(self, playout: int, slack: int) -> None:
+        """Sets when voice is played: `playout` samples after its microphone sample came. Playing starts once `slack`
+        more samples are ready."""
+        assert 0 <= slack <= playout <= self.capacity // 2, (playout, slack, self.capacity)
+        lib.rwc_set_playout(self._link, playout, slack)
+
+    def set_wake(self, block: int) -> None:
+        """Sets how many samples wake the engine."""
+        assert 1 <= block <= self.capacity // 2, block
+        lib.rwc_set_wake(self._link, block)
 
     def join(self, generation: int) -> None:
         """Starts reading at the newest microphone sample, with an empty voice ring. Raises StaleWriter."""

@@ -28,7 +28,7 @@ ffi.cdef(
     void rwc_format(rwc_link *link, uint64_t capacity);
     uint64_t rwc_capacity_of(rwc_link *link, uint64_t bytes);
     uint64_t rwc_new_generation(rwc_link *link);
-    void rwc_set_target(rwc_link *link, uint32_t hold, uint32_t slack);
+    void rwc_set_playout(rwc_link *link, uint32_t playout, uint32_t slack);
     void rwc_set_wake(rwc_link *link, uint64_t block);
     void rwc_set_mode(rwc_link *link, uint32_t mode);
     void rwc_take_snapshot(rwc_link *link, rwc_snapshot *into);

@@ -22,7 +22,7 @@ class Rig:
     def __init__(self, rate: int = 48000, hold: int = 1024, slack: int = 256, mode: str = "convert") -> None:
         self.rate, self.hold, self.fade = rate, hold, rate // 200
         self.link = SharedRings.create(2**16)
-        self.link.set_hold(hold, slack)
+        self.link.set_playout(hold, slack)
         self.link.set_mode(mode)
         self.callback = Callback(self.link, rate)
         self.link.join(self.link.new_generation())
@@ -168,7 +168,7 @@ def test_leaving_is_one_fade_then_silence_for_good(mode):
 def test_changed_hold_fades_out_and_in_once():
     rig = Rig()
     rig.run(8192, 128)
-    rig.link.set_hold(2048, 128)
+    rig.link.set_playout(2048, 128)
     rig.run(8192, 128)
     rig.hold = 2048
     assert np.array_equal(rig.cycle(128), rig.due(128))
@@ -185,7 +185,7 @@ def test_a_longer_hold_says_nothing_twice(n, longer):
     rig.voice = lambda index: np.full(len(index), AMPLITUDE, np.float32)
     rig.run(8192, n)
     changed = rig.heard.size
-    rig.link.set_hold(longer, 128)
+    rig.link.set_playout(longer, 128)
     rig.run(3 * longer, n)
     rest = rig.heard[changed:] > 0
     ended = changed + int(np.argmin(rest))
@@ -283,7 +283,7 @@ def test_late_blocks_beside_a_changing_hold_are_fades(seed):
             late = int(rng.integers(1, 8))
         if rng.random() < 0.1:
             slack = n * int(rng.integers(1, 6))
-            rig.link.set_hold(block + slack, slack)
+            rig.link.set_playout(block + slack, slack)
         if late:
             late -= 1
         else:

@@ -36,7 +36,7 @@ class Rig:
         self.microphone = Microphone(self.graph)
         self.tier = self.microphone.ensure()
         self.link = SharedRings.create()
-        self.link.set_hold(HOLD, HOLD - BLOCK)
+        self.link.set_playout(HOLD, HOLD - BLOCK)
         self.link.set_wake(BLOCK)
         self.client = AudioClient(self.link)
         self.router = Router(self.graph, self.client)

@@ -38,8 +38,8 @@ class Rig:
         self.link = SharedRings.create()
         self.client, self.faults, self.told = Client(), Faults(lambda fault: None), []
         self.stats = Stats(self.link, self.client)  # type: ignore[arg-type]
-        self.hold = PlayoutDelay(self.link, self.client, self.stats, self.faults, AudioSection(**wanted), self._tell)  # type: ignore[arg-type]
-        self.total = self.hold.configuration(RATE, QUANTUM).total
+        self.playout = PlayoutDelay(self.link, self.client, self.stats, self.faults, AudioSection(**wanted), self._tell)  # type: ignore[arg-type]
+        self.total = self.playout.configuration(RATE, QUANTUM).total
 
     def _tell(self, keep: SetSlack) -> None:
         self.told.append(keep)
@@ -50,14 +50,14 @@ class Rig:
         slack = max(needed, total - block - DELAY)
         learned = self.told[-1].slack if self.told and self.told[-1].number == number else 0
         planned = Planned(RATE, QUANTUM, block, slack, DELAY, number, max(needed, learned), own=needed)
-        self.hold.plan(planned, voice)
+        self.playout.plan(planned, voice)
         return planned
 
     def second(self, underruns: int = 0, compute_max_ms: float = 20.0) -> None:
         before = self.stats.counters
         self.stats.counters = replace(before, underruns=before.underruns + underruns)
         self.stats.note_heartbeat(Heartbeat(10, 0.5, 10, 10, compute_max_ms, 0, 100))
-        self.hold.look(1.0, before, -60.0)
+        self.playout.look(1.0, before, -60.0)
 
 
 @pytest.fixture
@@ -126,16 +126,16 @@ def test_the_status_says_why_the_latency_grew_and_a_reset_gives_it_back(rig_of):
     rig.plan()
     for _ in range(3):
         rig.second()
-    assert rig.hold.note == ""
+    assert rig.playout.note == ""
     rig.second(underruns=1, compute_max_ms=60.0)
     for _ in range(5):
         rig.second()
-    assert "ms of it are kept because of sound that came too late 5 s ago" in rig.hold.note
-    assert "rwcctl latency --reset" in rig.hold.note
+    assert "ms of it are kept because of sound that came too late 5 s ago" in rig.playout.note
+    assert "rwcctl latency --reset" in rig.playout.note
     grown = rig.told[-1].slack
-    rig.hold.forget()
+    rig.playout.forget()
     assert rig.told[-1].slack == 1280 < grown
-    assert rig.hold.note == ""
+    assert rig.playout.note == ""
     rig.plan(number=2)
     assert rig.told[-1].slack == 1280, "the next stream begins there, too"
 
@@ -146,7 +146,7 @@ def test_another_stream_of_a_voice_says_that_it_remembers(rig_of):
     for underruns in (0, 0, 0, 1):
         rig.second(underruns, compute_max_ms=60.0)
     rig.plan(number=2)
-    assert "an earlier time of this voice" in rig.hold.note
+    assert "an earlier time of this voice" in rig.playout.note
 
 
 def test_a_room_that_is_never_quiet_gets_its_latency_back(rig_of):

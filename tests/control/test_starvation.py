@@ -8,8 +8,8 @@ import pytest
 from rwc_daemon.audio.callback import Callback
 from rwc_daemon.control.faults import Faults
 from rwc_daemon.control.starvation import PLACE, StarvationWatch
-from rwc_daemon.control.watchdog import GLANCE_S
 from rwc_daemon.link.ring import SharedRings
+from rwc_daemon.thresholds import THRESHOLDS as LIMITS
 
 RATE, BLOCK = 48000, 256
 
@@ -20,7 +20,7 @@ class Rig:
     def __init__(self, link: SharedRings) -> None:
         self.link, self.callback, self.faults = link, Callback(link, RATE), Faults(lambda _: None)
         link.set_mode("convert")
-        link.set_hold(2 * BLOCK, BLOCK)
+        link.set_playout(2 * BLOCK, BLOCK)
         link.join(link.new_generation())
         self.more = 0  # times that slack was asked for
         self.starvation = StarvationWatch(link, self.faults, self._add)
@@ -30,8 +30,8 @@ class Rig:
 
     def run(self, seconds: float, quantum: int, voice: bool, converting: bool = True, reads: bool = True) -> bool:
         """Whether the fault stands after it, with a glance now and again. `reads`: the engine lives."""
-        for _ in range(round(seconds / GLANCE_S)):
-            for _ in range(round(GLANCE_S * RATE) // quantum):
+        for _ in range(round(seconds / LIMITS.glance_s)):
+            for _ in range(round(LIMITS.glance_s * RATE) // quantum):
                 self.callback.run_cycle(np.full(quantum, 0.1, np.float32))
                 while reads and self.link.available() >= BLOCK:
                     heard = self.link.read(BLOCK)

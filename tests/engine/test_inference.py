@@ -54,10 +54,10 @@ class Machine:
     def __init__(self, monkeypatch):
         self.slowness, self.engine = 1.0, None
         self._costs = {"low": 0.2, "balanced": 0.4, "high": 0.6}
-        monkeypatch.setattr(LoadMeter, "fullness", property(lambda meter: self._fullness()))
+        monkeypatch.setattr(LoadMeter, "load_p75", property(lambda meter: self._load()))
         monkeypatch.setattr(loader, "warm", lambda voice, plan, controls, *_: self._warm(plan, controls))
 
-    def _fullness(self):
+    def _load(self):
         return self.slowness * self._costs.get(getattr(self.engine.session, "made_for", ""), 0.0)
 
     def _warm(self, plan, controls):

@@ -5,17 +5,17 @@ import pytest
 from rwc_daemon.controls import Controls
 from rwc_daemon.engine.load_request import LoadedVoice, PrewarmedStep, steps_of
 from rwc_daemon.engine.overload import OverloadController
-from rwc_daemon.engine.overload_levels import CALM_S
-from rwc_daemon.engine.thread_budget import SEEN, ThreadBudget
+from rwc_daemon.engine.thread_budget import ThreadBudget
+from rwc_daemon.thresholds import THRESHOLDS as LIMITS
 from testkit.plain_voices import CostlyVoice, DelayVoice
 
 ASKED = Controls(quality="balanced")
 
 
 class Meter:
-    """As full as it is told to be."""
+    """As loaded as it is told to be."""
 
-    fullness, skipped = 0.5, 0
+    load_p75, skipped = 0.5, 0
 
 
 class Voice:
@@ -63,10 +63,10 @@ def test_nets_never_run_on_more_threads_than_they_were_warmed_for(voice):
     assert voice.overload.threads == 2
 
 
-def test_threads_follow_the_crew(voice):
+def test_threads_follow_the_budget(voice):
     voice.overload.plays(voice.loaded(0))
-    voice.others, voice.meter.fullness = 2.0, 1.0
-    voice.look(SEEN)
+    voice.others, voice.meter.load_p75 = 2.0, 1.0
+    voice.look(LIMITS.crowded_looks)
     assert voice.overload.threads == 1
 
 
@@ -74,10 +74,10 @@ def test_while_a_step_up_is_awaited_a_step_down_is_still_asked_for(voice):
     voice.overload.plays(voice.loaded(0))
     voice.overload.plays(voice.loaded(1, cost=0.4, reduced=True))
     voice.take()
-    voice.meter.fullness = 0.3
-    voice.look(CALM_S + 5)
+    voice.meter.load_p75 = 0.3
+    voice.look(LIMITS.recovery_s + 5)
     assert voice.take() == [(0, False)]
-    voice.meter.fullness = 1.1
+    voice.meter.load_p75 = 1.1
     voice.look(10)
     asked = voice.take()
     assert len(asked) == 1
@@ -90,7 +90,7 @@ class Lossy:
     """A light voice's meter: its load, and what was lost in each look."""
 
     def __init__(self):
-        self.load, self.lost_s, self.skipped, self.fullness = 0.1, 0.0, 0, 0.1
+        self.load, self.lost_s, self.skipped, self.load_p75 = 0.1, 0.0, 0, 0.1
 
     def lose(self, seconds):
         self.lost_s += seconds
@@ -142,8 +142,8 @@ def test_a_light_voice_that_takes_as_long_as_it_lasts_and_loses_some_takes_longe
 def test_a_light_voice_begins_again_as_it_was_asked_after_a_rest():
     light = Light()
     light.look(3, lost=0.6)
-    light.overload.rests()
+    light.overload.suspends()
     assert light.take() == [(0, False)]
     light.overload.plays(light.loaded(0, threads=1, cost=0.1, reduced=True))
-    light.overload.rests()
+    light.overload.suspends()
     assert light.take() == []

@@ -1,11 +1,12 @@
-"""The deadline controller: pure logic, with a machine of known speed."""
+"""The levels of overload handling: pure logic, with a machine of known speed."""
 
 from itertools import pairwise
 
 import pytest
 
 from rwc_daemon.controls import Controls
-from rwc_daemon.engine.overload_levels import LONGEST_CALM_S, LevelControl
+from rwc_daemon.engine.overload import LevelControl
+from rwc_daemon.thresholds import THRESHOLDS as LIMITS
 from rwc_daemon.voices.quality_ladder import QualityStep, ladder
 
 
@@ -14,22 +15,22 @@ class Machine:
 
     def __init__(self, *costs, known=False):
         self.costs, self.slowness = costs, 1.0
-        self.deadline = LevelControl(len(costs))
+        self.control = LevelControl(len(costs))
         self.seen = []
         for level, cost in enumerate(costs if known else ()):
-            self.deadline.note(level, cost)
+            self.control.note(level, cost)
 
     @property
-    def fullness(self):
-        return self.costs[self.deadline.level] * self.slowness
+    def load(self):
+        return self.costs[self.control.level] * self.slowness
 
     def run(self, seconds):
         for _ in range(seconds):
-            wanted = self.deadline.look(1.0, self.fullness, self.fullness > 1.2)
-            if wanted != self.deadline.level:
-                self.deadline.at(wanted)
+            wanted = self.control.look(1.0, self.load, self.load > 1.2)
+            if wanted != self.control.level:
+                self.control.at(wanted)
                 self.seen.append(wanted)
-        return self.deadline.level
+        return self.control.level
 
 
 def test_context_goes_first_then_the_tracker_then_the_block():
@@ -98,7 +99,7 @@ def test_a_step_that_is_not_cheaper_is_none():
 
 def test_a_step_that_cannot_be_had_is_passed_over():
     machine = Machine(0.6, 0.5, 0.4, known=True)
-    machine.deadline.close(1)
+    machine.control.exclude(1)
     machine.slowness = 1.6
     machine.run(30)
     machine.slowness = 1
@@ -113,7 +114,7 @@ def test_what_is_heard_already_is_answered_sooner():
     assert machine.run(2) == 1
 
 
-@pytest.mark.parametrize(("slowness", "level"), [(1.6, 1), (2.5, 2)], ids=["pressed", "lost"])
+@pytest.mark.parametrize(("slowness", "level"), [(1.6, 1), (2.5, 2)], ids=["overloaded", "severe"])
 def test_where_voice_was_lost_a_step_leaves_room(slowness, level):
     machine = Machine(0.6, 0.3, 0.2, known=True)
     machine.run(10)
@@ -137,16 +138,16 @@ def test_a_step_that_was_seen_not_to_fit_is_not_tried_again():
 
 def test_steps_up_that_fail_become_rare():
     """A cost that cannot be known before: what is above looks cheap, and is not."""
-    deadline, ups, clock = LevelControl(2), [], 0
+    control, ups, clock = LevelControl(2), [], 0
     while clock < 3600:
         clock += 1
-        wanted = deadline.look(1.0, 0.3 if deadline.level else 2.0, False)
-        if wanted < deadline.level:
+        wanted = control.look(1.0, 0.3 if control.level else 2.0, False)
+        if wanted < control.level:
             ups.append(clock)
-        if wanted != deadline.level:
-            deadline.at(wanted)
+        if wanted != control.level:
+            control.at(wanted)
     waits = [b - a for a, b in pairwise(ups)]
-    assert waits[-1] >= LONGEST_CALM_S
+    assert waits[-1] >= LIMITS.longest_recovery_s
     assert all(b >= a for a, b in pairwise(waits))
     assert len(ups) < 15
 

@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from rwc_daemon.engine.thread_budget import CALM_S, SEEN, OtherLoad, ThreadBudget
+from rwc_daemon.engine.thread_budget import OtherLoad, ThreadBudget
+from rwc_daemon.thresholds import THRESHOLDS as LIMITS
 
 
 class Programs:
@@ -39,7 +40,9 @@ def test_what_is_over_at_once_takes_no_thread():
     thread_budget = ThreadBudget(2, 2, others)
     for _ in range(20):
         others.cores = 1.5
-        assert not any(thread_budget.update(1.0, overloaded=True, single_thread_load=2.0) for _ in range(SEEN - 1))
+        assert not any(
+            thread_budget.update(1.0, overloaded=True, single_thread_load=2.0) for _ in range(LIMITS.crowded_looks - 1)
+        )
         others.cores = 0.2
         assert not thread_budget.update(1.0, overloaded=True, single_thread_load=2.0)
     assert thread_budget.threads == 2
@@ -55,11 +58,14 @@ def test_a_busy_machine_that_is_in_time_is_left_alone_unless_one_thread_is_enoug
 def test_it_goes_back_up_once_the_others_were_quiet_for_a_while():
     others = Programs(1.5)
     thread_budget = ThreadBudget(2, 2, others)
-    for _ in range(SEEN):
+    for _ in range(LIMITS.crowded_looks):
         thread_budget.update(1.0, overloaded=True, single_thread_load=1.0)
     others.cores = 0.2
-    quiet = [thread_budget.update(1.0, overloaded=False, single_thread_load=0.6) for _ in range(int(CALM_S))]
-    assert quiet.index(True) == CALM_S - 1
+    quiet = [
+        thread_budget.update(1.0, overloaded=False, single_thread_load=0.6)
+        for _ in range(int(LIMITS.threads_recovery_s))
+    ]
+    assert quiet.index(True) == LIMITS.threads_recovery_s - 1
     assert thread_budget.threads == 2
 
 

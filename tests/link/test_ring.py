@@ -88,7 +88,7 @@ def test_an_engine_that_was_replaced_is_refused(link):
 
 
 def test_lag_counts_from_what_plays_next(link):
-    link.set_hold(256, 64)
+    link.set_playout(256, 64)
     link.join(link.new_generation())
     put(link, count(0, 256))
     assert link.lag() == 0

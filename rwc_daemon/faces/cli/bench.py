@@ -88,7 +88,7 @@ def timed(voice: Voice, speech: Samples, args: argparse.Namespace) -> dict[str, 
     block_ms = plan.ms(plan.block)
     return {
         "block_ms": block_ms,
-        "delay_ms": plan.ms(plan.hold + stream.delay),
+        "delay_ms": plan.ms(plan.playout + stream.delay),
         "p50_ms": float(np.percentile(kept, 50)),
         "p95_ms": float(np.percentile(kept, 95)),
         "max_ms": float(kept.max()),
