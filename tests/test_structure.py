@@ -14,7 +14,7 @@ SOURCES = sorted(path for path in PACKAGE.rglob("*.py"))
 
 # from the ground up; parts of one floor never import each other, but for those that share a name
 FLOORS = (
-    ("errors", "thresholds", "controls", "plan", "settings", "messages", "extras", "trackers"),
+    ("errors", "thresholds", "controls", "plan", "settings", "messages", "extras", "trackers", "families"),
     ("dsp", "link"),
     ("store",),
     ("voices",),

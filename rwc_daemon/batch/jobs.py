@@ -11,7 +11,6 @@ from rwc_daemon.batch.reading.reader import SoundReader
 from rwc_daemon.batch.sound_file import read_sound
 from rwc_daemon.controls import Controls
 from rwc_daemon.voices.base import Progress
-from rwc_daemon.voices.builtin.presets import PRESETS
 from rwc_daemon.voices.repository import VoiceRepository
 
 
@@ -70,11 +69,4 @@ class FileWork:
     def _measure(self, job: FileJob) -> Measurement:
         """Of what is in the two files now, not of what was meant to be."""
         before, after = read_sound(job.source, self._reader), read_sound(job.target, self._reader)
-        return measure(before.x, before.rate, after.x, after.rate, self._shift())
-
-    def _shift(self) -> float | None:
-        """Semitones from the speaker's pitch to the wanted one; None where the voice does not follow it."""
-        preset = PRESETS.get(self._voice.info.id) if self._voice.info.kind == "builtin" else None
-        if not self._voice.info.f0 or (preset and (preset.fixed_hz or preset.whispered)):
-            return None
-        return self._order.controls.pitch + (preset.pitch if preset else 0.0)
+        return measure(before.x, before.rate, after.x, after.rate, self._voice.pitch_shift(self._order.controls))

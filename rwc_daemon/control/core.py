@@ -35,13 +35,13 @@ from rwc_daemon.control.voice_settings import VoiceSettings
 from rwc_daemon.control.watchdog import IDLE_S, LIVE_S, Watchdog
 from rwc_daemon.controls import MODES, Controls, changed
 from rwc_daemon.errors import OutOfRange
+from rwc_daemon.families import shipped
 from rwc_daemon.host.journal import MODE, event
 from rwc_daemon.host.notify import Notifier
 from rwc_daemon.link.ring import SharedRings
 from rwc_daemon.messages import Heartbeat, Planned, VoiceOn
 from rwc_daemon.settings import Settings
 from rwc_daemon.thresholds import THRESHOLDS
-from rwc_daemon.voices.builtin.voice import BUILTIN
 from rwc_daemon.voices.repository import VoiceRepository
 
 log = logging.getLogger(__name__)
@@ -270,7 +270,7 @@ class Core:
     # ---- told by VoiceController ----
 
     def voice_on(self, voice: VoiceOn) -> None:
-        stored = voice.voice if voice.voice not in BUILTIN else ""
+        stored = voice.voice if voice.voice not in shipped() else ""
         self._turn_to(self._voice_settings.turn_to(stored, self.controls))
         self._playout.speaks(voice.voice)
         self._rehearse()

@@ -33,7 +33,7 @@ def examine(asked: Asked) -> list[Finding]:
         doctor_host.machine,
         doctor_host.packages,
         doctor_programs.programs,
-        lambda: doctor_host.gpu(doctor_host.wanted_device(config, os.environ), asked.device_of_nets),
+        lambda: doctor_host.gpu(doctor_host.wanted_device(config, os.environ), doctor_voices.device_of_nets(asked)),
         lambda: doctor_host.realtime(asked.get("scheduling", ""), asked.get("daemon_pid", 0)),
         doctor_host.rttime,
         doctor_disk.room,

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding
+from rwc_daemon.control.finding import BAD, GOOD, NOTE, Asked, Finding
 from rwc_daemon.errors import RwcError
+from rwc_daemon.families import FAMILIES, shipped
 from rwc_daemon.host import paths
 from rwc_daemon.trackers import TRACKERS
 from rwc_daemon.voices.f0.registry import available
 from rwc_daemon.voices.repository import VoiceRepository
 
-CONTENT = "contentvec"
 MOST_NOTES = 8  # of voices, that the doctor repeats
+SUPPORT = tuple(dict.fromkeys(name for row in FAMILIES.values() for name in row.assets))
 NEURAL = tuple(name for name, row in TRACKERS.items() if row.weights)
 
 
@@ -21,7 +22,7 @@ def voices() -> list[Finding]:
         found = VoiceRepository(paths.data_dir()).list()
     except (RwcError, OSError) as no:
         return [Finding("voices", BAD, f"{paths.voices_dir()} cannot be read: {no}", "fix its permissions")]
-    imported = [voice for voice in found if voice.kind != "builtin"]
+    imported = [voice for voice in found if voice.id not in shipped()]
     counted = Finding("voices", GOOD, f"{len(found) - len(imported)} built in, {len(imported)} imported")
     noted = [(voice.id, note) for voice in imported for note in voice.notes]
     more = f"; {len(noted) - MOST_NOTES} more: `rwcctl voice NAME` shows them" if len(noted) > MOST_NOTES else ""
@@ -29,21 +30,33 @@ def voices() -> list[Finding]:
     return [replace(counted, text=counted.text + more), *shown]
 
 
+def device_of_nets(asked: Asked) -> str:
+    """Returns "cpu" or "cuda" where the voice in use may run on either; empty: none does."""
+    try:
+        kind = VoiceRepository(paths.data_dir()).find(asked.get("Voice", "")).kind
+    except (RwcError, OSError):
+        return ""
+    return asked.get("Device", "") if FAMILIES[kind].heavy else ""
+
+
 def assets(tracker: str) -> list[Finding]:
-    """What imported voices need beside their own weights. `tracker`: the one that the user chose, or empty."""
+    """What voices need beside their own weights. `tracker`: the one that the user chose, or empty."""
     repository = VoiceRepository(paths.data_dir())
     try:
-        imported = [voice for voice in repository.list() if voice.kind == "rvc"]
-        has_content, trackers = repository.assets.has(CONTENT), available(repository.assets)
+        rows = [FAMILIES[kind] for kind in {voice.kind for voice in repository.list()}]
+        here = [name for name in SUPPORT if repository.assets.has(name)]
+        trackers = available(repository.assets)
     except (RwcError, OSError) as no:
         return [Finding("assets", BAD, f"{paths.assets_dir()} cannot be read: {no}", "fix its permissions")]
-    found = _tracker(tracker, trackers, bool(imported))
-    if has_content:
-        return [Finding("assets", GOOD, f"{CONTENT} is here"), found]
-    if not imported:
-        return [Finding("assets", GOOD, "none are needed: no imported voices yet"), found]
-    fix = f"rwcctl assets fetch {CONTENT}"
-    return [Finding("assets", BAD, f"{CONTENT} is missing: no imported voice can convert", fix), found]
+    found = _tracker(tracker, trackers, any(row.tracked for row in rows))
+    missing = dict.fromkeys(name for row in rows for name in row.assets if name not in here)
+    if missing:
+        name, *_ = missing
+        titles = " and ".join(sorted(row.title for row in rows if name in row.assets))
+        return [Finding("assets", BAD, f"{name} is missing: {titles} needs it", f"rwcctl assets fetch {name}"), found]
+    if here:
+        return [Finding("assets", GOOD, f"{', '.join(here)} is here"), found]
+    return [Finding("assets", GOOD, "none are needed: no imported voices yet"), found]
 
 
 def _tracker(wanted: str, trackers: dict[str, str], needed: bool) -> Finding:

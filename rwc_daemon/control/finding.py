@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from rwc_daemon.voices.builtin.voice import BUILTIN
-
 GOOD, NOTE, BAD = "good", "note", "bad"
 PATIENCE_S = 5.0
 
@@ -42,11 +40,6 @@ class Asked:
     def get(self, key: str, otherwise: Any = None) -> Any:
         """A property (`State`) or a figure (`rate_hz`)."""
         return (self.properties or {}).get(key, (self.statistics or {}).get(key, otherwise))
-
-    @property
-    def device_of_nets(self) -> str:
-        """ "cpu" or "cuda", where an imported voice runs; empty: none does."""
-        return "" if self.get("Voice", "") in ("", *BUILTIN) else self.get("Device", "")
 
 
 def answer(*command: str, timeout_s: float = PATIENCE_S) -> str | None:

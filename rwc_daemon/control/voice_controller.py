@@ -10,6 +10,7 @@ from rwc_daemon.control.faults import Faults
 from rwc_daemon.control.supervisor import SLOW_S, Death, Supervisor
 from rwc_daemon.control.voice_selection import Fallback, VoiceSelection
 from rwc_daemon.controls import Controls, to_dict
+from rwc_daemon.families import may_be_heavy
 from rwc_daemon.host.journal import VOICE_ON, event
 from rwc_daemon.messages import (
     Configure,
@@ -27,7 +28,6 @@ from rwc_daemon.messages import (
     VoiceOn,
     WatchPitch,
 )
-from rwc_daemon.voices.builtin.voice import BUILTIN
 from rwc_daemon.voices.repository import VoiceRepository
 
 log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class VoiceController:
         converting = self._configured is not None and self.converts and not self.selection.loading
         self.supervisor.check(elapsed_s, converting)
         self._suspended_s = 0.0 if self._configured else self._suspended_s + elapsed_s
-        heavy = self._converting not in BUILTIN
+        heavy = may_be_heavy(self._converting)
         if self._converting and heavy and self._suspended_s > self._keep_warm_s > 0 and not self.selection.loading:
             log.info("nobody listened for %.0f s: the engine is ended, its memory freed", self._suspended_s)
             self._converting = ""

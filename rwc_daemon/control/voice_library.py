@@ -11,6 +11,7 @@ from typing import Any
 from rwc_daemon.control.jobs import Jobs, Progress
 from rwc_daemon.control.voice_selection import VoiceSelection
 from rwc_daemon.errors import BadModel, Busy, OutOfRange, Unsupported
+from rwc_daemon.families import shipped
 from rwc_daemon.voices.base import VoiceInfo
 from rwc_daemon.voices.repository import VoiceRepository
 
@@ -54,7 +55,7 @@ class VoiceLibrary:
     async def remove(self, wanted: str) -> None:
         """Raises NoSuchVoice; Busy for the voice in use, Unsupported for a built-in one."""
         info = await asyncio.to_thread(self._repository.find, wanted)
-        if info.kind == "builtin":
+        if info.id in shipped():
             raise Unsupported(f"'{info.id}' is built in and cannot be removed")
         if info.id in (self._selection.playing, self._selection.loading, self._selection.wanted):
             raise Busy(f"'{info.id}' is in use: switch to another voice first, for instance 'rwcctl use deep'")

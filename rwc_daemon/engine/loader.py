@@ -30,6 +30,7 @@ from rwc_daemon.engine.op_queue import OpQueue
 from rwc_daemon.engine.voice_cache import CachedVoice, VoiceCache, used_mb
 from rwc_daemon.engine.warming import warm
 from rwc_daemon.errors import RwcError
+from rwc_daemon.families import FAMILIES
 from rwc_daemon.plan import Plan
 from rwc_daemon.thresholds import THRESHOLDS
 from rwc_daemon.voices.base import Adjustable
@@ -137,7 +138,7 @@ class Loader:
             return
         self._prepared = True
         with suppress(RwcError):
-            if any(info.kind != "builtin" for info in self._repository.list()):
+            if any(FAMILIES[info.kind].heavy for info in self._repository.list()):
                 native_loading.import_all()
 
     def _forget_gpu(self) -> None:
@@ -253,12 +254,13 @@ class Loader:
         cached = self._cache.find(info)
         if cached is None:
             before_mb = used_mb()
+            heavy = FAMILIES[info.kind].heavy
             with native_loading.without_gc():
-                if info.kind != "builtin":
+                if heavy:
                     native_loading.import_torch()
                 voice = self._repository.load(wanted, self._device)
-            if info.kind != "builtin":
-                native_loading.trim_heap()  # splits huge pages: not worth it for what a built-in voice leaves
+            if heavy:
+                native_loading.trim_heap()  # splits huge pages: not worth it for what a light voice leaves
             cached = CachedVoice(info, voice, max(used_mb() - before_mb, info.size / 2**20))
             self._cache.add(cached)
             self._untidy = True

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from rwc_daemon.errors import BadState
+from rwc_daemon.families import FAMILIES, shipped
 
 CARD, SETTINGS, INDEX = "card.json", "settings.json", "voice.index"
-WEIGHTS = {"rvc": "weights.safetensors", "rvc-onnx": "model.onnx"}
-BUILTIN_NAMES = ("plain", "deep", "bright", "giant", "tiny", "robot", "whisper")
+WEIGHTS = {kind: row.weights for kind, row in FAMILIES.items() if row.weights}
 LONGEST_ID = 40
 INDEX_NOTE = "plays without its index: "  # how the note begins that says why
 INDEX_COUNT = slice(8, 16)  # bytes of our two forms of index that say how many vectors are in it
@@ -27,7 +27,7 @@ class VoiceCard:
     """Name of the folder; what `use` takes."""
     name: str
     kind: str
-    """ "rvc" or "rvc-onnx"."""
+    """A key of `families.FAMILIES`."""
     version: str
     """ "v1" (256 content features) or "v2" (768)."""
     f0: bool
@@ -128,8 +128,8 @@ def slug(name: str) -> str:
 
 
 def free_id(name: str, taken: Iterable[str]) -> str:
-    """`name`, or `name-2`, `name-3` …, whichever is not taken; built-in names are."""
-    used = {*taken, *BUILTIN_NAMES}
+    """`name`, or `name-2`, `name-3` …, whichever is not taken; the ids of voices that come with the package are."""
+    used = {*taken, *shipped()}
     base = wanted = slug(name)
     number = 1
     while wanted in used:

@@ -1,20 +1,24 @@
 """What every voice is: weights that can open a session.
 
 A voice holds weights only and may be shared; a session holds memory only, is made fresh by `open` and thrown away
-whole. Both built-in and neural voices are used through these two protocols, live and for files.
+whole. Every family of voices (rwc_daemon/families.py) is used through these two protocols, live and for files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
 from rwc_daemon.controls import Controls
 from rwc_daemon.plan import Block, Plan
 from rwc_daemon.voices.quality_ladder import QualityStep
+
+if TYPE_CHECKING:
+    from rwc_daemon.store.assets import Assets
+    from rwc_daemon.store.card import VoiceCard
 
 Samples = np.ndarray  # float32, mono, one dimension
 Progress = Callable[[float], None]  # hears 0 … 1; may raise to stop
@@ -29,7 +33,7 @@ class VoiceInfo:
     name: str
     """What people read."""
     kind: str
-    """ "builtin", "rvc" or "rvc-onnx"."""
+    """A key of `families.FAMILIES`."""
     rate: int = 0
     """samples/s the net renders at; 0: the host's."""
     f0: bool = True
@@ -47,6 +51,22 @@ class VoiceInfo:
     """0: it has no index."""
     notes: tuple[str, ...] = ()
     """What its user should know, a sentence each."""
+
+
+@dataclass(frozen=True)
+class VoiceSource:
+    """What a family's `load` is given."""
+
+    info: VoiceInfo
+    """The voice to load."""
+    card: VoiceCard | None
+    """Where its files lie in the user's library; None: the voice comes with the package."""
+    assets: Assets
+    """The support files on this machine."""
+    device: str = "auto"
+    """ "auto", "cpu" or "cuda"."""
+    weight_bits: int = 16
+    """8 lets a family keep large weights in half the memory, for speed."""
 
 
 class Session(Protocol):
@@ -87,6 +107,10 @@ class Voice(Protocol):
 
     def open(self, plan: Plan, controls: Controls, seed: int = 0) -> Session:
         """A fresh session; `seed` fixes every random draw, so that one input gives the same bits each time."""
+
+    def pitch_shift(self, controls: Controls) -> float | None:
+        """Returns the semitones from the speaker's pitch to the one that the voice is asked to speak with, for the
+        report; None: that does not follow from the speaker's pitch."""
 
 
 @runtime_checkable

@@ -1,24 +1,27 @@
-"""All voices of this user in one place: the built-in ones and the imported ones."""
+"""All voices of this user in one place: those that come with the package and those of the user's library."""
 
 from __future__ import annotations
 
 import difflib
+import importlib
 import tempfile
 from functools import cached_property
 from pathlib import Path
 
 from rwc_daemon import extras
 from rwc_daemon.errors import NoSuchVoice
+from rwc_daemon.families import FAMILIES, shipped
 from rwc_daemon.store.assets import Assets
 from rwc_daemon.store.voices import VoiceCard, VoiceStore
-from rwc_daemon.voices.base import Voice, VoiceInfo
-from rwc_daemon.voices.builtin.voice import BUILTIN, load_builtin
+from rwc_daemon.voices.base import Voice, VoiceInfo, VoiceSource
 from rwc_daemon.voices.described import info_of
+
+SHIPPED = tuple(VoiceInfo(id, FAMILIES[kind].ships[id], kind) for id, kind in shipped().items())
 
 
 class VoiceRepository:
     """Finds and loads voices by id or name; `data_dir` holds `voices/` and `assets/`, `weight_bits` is for
-    `RvcVoice.load`."""
+    `VoiceSource`."""
 
     def __init__(self, data_dir: Path, weight_bits: int = 16) -> None:
         self._data_dir, self._weight_bits = data_dir, weight_bits
@@ -32,8 +35,8 @@ class VoiceRepository:
         return Assets(self._data_dir / "assets")
 
     def list(self) -> list[VoiceInfo]:
-        """Built-in voices first, then the user's by name."""
-        return [*BUILTIN.values(), *(self.describe(card) for card in self.store.list())]
+        """Returns the voices of the package, then the user's by name."""
+        return [*SHIPPED, *(self.describe(card) for card in self.store.list())]
 
     def describe(self, card: VoiceCard) -> VoiceInfo:
         return info_of(card, self.assets)
@@ -56,19 +59,19 @@ class VoiceRepository:
     def load(self, wanted: str, device: str = "auto") -> Voice:
         """The voice with its weights. Raises NoSuchVoice, BadModel, MissingAsset, MissingPackage."""
         info = self.find(wanted)
-        if info.kind == "builtin":
-            return load_builtin(info.id)
-        return self._load_stored(self.store.get(info.id), device)
+        return self._loaded(info, None if info.id in shipped() else self.store.get(info.id), device)
 
     def load_file(self, model: Path, index: Path | None = None, device: str = "auto") -> Voice:
         """A voice straight from a file, through the same sandboxed import, without keeping it."""
         with tempfile.TemporaryDirectory(prefix="rwc-voice-") as folder:
             cards = VoiceStore(Path(folder)).bring_in([model, index] if index else [model])
-            return self._load_stored(cards[0], device)
+            return self._loaded(self.describe(cards[0]), cards[0], device)
 
-    def _load_stored(self, card: VoiceCard, device: str) -> Voice:
-        # torch is imported here and nowhere earlier: the daemon and built-in voices live without it
-        extras.require("torch", "an RVC voice")
-        from rwc_daemon.voices.rvc.voice import RvcVoice
-
-        return RvcVoice.load(card, self.assets, device, weight_bits=self._weight_bits)
+    def _loaded(self, info: VoiceInfo, card: VoiceCard | None, device: str) -> Voice:
+        row = FAMILIES[info.kind]
+        for package in row.packages:
+            extras.require(package, row.title)
+        # a family's module is imported here and nowhere earlier: the daemon and light voices live without torch
+        module = importlib.import_module(f"rwc_daemon.voices.{row.module}")
+        voice: Voice = module.load(VoiceSource(info, card, self.assets, device, self._weight_bits))
+        return voice

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from rwc_daemon.errors import BadState, NoSuchControl, NoSuchVoice, OutOfRange
-from rwc_daemon.store.card import BUILTIN_NAMES, free_id, slug
+from rwc_daemon.families import shipped
+from rwc_daemon.store.card import free_id, slug
 from rwc_daemon.store.voices import VoiceStore
 from testkit.makers import make_voice
 
@@ -73,12 +74,6 @@ def test_ids_are_safe_and_never_taken() -> None:
     assert slug("--rm -rf") == "rm-rf"
     assert slug("") == slug("…") == slug("\0") == "voice"
     assert len(slug("x" * 500)) == 40
-    for name in BUILTIN_NAMES:
+    for name in shipped():
         assert free_id(name.title(), []) == f"{name}-2"
     assert free_id("anna", ["anna", "anna-2"]) == "anna-3"
-
-
-def test_reserved_names_are_the_built_in_ones() -> None:
-    from rwc_daemon.voices.builtin.voice import BUILTIN
-
-    assert tuple(BUILTIN) == BUILTIN_NAMES

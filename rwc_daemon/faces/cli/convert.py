@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from rwc_daemon import controls as control_table
 from rwc_daemon.controls import Controls
 from rwc_daemon.errors import BadAudio, NoSuchVoice, OutOfRange
+from rwc_daemon.families import FAMILIES, cores_for_file, shipped
 
 if TYPE_CHECKING:
     from rwc_daemon.batch.jobs import BatchOptions, FileJob
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from rwc_daemon.faces.report import ReportEntry
 
 FIRST_VOICE = "deep"
-NET_CORES = 4  # beyond so many threads a net gains little: another process gains more
 
 
 def add_parser(subparsers: Any) -> None:
@@ -100,12 +100,12 @@ def run(args: argparse.Namespace) -> int:
     from rwc_daemon.faces.cli.outcome import Outcome
     from rwc_daemon.faces.cli.selection import select
 
-    order, kind = _order(args)
+    order, cores_each = _order(args)
     jobs, beside = select(args.inputs, args.out, args.format)
     todo, skipped = _sifted(jobs, args)
     began = time.perf_counter()
     try:
-        entries = _converted(todo, order, args.jobs, kind)
+        entries = _converted(todo, order, args.jobs, cores_each)
     except KeyboardInterrupt:
         print("stopped: the same command with --skip-existing goes on from here", file=sys.stderr)
         raise
@@ -116,8 +116,8 @@ def run(args: argparse.Namespace) -> int:
     return 1 if any(entry.error for entry in entries) else 0
 
 
-def _order(args: argparse.Namespace) -> tuple[BatchOptions, str]:
-    """What all files share, checked, and the voice's kind."""
+def _order(args: argparse.Namespace) -> tuple[BatchOptions, int]:
+    """What all files share, checked, and how many cores one process uses well with this voice."""
     from rwc_daemon.batch.convert import HIGHEST_RATE, LOWEST_RATE, START, TargetFormat
     from rwc_daemon.batch.jobs import BatchOptions
     from rwc_daemon.host import paths
@@ -128,7 +128,7 @@ def _order(args: argparse.Namespace) -> tuple[BatchOptions, str]:
         raise OutOfRange(f"--jobs is from 1 to 256; not {args.jobs}")
     if not 0 <= args.seed < 2**63:
         raise OutOfRange(f"--seed is a whole number from 0 on; not {args.seed}")
-    voice, kind, remembered = _voice(args)
+    voice, cores_each, remembered = _voice(args)
     given = {name: getattr(args, name) for name in control_table.NAMES if getattr(args, name) is not None}
     order = BatchOptions(
         data_dir=paths.data_dir(),
@@ -141,11 +141,11 @@ def _order(args: argparse.Namespace) -> tuple[BatchOptions, str]:
         wanted=TargetFormat(args.rate, args.stereo),
         measured=args.report is not None,
     )
-    return order, kind
+    return order, cores_each
 
 
-def _voice(args: argparse.Namespace) -> tuple[str, str, dict[str, Any]]:
-    """Id, kind and remembered controls of the voice; the id is empty where a file is the voice."""
+def _voice(args: argparse.Namespace) -> tuple[str, int, dict[str, Any]]:
+    """Id, cores for a process and remembered controls of the voice; the id is empty where a file is the voice."""
     from rwc_daemon.host import paths
     from rwc_daemon.voices.repository import VoiceRepository
 
@@ -155,13 +155,13 @@ def _voice(args: argparse.Namespace) -> tuple[str, str, dict[str, Any]]:
         for path in filter(None, (args.model, args.index)):
             if not path.is_file():
                 raise NoSuchVoice(f"no file {path}")
-        return "", "rvc", {}
+        return "", cores_for_file(), {}
     if args.index:
         raise OutOfRange("--index goes with --model; an imported voice has its index already")
     repository = VoiceRepository(paths.data_dir())
     info = repository.find(args.voice or _chosen())
-    stored = info.kind != "builtin"
-    return info.id, info.kind, repository.store.remembered(info.id) if stored else {}
+    remembered = {} if info.id in shipped() else repository.store.remembered(info.id)
+    return info.id, FAMILIES[info.kind].cores, remembered
 
 
 def _chosen() -> str:
@@ -189,14 +189,14 @@ def _sifted(jobs: Sequence[FileJob], args: argparse.Namespace) -> tuple[list[Fil
     raise BadAudio(f"{what} already: add --overwrite to replace or --skip-existing to leave out")
 
 
-def _converted(jobs: Sequence[FileJob], order: BatchOptions, asked: int | None, kind: str) -> list[ReportEntry]:
+def _converted(jobs: Sequence[FileJob], order: BatchOptions, asked: int | None, cores_each: int) -> list[ReportEntry]:
     """Every job as an entry, in the order of the jobs."""
     from rwc_daemon.batch import workers
     from rwc_daemon.batch.jobs import FileWork
     from rwc_daemon.faces.cli.progress import Bar
     from rwc_daemon.faces.report import ReportEntry
 
-    processes, threads = _processes(asked, kind, len(jobs))
+    processes, threads = _processes(asked, cores_each, len(jobs))
     entries: dict[int, ReportEntry] = {}
     events = workers.run(jobs, functools.partial(FileWork, order), processes, threads)
     with Bar([job.source for job in jobs]) as bar, contextlib.closing(events):
@@ -213,13 +213,13 @@ def _converted(jobs: Sequence[FileJob], order: BatchOptions, asked: int | None, 
     return [entries[number] for number in sorted(entries)]
 
 
-def _processes(asked: int | None, kind: str, files: int) -> tuple[int, int]:
-    """(processes, threads in each). A built-in voice uses one core; nets use several, and memory for every process.
+def _processes(asked: int | None, cores_each: int, files: int) -> tuple[int, int]:
+    """(processes, threads in each). Nets use several cores, and memory for every process.
 
     The threads do not depend on the number of files: nets give other last bits with another number of threads.
     """
     cores = len(os.sched_getaffinity(0))
-    wanted = asked or (cores if kind == "builtin" else max(1, cores // NET_CORES))
+    wanted = asked or max(1, cores // cores_each)
     return max(1, min(wanted, files)), max(1, cores // wanted)
 
 

@@ -14,6 +14,7 @@ from rwc_daemon.errors import BadModel, NoDaemon, NoSessionBus, by_code
 from rwc_daemon.faces.cli import show
 from rwc_daemon.faces.cli.progress import share_bar
 from rwc_daemon.faces.dbus_client import SyncDaemon
+from rwc_daemon.families import FAMILIES
 from rwc_daemon.host import paths
 from rwc_daemon.store.assets import Assets
 from rwc_daemon.store.catalog import packaged
@@ -98,13 +99,19 @@ def missing_for(voices: Sequence[dict[str, Any]]) -> dict[str, str]:
     """Packages and support files that these voices want and this machine has not: name → what is not possible
     without."""
     assets = Assets(paths.assets_dir())
-    own = {encoder_id(voice["embedder"]) for voice in voices}
+    rows = {voice["kind"]: FAMILIES[voice["kind"]] for voice in voices}
+    own = {encoder_id(voice["embedder"]) for voice in voices if rows[voice["kind"]].assets}
     wanted = dict.fromkeys(sorted(own - {CONTENTVEC}), "voices were made with it")
     if not voices or not all(assets.has(name) for name in own):
         wanted[CONTENTVEC] = "RVC voices cannot speak without it"
-    if any(voice["f0"] for voice in voices):
+    if any(voice["f0"] and rows[voice["kind"]].tracked for voice in voices):
         wanted[TRACKER] = "a simpler pitch tracker is used without it"
-    missing = {} if extras.installed("torch") else {"torch": "RVC voices cannot speak without it"}
+    packages = dict.fromkeys(package for row in rows.values() for package in row.packages)
+    missing = {
+        package: f"{extras.OPTIONAL[package].gives} cannot speak without it"
+        for package in packages
+        if not extras.installed(package)
+    }
     return missing | {name: why for name, why in wanted.items() if not assets.has(name)}
 
 
@@ -130,7 +137,7 @@ def tell(came: Came, missing: dict[str, str]) -> None:
 def _cure(name: str) -> str:
     """The command that brings a package or support file."""
     if name in extras.OPTIONAL:
-        return extras.install_command("rvc")
+        return extras.install_command(extras.OPTIONAL[name].extra)
     return f"rwcctl assets fetch {name}" if name in packaged() else f"rwcctl assets add PATH --name {name}"
 
 

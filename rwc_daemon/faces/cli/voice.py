@@ -10,7 +10,6 @@ from rwc_daemon.faces.cli import show
 from rwc_daemon.faces.cli.remote import Daemon, connected
 
 LOAD_TIMEOUT_S = 120.0  # a large voice on a slow disk, with its support files
-BUILTIN = "builtin"
 
 
 def add_parser(subparsers: Any) -> None:

@@ -1,4 +1,4 @@
-"""The built-in voices: one signal-processing voice, seven settings of it."""
+"""The built-in voices: one signal-processing voice, seven settings of it. Their names stand in `families.FAMILIES`."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from dataclasses import dataclass
 class Preset:
     """Where the controls `pitch` and `formant` start from."""
 
-    name: str
-    """What people read."""
     pitch: float = 0.0
     """Semitones."""
     formant: float = 0.0
@@ -24,11 +22,11 @@ class Preset:
 
 
 PRESETS: dict[str, Preset] = {
-    "plain": Preset("Plain: your own voice"),
-    "deep": Preset("Deep", pitch=-4, formant=-1, formant_high=-2),
-    "bright": Preset("Bright", pitch=4, formant=2, formant_high=0.5),
-    "giant": Preset("Giant", pitch=-8, formant=-1.5, formant_high=-5),
-    "tiny": Preset("Tiny", pitch=9, formant=4.5, formant_high=1),
-    "robot": Preset("Robot: one note", fixed_hz=110),
-    "whisper": Preset("Whisper", whispered=True),
+    "plain": Preset(),
+    "deep": Preset(pitch=-4, formant=-1, formant_high=-2),
+    "bright": Preset(pitch=4, formant=2, formant_high=0.5),
+    "giant": Preset(pitch=-8, formant=-1.5, formant_high=-5),
+    "tiny": Preset(pitch=9, formant=4.5, formant_high=1),
+    "robot": Preset(fixed_hz=110),
+    "whisper": Preset(whispered=True),
 }

@@ -1,4 +1,4 @@
-"""Voices that need no weights: `BUILTIN` lists them, `load_builtin` gives one."""
+"""The family of voices that need no weights."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import difflib
 
 from rwc_daemon.controls import Controls
 from rwc_daemon.errors import NoSuchVoice
+from rwc_daemon.families import FAMILIES
 from rwc_daemon.plan import Block, Plan
-from rwc_daemon.voices.base import Session, VoiceInfo
+from rwc_daemon.voices.base import Session, VoiceInfo, VoiceSource
 from rwc_daemon.voices.builtin.presets import PRESETS, Preset
 from rwc_daemon.voices.quality_ladder import QualityStep, short_ladder
 
 BLOCK_MS = 5.0
 
-BUILTIN: dict[str, VoiceInfo] = {id: VoiceInfo(id, preset.name, "builtin") for id, preset in PRESETS.items()}
+KIND = "builtin"
+BUILTIN: dict[str, VoiceInfo] = {id: VoiceInfo(id, name, KIND) for id, name in FAMILIES[KIND].ships.items()}
 
 
 class BuiltinVoice:
@@ -37,9 +39,18 @@ class BuiltinVoice:
         kind = WhisperSession if self._preset.whispered else fixed
         return kind(self._preset, plan, controls, seed)
 
+    def pitch_shift(self, controls: Controls) -> float | None:
+        moves = not (self._preset.fixed_hz or self._preset.whispered)
+        return controls.pitch + self._preset.pitch if moves else None
+
+
+def load(source: VoiceSource) -> BuiltinVoice:
+    """Returns the voice; see `families.FamilyRow.module`."""
+    return BuiltinVoice(source.info, PRESETS[source.info.id])
+
 
 def load_builtin(id: str) -> BuiltinVoice:
-    """Raises NoSuchVoice with the nearest name."""
+    """Returns a built-in voice by its id alone. Raises NoSuchVoice with the nearest id."""
     if id in BUILTIN:
         return BuiltinVoice(BUILTIN[id], PRESETS[id])
     near = difflib.get_close_matches(id, BUILTIN, n=1)

@@ -17,7 +17,7 @@ from rwc_daemon.store.card import VoiceCard
 from rwc_daemon.store.encoders import CONTENTVEC, encoder_for
 from rwc_daemon.store.layout import NSF, SynthConfig
 from rwc_daemon.trackers import AUTO
-from rwc_daemon.voices.base import Progress, Samples, VoiceInfo
+from rwc_daemon.voices.base import Progress, Samples, VoiceInfo, VoiceSource
 from rwc_daemon.voices.described import info_of
 from rwc_daemon.voices.f0.base import Tracker
 from rwc_daemon.voices.f0.registry import WeightFiles, available, open_tracker
@@ -103,6 +103,9 @@ class RvcVoice:
     def ladder(self, controls: Controls) -> tuple[QualityStep, ...]:
         return ladder(controls, self.info.f0)
 
+    def pitch_shift(self, controls: Controls) -> float | None:
+        return controls.pitch if self.info.f0 else None
+
     def steps(self, quality: str) -> QualityPreset:
         """What a session of this quality spends here. Raises OutOfRange."""
         return quality_preset(self.device, quality)
@@ -153,6 +156,12 @@ class RvcVoice:
         y = pipeline.convert(heard, tracker, self.noise(seed), controls, progress)
         y = offline.below_full_scale(soxr.resample(y, self.info.rate, rate))
         return np.pad(y, (0, max(0, len(x) - len(y))))[: len(x)].astype(np.float32)
+
+
+def load(source: VoiceSource) -> RvcVoice:
+    """Returns the voice; see `families.FamilyRow.module`. Raises what `RvcVoice.load` raises."""
+    assert source.card is not None, source.info
+    return RvcVoice.load(source.card, source.assets, source.device, weight_bits=source.weight_bits)
 
 
 def live_geometry(plan: Plan, preset: QualityPreset) -> Geometry:
