@@ -1,7 +1,8 @@
-"""The controls that one turns while live: names, ranges, units, written once.
+"""The controls that one turns while live. A control is one row: a field of `Controls`, with all that is said of it.
 
-`Controls` is what a conversion reads between two blocks. `parse` and `changed` are the border: they take what a user or
-a D-Bus client gave and answer with a whole new `Controls`, or raise and change nothing.
+D-Bus property, `rwcctl`, the Python face, saved state and what a voice remembers are read from the rows. `Controls` is
+what a conversion reads between two blocks. `parse`, `parsed` and `changed` are the border: they take what a user or a
+D-Bus client gave and answer with checked values, or raise and change nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import difflib
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from rwc_daemon.errors import NoSuchControl, OutOfRange
@@ -22,31 +23,79 @@ MODES = ("convert", "mute", "bypass")  # what RWC Mic plays: in the order of the
 
 
 @dataclass(frozen=True)
-class Controls:
-    """One setting of all controls; the unit stands under each field."""
+class Row:
+    """What is said of a control, beside its name and the value with which it starts."""
 
-    pitch: float = 0.0
-    """Semitones."""
-    formant: float = 0.0
-    """Semitones: the spectral envelope moves by 2^(formant/12)."""
-    index_rate: float = 0.75
-    """Share of retrieved features, 0 … 1."""
-    protect: float = 0.33
-    """Share of retrieval kept in unvoiced frames, 0 … 0.5 (0.5: protection off)."""
-    envelope: float = 0.75
-    """0: the voice's own loudness, 1: loudness follows the input (1 - rms_mix_rate of other programs)."""
-    gate_db: float = -60.0
-    """dB full scale below which the input counts as silence; -90: off."""
-    input_gain_db: float = 0.0
-    output_gain_db: float = 0.0
-    volume_db: float = 0.0
-    """Of RWC Mic: its volume in the mixer is held at 100 %."""
-    speaker: int = 0
-    """Which speaker of a voice that holds several."""
-    f0_method: str = "auto"
-    f0_gaps: str = "zero"
+    doc: str
+    """What it does, for people."""
+    low: float = 0.0
+    high: float = 0.0
+    unit: str = ""
+    whole: bool = False
+    """Only whole numbers."""
+    choices: tuple[str, ...] = ()
+    """The words that it may be; empty for a number."""
+    remembered: bool = False
+    """Each imported voice has its own; all others belong to the user."""
+    fixed: bool = False
+    """A voice's nets are laid out for it: a change loads the voice again, beside the playing one."""
+    command: str = ""
+    """Its own command of `rwcctl`, if it has one; also a short name of the control."""
+    called: str = ""
+    """With `command`: how the list of commands calls it."""
+    python: str = ""
+    """Its name in the Python face, where that is another one."""
+
+    @property
+    def dbus_type(self) -> str:
+        return "s" if self.choices else "u" if self.whole else "d"
+
+
+def number(start: float, low: float, high: float, unit: str, doc: str, **more: Any) -> Any:
+    """A control that is a number from `low` to `high`."""
+    return field(default=start, metadata={"row": Row(doc, low, high, unit, **more)})
+
+
+def choice(start: str, choices: tuple[str, ...], doc: str, **more: Any) -> Any:
+    """A control that is one of some words."""
+    return field(default=start, metadata={"row": Row(doc, choices=choices, **more)})
+
+
+@dataclass(frozen=True)
+class Controls:
+    """One setting of all controls."""
+
+    pitch: float = number(
+        0.0, -24, 24, "semitones", "moves the pitch",
+        remembered=True, command="pitch", called="the pitch shift", python="pitch_shift",
+    )  # fmt: skip
+    formant: float = number(
+        0.0, -12, 12, "semitones", "moves the formants: smaller or larger speaker",
+        remembered=True, command="formant", called="the formant shift", python="formant_shift",
+    )  # fmt: skip
+    """The spectral envelope moves by 2^(formant/12)."""
+    index_rate: float = number(0.75, 0, 1, "share", "how much of the voice's own index is mixed in", remembered=True)
+    protect: float = number(0.33, 0, 0.5, "share", "guards unvoiced consonants from the index; 0.5 is off")
+    envelope: float = number(0.75, 0, 1, "share", "0 keeps the voice's loudness, 1 follows yours")
+    """1 - rms_mix_rate of other programs."""
+    gate_db: float = number(-60.0, -90, 0, "dB", "quieter input counts as silence; -90 is off")
+    """dB full scale."""
+    input_gain_db: float = number(0.0, -30, 30, "dB", "louder or softer before conversion")
+    output_gain_db: float = number(0.0, -30, 30, "dB", "louder or softer after conversion")
+    volume_db: float = number(
+        0.0, -30, 12, "dB", "volume of RWC Mic, which other programs cannot change",
+        command="volume", called="the volume of RWC Mic",
+    )  # fmt: skip
+    """RWC Mic's volume in the mixer is held at 100 %."""
+    speaker: int = number(
+        0, 0, 65535, "number", "which speaker of a voice with several", whole=True, remembered=True, fixed=True
+    )
+    f0_method: str = choice("auto", F0_METHODS, "how the pitch is tracked", remembered=True, fixed=True)
+    f0_gaps: str = choice(
+        "zero", F0_GAPS, "pitch of unvoiced sounds: none, or filled for voices that expect that", remembered=True
+    )
     """Unvoiced frames: 0 Hz, or filled with their neighbours' pitch (some voices trained since 2026 expect that)."""
-    quality: str = "balanced"
+    quality: str = choice("balanced", QUALITIES, "better sound, or less latency and work", fixed=True)
 
     @property
     def louder_db(self) -> float:
@@ -54,31 +103,14 @@ class Controls:
         return self.output_gain_db + self.volume_db
 
 
-@dataclass(frozen=True)
-class Range:
-    """What a control may be set to."""
-
-    low: float
-    high: float
-    unit: str
-    doc: str
-
-
-NUMBERS: dict[str, Range] = {
-    "pitch": Range(-24, 24, "semitones", "moves the pitch"),
-    "formant": Range(-12, 12, "semitones", "moves the formants: smaller or larger speaker"),
-    "index_rate": Range(0, 1, "share", "how much of the voice's own index is mixed in"),
-    "protect": Range(0, 0.5, "share", "guards unvoiced consonants from the index; 0.5 is off"),
-    "envelope": Range(0, 1, "share", "0 keeps the voice's loudness, 1 follows yours"),
-    "gate_db": Range(-90, 0, "dB", "quieter input counts as silence; -90 is off"),
-    "input_gain_db": Range(-30, 30, "dB", "louder or softer before conversion"),
-    "output_gain_db": Range(-30, 30, "dB", "louder or softer after conversion"),
-    "volume_db": Range(-30, 12, "dB", "volume of RWC Mic, which other programs cannot change"),
-    "speaker": Range(0, 65535, "number", "which speaker of a voice with several"),
-}
-CHOICES: dict[str, tuple[str, ...]] = {"f0_method": F0_METHODS, "f0_gaps": F0_GAPS, "quality": QUALITIES}
-SHORT = {"volume": "volume_db"}  # `rwcctl volume` and `rwcctl set volume`
-NAMES: tuple[str, ...] = tuple(field.name for field in fields(Controls))
+ROWS: dict[str, Row] = {one.name: one.metadata["row"] for one in fields(Controls)}
+NAMES = tuple(ROWS)
+NUMBERS = {name: row for name, row in ROWS.items() if not row.choices}
+CHOICES = {name: row.choices for name, row in ROWS.items() if row.choices}
+REMEMBERED = tuple(name for name, row in ROWS.items() if row.remembered)
+FIXED = tuple(name for name, row in ROWS.items() if row.fixed)
+SHORT = {row.command: name for name, row in ROWS.items() if row.command}
+BY_PYTHON_NAME = {row.python or name: name for name, row in ROWS.items()}
 
 
 def known_name(name: str) -> str:
@@ -101,26 +133,29 @@ def dbus_name(name: str) -> str:
 def parse(name: str, value: Any) -> float | int | str:
     """The value of one control, checked. Numbers may come as text. Raises NoSuchControl or OutOfRange."""
     name = known_name(name)
-    if name in CHOICES:
-        if value not in CHOICES[name]:
-            raise OutOfRange(f"{name} is one of {', '.join(CHOICES[name])}; not '{value}'")
+    row = ROWS[name]
+    if row.choices:
+        if value not in row.choices:
+            raise OutOfRange(f"{name} is one of {', '.join(row.choices)}; not '{value}'")
         return str(value)
-    span = NUMBERS[name]
     try:
-        number = float(value) if not isinstance(value, bool) else math.nan
+        found = float(value) if not isinstance(value, bool) else math.nan
     except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    whole = name == "speaker"
-    if not span.low <= number <= span.high or (whole and number != int(number)):
-        kind = "a whole number" if whole else "a number"
-        raise OutOfRange(f"{name} is {kind} from {span.low:g} to {span.high:g} {span.unit}; not '{value}'")
-    return int(number) if whole else number
+        found = math.nan
+    if not row.low <= found <= row.high or (row.whole and found != int(found)):
+        kind = "a whole number" if row.whole else "a number"
+        raise OutOfRange(f"{name} is {kind} from {row.low:g} to {row.high:g} {row.unit}; not '{value}'")
+    return int(found) if row.whole else found
+
+
+def parsed(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """All of `wanted` by its names here, checked. Raises NoSuchControl or OutOfRange."""
+    return {known_name(name): parse(name, value) for name, value in wanted.items()}
 
 
 def changed(controls: Controls, wanted: Mapping[str, Any]) -> Controls:
     """All of `wanted` set at once, or nothing: raises before anything is changed."""
-    values: dict[str, Any] = {known_name(name): parse(name, value) for name, value in wanted.items()}
-    return replace(controls, **values)
+    return replace(controls, **parsed(wanted))
 
 
 def to_dict(controls: Controls) -> dict[str, float | int | str]:

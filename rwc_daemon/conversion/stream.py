@@ -12,12 +12,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from rwc_daemon.controls import Controls
+from rwc_daemon.controls import FIXED, Controls
 from rwc_daemon.conversion.chain import InputChain, OutputChain
 from rwc_daemon.plan import Plan
 from rwc_daemon.voices.base import Adjustable, Primed, Samples, Voice
-
-FIXED = ("quality", "f0_method", "speaker")  # an adjustable voice's session is made for these
 
 
 class Stream:

@@ -13,6 +13,8 @@ from xml.sax.saxutils import quoteattr
 
 from dbus_next import Variant
 
+from rwc_daemon.controls import ROWS, dbus_name
+
 NAME = "org.rwc.Daemon1"
 PATH = "/org/rwc/Daemon1"
 INTERFACE = "org.rwc.Daemon1"
@@ -45,21 +47,9 @@ METHODS: dict[str, Method] = {
     "Quit": Method(),
 }
 
-# properties one may set: the controls, and two more
+# properties one may set: the controls, and three more
 WRITABLE: dict[str, str] = {
-    "Pitch": "d",
-    "Formant": "d",
-    "IndexRate": "d",
-    "Protect": "d",
-    "Envelope": "d",
-    "GateDb": "d",
-    "InputGainDb": "d",
-    "OutputGainDb": "d",
-    "VolumeDb": "d",
-    "Speaker": "u",
-    "F0Method": "s",
-    "F0Gaps": "s",
-    "Quality": "s",
+    **{dbus_name(name): row.dbus_type for name, row in ROWS.items()},
     "Mode": "s",
     "Input": "s",
     "InputChannel": "s",

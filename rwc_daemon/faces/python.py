@@ -17,7 +17,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -80,17 +80,9 @@ class ConversionConfig:
     @property
     def controls(self) -> Controls:
         """The controls among the fields, checked. Raises OutOfRange."""
-        return control_table.changed(
-            Controls(),
-            {
-                "pitch": self.pitch_shift,
-                "formant": self.formant_shift,
-                "index_rate": self.index_rate,
-                "protect": self.protect,
-                "f0_method": self.f0_method,
-                "speaker": self.speaker,
-            },
-        )
+        own = {one.name: getattr(self, one.name) for one in fields(self)}
+        names = control_table.BY_PYTHON_NAME
+        return control_table.changed(Controls(), {names[name]: value for name, value in own.items() if name in names})
 
     def load(self) -> Voice:
         """The voice with its weights. Raises NoSuchVoice, BadModel, MissingAsset, MissingPackage."""
@@ -102,9 +94,6 @@ class ConversionConfig:
             index = Path(self.index_path) if self.index_path else None
             return repository.load_file(Path(self.model_path), index, self.device)
         return repository.load(self.voice or "deep", self.device)
-
-
-UPDATES = {"pitch_shift": "pitch", "formant_shift": "formant"}  # the other names are those of the controls
 
 
 class _Converter:
@@ -129,8 +118,9 @@ class _Converter:
 
     def update(self, **changes: Any) -> None:
         """Turn controls while running: pitch_shift, formant_shift, or any control by name. All or nothing."""
+        names = control_table.BY_PYTHON_NAME
         self._controls = control_table.changed(
-            self._controls, {UPDATES.get(name, name): v for name, v in changes.items()}
+            self._controls, {names.get(name, name): value for name, value in changes.items()}
         )
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""`rwcctl pitch`, `formant`, `volume`, `set`, `get`, `reset`, `mode`, `mute`, `unmute`: the controls."""
+"""`rwcctl set`, `get`, `reset`, `mode`, `mute`, `unmute`, and the controls that have a command of their own."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from rwc_daemon.errors import RwcError
 from rwc_daemon.faces.cli import show
 from rwc_daemon.faces.cli.remote import Daemon, connected
 
-STEPPED = ("pitch", "formant", "volume")  # controls with a command of their own
-
 
 class NeedsYes(RwcError):
     """Bypass plays the unprocessed voice: the user says so twice."""
@@ -20,7 +18,7 @@ class NeedsYes(RwcError):
 
 
 def add_parser(subparsers: Any) -> None:
-    for name in STEPPED:
+    for name in controls.SHORT:
         add_stepped(subparsers, name)
     known = "\n".join(f"  {name:<15} {span(name)}" for name in controls.NAMES)
     raw = argparse.RawDescriptionHelpFormatter
@@ -49,9 +47,9 @@ def add_stepped(subparsers: Any, name: str) -> None:
 
 def span(name: str) -> str:
     """What a control does and takes, in one line."""
-    if name in controls.CHOICES:
-        return "one of " + ", ".join(controls.CHOICES[name])
-    return f"{limits(name)}: {controls.NUMBERS[name].doc}"
+    row = controls.ROWS[name]
+    takes = "one of " + ", ".join(row.choices) if row.choices else limits(name)
+    return f"{takes}: {row.doc}"
 
 
 def limits(name: str) -> str:

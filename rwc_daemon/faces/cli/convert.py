@@ -74,7 +74,10 @@ def _add_controls(parser: argparse.ArgumentParser) -> None:
         group.add_argument(_option(name), dest=name, metavar="N", help=words)
     for name, choices in control_table.CHOICES.items():
         group.add_argument(
-            _option(name), dest=name, metavar="NAME", help=f"{', '.join(choices)} (default {start[name]})"
+            _option(name),
+            dest=name,
+            metavar="NAME",
+            help=f"{control_table.ROWS[name].doc} ({', '.join(choices)}; default {start[name]})",
         )
 
 

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from types import ModuleType
 from typing import Any, NoReturn
 
+from rwc_daemon.controls import ROWS
 from rwc_daemon.errors import RwcError
 from rwc_daemon.faces.cli import show
 from rwc_daemon.faces.cli.printable import any_text, sentence
@@ -27,6 +28,8 @@ USAGE, INTERRUPTED = 2, 130
 EXIT_STATUS = "0 done, 1 failed (stderr says why), 2 wrong usage or value, 3 no daemon or session bus."
 NAME_WIDTH = 13  # of a command in the overview, with the blanks around it
 
+# the controls that have a command of their own
+STEPPED = {row.command: ("control", f"show or set {row.called}, in {row.unit}") for row in ROWS.values() if row.command}
 # heading → command → (module, what it does)
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "see": {
@@ -48,9 +51,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         "demo": ("demo", "hear a sentence converted: in.wav, out.wav, demo.png"),
     },
     "turn": {
-        "pitch": ("control", "show or set the pitch shift, in semitones"),
-        "formant": ("control", "show or set the formant shift, in semitones"),
-        "volume": ("control", "show or set the volume of RWC Mic, in dB"),
+        **STEPPED,
         "set": ("control", "set any control"),
         "get": ("control", "show one control, or all"),
         "reset": ("control", "all controls back to where they start"),
