@@ -16,6 +16,7 @@
     ├── NotReady                 the part needed is not there yet (engine starting, no server)
     ├── Busy                     one such job at a time
     ├── Cancelled                the user stopped it
+    ├── Superseded               a newer request took the place of this one
     ├── EngineFailed             the engine died or gave nonsense
     ├── Overloaded               this machine is too slow for what is asked, and does less
     ├── Interrupted              a part ended or stood still unasked: silence meanwhile, and it goes on by itself
@@ -105,6 +106,10 @@ class Busy(RwcError):
 
 
 class Cancelled(RwcError):
+    pass
+
+
+class Superseded(RwcError):
     pass
 
 

@@ -49,12 +49,17 @@ class LoadVoice:
     """Load this voice beside the playing one and switch to it; answered by VoiceOn or VoiceFailed."""
 
     voice: str
+    """Its id."""
+    controls: dict[str, Any] = field(default_factory=dict)
+    """All of `Controls`, with which it begins; empty: as SetControls said before."""
 
 
 @dataclass(frozen=True)
 class SetControls:
     controls: dict[str, Any]
     """All of `Controls`, by name."""
+    voice: str = ""
+    """The id of the voice that they are for; empty: every voice."""
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,9 @@ class Engine:
         self.busy = 0.0  # cores that other programs use
         thread_budget = ThreadBudget(2, 2, lambda: self.busy)
         clock = lambda: self.seconds  # noqa: E731
-        self.inference = Inference(self.link, generation, OPEN, self.loader, self.said.put, thread_budget, clock)
+        self.inference = Inference(
+            self.link, generation, self.stream_config, self.loader, self.said.put, thread_budget, clock
+        )
         self.order(Configure(RATE, QUANTUM))
         self.loader.start(self.order)
         self.thread = threading.Thread(target=self.inference.run)
@@ -76,8 +78,9 @@ class Engine:
         self.loader.request(LoadRequest(voice))
 
     def set(self, **controls):
-        self.stream_config = replace(self.stream_config, controls=replace(self.stream_config.controls, **controls))
-        self.order(self.stream_config.controls)
+        config = replace(self.stream_config, controls=replace(self.stream_config.controls, **controls))
+        self.order(config)
+        self.stream_config = config
 
     def play(self, x):
         """The graph runs over x as fast as the engine follows; what RWC Mic would play."""
@@ -112,6 +115,23 @@ class Engine:
             if isinstance(message, kind):
                 return message
         raise AssertionError(f"the engine never said {kind.__name__}")
+
+    def expect_voice(self, voice):
+        """Until it plays, while the graph runs."""
+        self.expect_until(lambda: self.inference._loaded and self.inference._loaded.voice.info.id == voice)
+
+    def expect_blocks(self, count):
+        """So many further blocks of the stream that plays."""
+        noise = np.random.default_rng(3).normal(0, 0.05, count * self.inference._switcher.block)
+        self.play(noise.astype(np.float32))
+
+    def expect_until(self, what):
+        """The graph runs over noise until it is so."""
+        end = time.monotonic() + DEADLINE_S
+        noise = np.random.default_rng(2).normal(0, 0.05, 40 * QUANTUM).astype(np.float32)
+        while not what():
+            assert time.monotonic() < end, "it did not come true in time"
+            self.play(noise)
 
     def said_nothing_of(self, kind):
         return not any(isinstance(message, kind) for message in list(self.said.queue))

@@ -33,13 +33,12 @@ from rwc_daemon.control.voice_library import VoiceLibrary
 from rwc_daemon.control.voice_selection import VoiceSelection
 from rwc_daemon.control.voice_settings import VoiceSettings
 from rwc_daemon.control.watchdog import IDLE_S, LIVE_S, Watchdog
-from rwc_daemon.controls import MODES, Controls, changed
+from rwc_daemon.controls import MODES, Controls, changed, parsed, to_dict
 from rwc_daemon.errors import OutOfRange
-from rwc_daemon.families import shipped
 from rwc_daemon.host.journal import MODE, event
 from rwc_daemon.host.notify import Notifier
 from rwc_daemon.link.ring import SharedRings
-from rwc_daemon.messages import Heartbeat, Planned, VoiceOn
+from rwc_daemon.messages import Heartbeat, Planned
 from rwc_daemon.settings import Settings
 from rwc_daemon.thresholds import THRESHOLDS
 from rwc_daemon.voices.repository import VoiceRepository
@@ -78,7 +77,7 @@ class Core:
         self.activity = Activity(audio, settings.audio.listen == "always", self.faults, self)
         self.repository = VoiceRepository(data_dir)
         self._voice_settings = VoiceSettings(
-            self.repository.store, self._saved.common, settings.state.remember_per_voice
+            self.repository.store, self._saved.common, settings.state.remember_per_voice, self._saved.voice
         )
         self._silence = SilenceWatch(audio, self.activity, self.stats, self.faults, self._saved.channel)
         selection = VoiceSelection(self._saved.voice, settings.voice.first)
@@ -126,6 +125,7 @@ class Core:
         self.ticking.cancel()
         with suppress(asyncio.CancelledError):
             await self.ticking
+        self.voice_controller.stop()
         await self.jobs.stop()
         await self.activity.stop()
         await self.voice_controller.supervisor.stop()
@@ -153,12 +153,30 @@ class Core:
             version=self._version,
         )
 
+    async def load(self, voice: str) -> None:
+        """Returns once the voice is known and queued. Raises NoSuchVoice."""
+        await self.voice_controller.load(voice, {})
+
+    async def use(self, voice: str, controls: Mapping[str, Any]) -> str:
+        """The voice's id, once it converts; `controls` are those it begins with, above its own.
+
+        Raises what is against this request: NoSuchVoice, NoSuchControl, OutOfRange, what loading raises, EngineFailed,
+        Superseded, NotReady when the daemon stops.
+        """
+        waiting: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        await self.voice_controller.load(voice, parsed(controls), waiting)
+        return await waiting
+
+    async def remove_voice(self, voice: str) -> None:
+        """Raises NoSuchVoice; Busy for the voice in use, Unsupported for a built-in one."""
+        self._voice_settings.forget(await self.library.remove(voice))
+
     def set_controls(self, wanted: Mapping[str, Any]) -> None:
         """All of them or none; raises NoSuchControl or OutOfRange."""
-        self._turn_to(changed(self.controls, wanted))
+        self._turn(parsed(wanted))
 
     def reset_controls(self) -> None:
-        self._turn_to(Controls())
+        self._turn(to_dict(Controls()))
 
     def reset_latency(self) -> None:
         """Back to what a calm machine needs; whoever listens hears one dip of 10 ms."""
@@ -269,10 +287,20 @@ class Core:
 
     # ---- told by VoiceController ----
 
-    def voice_on(self, voice: VoiceOn) -> None:
-        stored = voice.voice if voice.voice not in shipped() else ""
-        self._turn_to(self._voice_settings.turn_to(stored, self.controls))
-        self._playout.speaks(voice.voice)
+    def controls_of(self, voice: str) -> Controls:
+        return self._voice_settings.of(voice, self.controls)
+
+    def voice_asked(self, voice: str, turned: Mapping[str, Any]) -> None:
+        self._voice_settings.ask(voice, turned)
+
+    def voice_stays(self, voice: str) -> None:
+        controls = self.controls_of(voice)
+        self._voice_settings.play(voice)
+        self._turn_to(controls)
+
+    def voice_on(self, voice: str) -> None:
+        self.voice_stays(voice)
+        self._playout.speaks(voice)
         self._rehearse()
         self.save()
 
@@ -309,13 +337,20 @@ class Core:
         if self._mode != "convert" or self._playout.planned is not None:
             self._link.set_mode(self._mode)
 
+    def _turn(self, wanted: Mapping[str, Any]) -> None:
+        """By the user: it holds for the voice that plays, and for the one that is being loaded."""
+        if self.voice_controller.selection.loading:
+            self._voice_settings.turn(wanted)
+        self._turn_to(changed(self.controls, wanted))
+
     def _turn_to(self, controls: Controls) -> None:
-        if controls == self.controls:
-            return
-        self.controls = controls
-        self.voice_controller.send_controls()
-        self.save()
-        self.changed()
+        before, self.controls = self.controls, controls
+        self._voice_settings.note(controls)
+        if controls != before or self.voice_controller.selection.loading:
+            self.voice_controller.send_controls()
+        if controls != before:
+            self.save()
+            self.changed()
 
     def _state(self) -> str:
         if self.faults:
@@ -328,19 +363,20 @@ class Core:
 
     def _picture(self) -> Any:
         """What to write, taken now; written later, in a thread."""
-        controls = self.controls
+        write_voices = self._voice_settings.writing()
         saved = replace(
             self._saved,
             voice=self.voice_controller.selection.wanted,
             input=self._input,
             channel=self._silence.channel if self._silence.channel != self._settings.audio.channel else "",
             mode=self._mode if self._mode != "bypass" or self._settings.privacy.pin_bypass else "convert",
-            controls=controls,
+            controls=self.controls,
+            common=self._voice_settings.common,
         )
 
         def write() -> None:
-            self._voice_settings.keep(controls)
-            self._file.save(replace(saved, common=self._voice_settings.common))
+            write_voices()
+            self._file.save(saved)
 
         return write
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from rwc_daemon.control.faults import Faults
 from rwc_daemon.control.supervisor import SLOW_S, Death, Supervisor
+from rwc_daemon.control.voice_requests import VoiceRequests
 from rwc_daemon.control.voice_selection import Fallback, VoiceSelection
 from rwc_daemon.controls import Controls, to_dict
+from rwc_daemon.errors import EngineFailed, NotReady, by_code
 from rwc_daemon.families import may_be_heavy
 from rwc_daemon.host.journal import VOICE_ON, event
 from rwc_daemon.messages import (
@@ -42,8 +45,15 @@ class VoiceListener(Protocol):
     """Who is told; all in the event loop's thread."""
 
     controls: Controls
+    """Of the voice that plays."""
 
-    def voice_on(self, voice: VoiceOn) -> None: ...
+    def controls_of(self, voice: str) -> Controls: ...
+
+    def voice_asked(self, voice: str, turned: Mapping[str, Any]) -> None: ...
+
+    def voice_stays(self, voice: str) -> None: ...
+
+    def voice_on(self, voice: str) -> None: ...
 
     def planned(self, planned: Planned, voice: str) -> None: ...
 
@@ -72,6 +82,7 @@ class VoiceController:
         self._repository, self.selection, self._faults, self._owner = repository, selection, faults, owner
         self._keep_warm_s = keep_warm_s
         self._finding = asyncio.Lock()
+        self._requests = VoiceRequests()
         self._configured: Configure | None = None
         self._watched = False
         self._converting = ""  # what this engine plays; empty until it says so
@@ -90,17 +101,26 @@ class VoiceController:
         """The engine was ended to free its memory; the next listener starts it."""
         return not self.supervisor.wanted
 
-    async def load(self, wanted: str) -> None:
-        """Returns once the voice is known and queued; raises NoSuchVoice."""
+    async def load(self, wanted: str, turned: Mapping[str, Any], waiting: asyncio.Future[str] | None = None) -> None:
+        """Returns once the voice is known and queued; `turned`: controls with which it begins, above its own. `waiting`
+        gets its id when it converts, or the reason why it does not. Raises NoSuchVoice."""
         async with self._finding:  # in the order of the calls
             info = await asyncio.to_thread(self._repository.find, wanted)
+            self._requests.begin(info.id, waiting)
             self.selection.ask(info.id)
-            if info.id == self._converting:
-                self.selection.on(info.id)  # the engine does not announce what plays already
+            self._owner.voice_asked(info.id, turned)
             self.supervisor.start()
-            self.supervisor.send(LoadVoice(info.id))
+            self._send_load(info.id)
+            if info.id == self._converting:  # the engine does not announce what plays already
+                self.selection.on(info.id)
+                self._owner.voice_stays(info.id)
+                self._requests.converts(info.id)
         self._owner.save()
         self._owner.changed()
+
+    def stop(self) -> None:
+        """No voice comes from now on."""
+        self._requests.fail_all(NotReady("rwc-daemon stops: ask again when it runs"))
 
     def configure(self, wanted: Configure) -> None:
         """Somebody listens, in this graph."""
@@ -116,7 +136,11 @@ class VoiceController:
         self.supervisor.send(Suspend())
 
     def send_controls(self) -> None:
-        self.supervisor.send(SetControls(to_dict(self._owner.controls)))
+        """To the voice that plays, and to the one that is being loaded: each has its own."""
+        playing, loading = self.selection.playing, self.selection.loading
+        self.supervisor.send(SetControls(to_dict(self._owner.controls), playing))
+        if loading not in ("", playing):
+            self.supervisor.send(SetControls(to_dict(self._owner.controls_of(loading)), loading))
 
     def set_slack(self, wanted: SetSlack) -> None:
         self.supervisor.send(wanted)
@@ -139,8 +163,8 @@ class VoiceController:
     # ---- from the supervisor ----
 
     def on_up(self) -> None:
-        self.send_controls()
-        self.supervisor.send(LoadVoice(self.selection.wanted))
+        self.supervisor.send(SetControls(to_dict(self._owner.controls)))
+        self._send_load(self.selection.wanted)
         if self._configured is not None:
             self.supervisor.send(self._configured)
         if self._watched:
@@ -184,6 +208,7 @@ class VoiceController:
                 f"the engine {death.reason}, for the {times}th time in a row: RWC Mic is silent, and a new engine is "
             )
             text += f"tried every {SLOW_S:g} s; 'rwcctl logs' and 'rwcctl doctor' say more"
+            self._requests.fail_all(EngineFailed(text))
         else:
             text = f"the engine {death.reason}: RWC Mic is silent until the next one runs"
         self._faults.begin(PLACE, "EngineFailed", text)
@@ -194,7 +219,8 @@ class VoiceController:
         self._converting, self.device, self._heartbeats = message.voice, message.device, 0
         self.selection.on(message.voice)
         self._faults.end(PLACE)
-        self._owner.voice_on(message)
+        self._owner.voice_on(message.voice)
+        self._requests.converts(message.voice)
 
     def _quality_reduced(self, text: str) -> None:
         if text:
@@ -202,17 +228,23 @@ class VoiceController:
         else:
             self._faults.end(REDUCED)
 
+    def _send_load(self, voice: str) -> None:
+        self.supervisor.send(LoadVoice(voice, to_dict(self._owner.controls_of(voice))))
+
     def _voice_failed(self, message: VoiceFailed) -> None:
+        self._requests.fail(message.voice, by_code(message.code)(message.message))
         verdict = self.selection.failed(message.voice, self._converting)
         if verdict is None:
             self._faults.happened(message.code, message.message)
             return
         self._give_up(verdict, message.message, message.code)
-        self.supervisor.send(LoadVoice(verdict.voice))
+        self._send_load(verdict.voice)
 
     def _give_up(self, verdict: Fallback, why: str, code: str = "EngineFailed") -> None:
         text = f"voice '{verdict.blamed}' cannot be used, '{verdict.voice}' takes its place: {why}"
         self._faults.happened(code, text)
+        self._requests.fail(verdict.blamed, EngineFailed(text))
+        self._owner.voice_asked(verdict.voice, {})
         self._owner.save()
 
     def _heartbeat(self, message: Heartbeat) -> None:

@@ -52,8 +52,8 @@ class VoiceLibrary:
 
         return self._jobs.start(work)
 
-    async def remove(self, wanted: str) -> None:
-        """Raises NoSuchVoice; Busy for the voice in use, Unsupported for a built-in one."""
+    async def remove(self, wanted: str) -> str:
+        """Its id. Raises NoSuchVoice; Busy for the voice in use, Unsupported for a built-in one."""
         info = await asyncio.to_thread(self._repository.find, wanted)
         if info.id in shipped():
             raise Unsupported(f"'{info.id}' is built in and cannot be removed")
@@ -61,6 +61,7 @@ class VoiceLibrary:
             raise Busy(f"'{info.id}' is in use: switch to another voice first, for instance 'rwcctl use deep'")
         await asyncio.to_thread(self._repository.store.remove, info.id)
         self._selection.forget(info.id)
+        return info.id
 
 
 def _whole(path: str) -> Path:

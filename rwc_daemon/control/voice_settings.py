@@ -1,21 +1,22 @@
 """Controls that belong to a voice: an imported voice comes back with the pitch it was left with.
 
-Built-in voices share one common setting. All other controls belong to the user, not to a voice.
+Built-in voices share one common setting. All other controls belong to the user, not to a voice (`controls.REMEMBERED`).
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any, Protocol
 
-from rwc_daemon.controls import Controls, changed
+from rwc_daemon.controls import REMEMBERED, Controls, changed
 from rwc_daemon.errors import NoSuchVoice, RwcError
+from rwc_daemon.families import shipped
 
 log = logging.getLogger(__name__)
 
-REMEMBERED = ("pitch", "formant", "index_rate", "f0_method", "f0_gaps", "speaker")
+COMMON = ""  # the key of what all built-in voices share
 
 
 class SettingsStore(Protocol):
@@ -27,30 +28,77 @@ class SettingsStore(Protocol):
 
 
 class VoiceSettings:
-    """`voice` is the id of an imported voice, or empty for all built-in ones."""
+    """Which controls each voice has: the one that plays, the one that is being loaded, and those that played before."""
 
-    def __init__(self, store: SettingsStore, common: Mapping[str, Any], on: bool) -> None:
+    def __init__(self, store: SettingsStore, common: Mapping[str, Any], on: bool, playing: str = "") -> None:
+        """`on` False: every voice goes on with the controls of the one before. `playing`: the voice that the controls
+        at the start belong to."""
         self._store, self._on = store, on
-        self.common = dict(common)
-        self._voice = ""
+        self._noted: dict[str, dict[str, Any]] = {COMMON: dict(common)}  # newest, whether written down or not
+        self._written: dict[str, dict[str, Any]] = {}
+        self._playing = _key(playing)
+        self._asked, self._turned = "", dict[str, Any]()
 
-    def keep(self, controls: Controls) -> None:
-        """Writes down the controls of the voice that plays. Raises BadState."""
-        kept = {name: getattr(controls, name) for name in REMEMBERED}
-        if not self._on or not self._voice:
-            self.common = kept
-        else:
-            with suppress(NoSuchVoice):  # removed meanwhile
-                if dict(self._store.remembered(self._voice)) != kept:
-                    self._store.remember(self._voice, kept)
+    @property
+    def common(self) -> dict[str, Any]:
+        """What built-in voices share."""
+        return self._noted[COMMON]
 
-    def turn_to(self, voice: str, controls: Controls) -> Controls:
-        """The controls to go on with, now that `voice` plays; unchanged where nothing is remembered."""
-        before, self._voice = self._voice, voice
-        if not self._on or voice == before:
-            return controls
+    def ask(self, voice: str, turned: Mapping[str, Any]) -> None:
+        """`voice` is to be loaded, and begins with these controls above its own."""
+        self._asked, self._turned = voice, dict(turned)
+
+    def turn(self, turned: Mapping[str, Any]) -> None:
+        """The user has turned these while the voice is being loaded: they win over what it was left with."""
+        self._turned |= turned
+
+    def of(self, voice: str, controls: Controls) -> Controls:
+        """The controls of `voice` when it plays next; those that belong to no voice are as in `controls`."""
+        turned = self._turned if voice == self._asked else {}
         try:
-            return changed(controls, dict(self._store.remembered(voice)) if voice else self.common)
+            return changed(controls, {**self._own(voice), **turned})
         except RwcError as bad:
             log.warning("what was remembered for '%s' is not used: %s", voice, bad)
-            return controls
+            return changed(controls, turned)
+
+    def play(self, voice: str) -> None:
+        """`voice` plays from now on."""
+        self._playing, self._asked, self._turned = _key(voice), "", {}
+
+    def note(self, controls: Controls) -> None:
+        """The playing voice has these controls now; `writing` writes them down."""
+        self._noted[self._playing if self._on else COMMON] = {name: getattr(controls, name) for name in REMEMBERED}
+
+    def forget(self, voice: str) -> None:
+        """It was removed from the store."""
+        self._noted.pop(voice, None)
+        self._written.pop(voice, None)
+
+    def writing(self) -> Callable[[], None]:
+        """Writes down what imported voices have now; runs in any thread. It raises BadState."""
+        noted = {voice: kept for voice, kept in self._noted.items() if voice != COMMON}
+
+        def write() -> None:
+            for voice, kept in noted.items():
+                if self._written.get(voice) == kept:
+                    continue
+                with suppress(NoSuchVoice):  # removed meanwhile
+                    self._store.remember(voice, kept)
+                self._written[voice] = kept
+
+        return write
+
+    def _own(self, voice: str) -> Mapping[str, Any]:
+        """What `voice` was left with. Nothing for the voice that plays: it has what it has."""
+        key = _key(voice)
+        if not self._on or key == self._playing:
+            return {}
+        if key in self._noted:
+            return self._noted[key]
+        with suppress(NoSuchVoice):  # that will be said where it is loaded
+            return self._store.remembered(key)
+        return {}
+
+
+def _key(voice: str) -> str:
+    return COMMON if voice in shipped() else voice

@@ -12,11 +12,18 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from rwc_daemon.controls import Controls
-from rwc_daemon.conversion.stream import FIXED, Stream
+from rwc_daemon.controls import FIXED, Controls
+from rwc_daemon.conversion.stream import Stream
 from rwc_daemon.engine.gpu_errors import gpu_trouble
 from rwc_daemon.engine.load_meter import LoadMeter
-from rwc_daemon.engine.load_request import LoadedVoice, LoadFailed, LoadRequest, PrewarmedStep
+from rwc_daemon.engine.load_request import (
+    LoadedVoice,
+    LoadFailed,
+    LoadRequest,
+    PrewarmedStep,
+    StreamConfig,
+    fixed_controls,
+)
 from rwc_daemon.engine.loader import Loader
 from rwc_daemon.engine.native_loading import use_threads
 from rwc_daemon.engine.op_queue import OpQueue
@@ -49,7 +56,7 @@ BEFORE_BLOCK = 0.2  # of a block before the next one is whole: no op is begun
 log = logging.getLogger(__name__)
 
 Order = (
-    Configure | SetSlack | Suspend | WatchPitch | Controls | LoadedVoice | PrewarmedStep | LoadFailed | None
+    Configure | SetSlack | Suspend | WatchPitch | StreamConfig | LoadedVoice | PrewarmedStep | LoadFailed | None
 )  # None: stop
 
 
@@ -60,7 +67,7 @@ class Inference:
         self,
         link: SharedRings,
         generation: int,
-        controls: Controls,
+        config: StreamConfig,
         loader: Loader,
         send: Callable[[Message], None],
         thread_budget: ThreadBudget,
@@ -68,7 +75,7 @@ class Inference:
     ) -> None:
         self.orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
         self._link, self._generation, self._loader, self._send = link, generation, loader, send
-        self._controls, self._clock = controls, clock
+        self._config, self._clock = config, clock
         self._graph: Configure | None = None  # as last told
         self._loaded: LoadedVoice | None = None  # the one that plays
         self._coming: LoadedVoice | None = None  # the one that is about to
@@ -109,8 +116,8 @@ class Inference:
             match self.orders.get():
                 case None:
                     return False
-                case Controls() as controls:
-                    self._set_controls(controls)
+                case StreamConfig() as config:
+                    self._set_controls(config)
                 case Configure() as wanted:
                     self._configure(wanted)
                 case SetSlack() as wanted:
@@ -129,14 +136,20 @@ class Inference:
                     self._fail(failed)
         return True
 
-    def _set_controls(self, controls: Controls) -> None:
-        before, self._controls = self._controls, controls
-        if self._switcher is not None:
-            self._switcher.set_controls(controls)
+    def _set_controls(self, config: StreamConfig) -> None:
+        """Every stream hears the controls of its own voice."""
+        before, self._config = self._config, config
+        for stream in self._switcher.streams if self._switcher is not None else ():
+            stream.take(config.of(stream.voice.info.id))
         newest = self._coming or self._loaded
-        asked_again = any(getattr(before, name) != getattr(controls, name) for name in FIXED)
-        if asked_again and newest is not None and isinstance(newest.voice, Adjustable):
-            self._loader.request(LoadRequest(newest.voice.info.id, controls))
+        if newest is not None:
+            self._ask_again(newest, before.of(newest.voice.info.id))
+
+    def _ask_again(self, loaded: LoadedVoice, before: Controls) -> None:
+        """A session is made for some controls: where the user has turned one of those, the voice is loaded again."""
+        controls = self._config.of(loaded.voice.info.id)
+        if isinstance(loaded.voice, Adjustable) and fixed_controls(before) != fixed_controls(controls):
+            self._loader.request(LoadRequest(loaded.voice.info.id, controls))
 
     def _configure(self, wanted: Configure) -> None:
         """A new graph: everything of the old one is forgotten, the newest sample is the first."""
@@ -208,11 +221,20 @@ class Inference:
         voice = self._loaded.voice
         if before is None or before.voice is not voice:
             self._send(VoiceOn(voice.info.id, getattr(voice, "device", "cpu"), self._loaded.load_ms))
-        if self._request_unmet and not self._loaded.reduced:
-            self._request_unmet = False
-            self._send(RequestUnmet())
+            if self._loaded.unmet is None:
+                self._ask_again(self._loaded, self._loaded.asked)  # the user may have turned a control meanwhile
+        self._tell_unmet(self._loaded)
         self._overload.plays(self._loaded)
         self._tell_quality()
+
+    def _tell_unmet(self, loaded: LoadedVoice) -> None:
+        unmet = loaded.unmet
+        if unmet is not None:
+            self._request_unmet = True
+            self._send(RequestUnmet(unmet.code, unmet.message))
+        elif self._request_unmet and not loaded.reduced:
+            self._request_unmet = False
+            self._send(RequestUnmet())
 
     def _tell_quality(self) -> None:
         if self._switcher is not None:
@@ -226,7 +248,7 @@ class Inference:
         slack_ms = graph.slack_ms + compute_slack_ms(loaded.compute_ms, loaded.block.ms, cycle_ms, parallel)
         plan = Plan.fit(graph.rate, graph.quantum, loaded.block, slack_ms)
         kept = {name: getattr(loaded.controls, name) for name in FIXED}
-        return Stream(loaded.voice, plan, replace(self._controls, **kept))
+        return Stream(loaded.voice, plan, replace(self._config.of(loaded.voice.info.id), **kept))
 
     # ---- blocks ----
 

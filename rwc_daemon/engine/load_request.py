@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
-from rwc_daemon.controls import Controls
-from rwc_daemon.conversion.stream import FIXED
+from rwc_daemon.controls import FIXED, Controls, changed
 from rwc_daemon.plan import Block
 from rwc_daemon.voices.base import Voice, block_of
 from rwc_daemon.voices.quality_ladder import QualityStep
@@ -14,11 +14,27 @@ from rwc_daemon.voices.quality_ladder import QualityStep
 
 @dataclass(frozen=True)
 class StreamConfig:
-    """What the next stream will meet."""
+    """What the next stream will meet: the graph, and the user's controls for each voice."""
 
     controls: Controls
+    """Of every voice that has none of its own."""
     rate: int = 48000
+    """Samples per second."""
     quantum: int = 128
+    """Samples per cycle of the graph."""
+    own: Mapping[str, Controls] = field(default_factory=dict)
+    """By the voice's id: a voice that is being loaded has its own while the playing one keeps those it has."""
+
+    def of(self, voice: str) -> Controls:
+        """The user's controls for the voice of this id."""
+        return self.own.get(voice, self.controls)
+
+    def with_controls(self, wanted: Mapping[str, Any], voice: str = "") -> Self:
+        """The same with other controls for one voice, or for every voice where `voice` is empty."""
+        controls = changed(Controls(), wanted)
+        if not voice:
+            return replace(self, controls=controls, own={})
+        return replace(self, own={**self.own, voice: controls})
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,8 @@ class LoadedVoice:
     """True: the same voice as before, at another level."""
     threads: int = 1
     """That it was warmed for; one always."""
+    unmet: LoadFailed | None = None
+    """What the user asked of it and this machine cannot give (a tracker that is not here); it plays without."""
 
     @property
     def controls(self) -> Controls:

@@ -29,7 +29,7 @@ from rwc_daemon.engine.load_request import (
 from rwc_daemon.engine.op_queue import OpQueue
 from rwc_daemon.engine.voice_cache import CachedVoice, VoiceCache, used_mb
 from rwc_daemon.engine.warming import warm
-from rwc_daemon.errors import RwcError
+from rwc_daemon.errors import MissingAsset, MissingPackage, RwcError
 from rwc_daemon.families import FAMILIES
 from rwc_daemon.plan import Plan
 from rwc_daemon.thresholds import THRESHOLDS
@@ -37,6 +37,7 @@ from rwc_daemon.voices.base import Adjustable
 from rwc_daemon.voices.quality_ladder import QualityStep
 from rwc_daemon.voices.repository import VoiceRepository
 
+AUTO = "auto"  # the tracker that suits this machine
 UNPROCESSED = "plain"  # the built-in voice that is the user's own
 NICE = 2  # a little gentle; more, and on a busy machine it waits for a processor with the GIL in its hand
 GAIN = 0.5  # of a core, what each further thread is taken to bring
@@ -177,7 +178,7 @@ class Loader:
         with suppress(RwcError, OSError):  # the thread itself will meet it, and say it
             cached = self._cache.find(self._repository.find(request.voice))
             if cached is not None and not self._lost:
-                asked = self._stream_config().controls
+                asked = self._stream_config().of(cached.info.id)
                 steps = steps_of(cached.voice, asked)
                 if cached.last_step[0] == steps:
                     return self._known(cached, asked, steps, cached.last_step[1])
@@ -186,20 +187,30 @@ class Loader:
     def _ready(self, request: LoadRequest) -> LoadedVoice | PrewarmedStep | None:
         begin = time.perf_counter()
         cached = self._voice(request.voice)
-        asked = request.controls or self._stream_config().controls
-        steps = steps_of(cached.voice, asked)
-        if request.level is not None:
-            found = self._warmed(cached, asked, steps, request.level)
-        else:
-            found = self._fitting(cached, asked, steps)
+        asked = request.controls or self._stream_config().of(cached.info.id)
+        found = self._at_level(cached, asked, request.level) if request.again else self._first_time(cached, asked)
         if found is None:
             return None
         if request.prewarm_only:
             return PrewarmedStep(found)
-        if not request.again and fixed_controls(self._stream_config().controls) != fixed_controls(asked):
+        if not request.again and fixed_controls(self._stream_config().of(cached.info.id)) != fixed_controls(asked):
             return self._ready(request)  # the user has turned a control meanwhile
-        cached.last_step = (steps, found.level)
+        cached.last_step = (found.steps, found.level)
         return replace(found, load_ms=1000 * (time.perf_counter() - begin), reduced=request.level is not None)
+
+    def _at_level(self, cached: CachedVoice, asked: Controls, level: int | None) -> LoadedVoice | None:
+        steps = steps_of(cached.voice, asked)
+        return self._fitting(cached, asked, steps) if level is None else self._warmed(cached, asked, steps, level)
+
+    def _first_time(self, cached: CachedVoice, asked: Controls) -> LoadedVoice | None:
+        """A voice that has lost the tracker that it was left with begins with the one that suits this machine."""
+        try:
+            return self._at_level(cached, asked, None)
+        except (MissingAsset, MissingPackage) as missing:
+            if asked.f0_method == AUTO:
+                raise
+            found = self._at_level(cached, replace(asked, f0_method=AUTO), None)
+            return found and replace(found, unmet=LoadFailed(cached.info.id, missing.code, str(missing)))
 
     def _fitting(self, cached: CachedVoice, asked: Controls, steps: tuple[QualityStep, ...]) -> LoadedVoice | None:
         """The first step that this machine keeps up with, from the one on at which the voice ran last."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from rwc_daemon.controls import Controls
 from rwc_daemon.conversion.stream import Stream
 from rwc_daemon.dsp.fade import equal_gain, equal_power
 from rwc_daemon.voices.base import Samples
@@ -43,10 +42,10 @@ class VoiceSwitcher:
         """Samples that the next call of `feed` wants."""
         return self.stream.plan.block
 
-    def set_controls(self, controls: Controls) -> None:
-        self.stream.take(controls)
-        if self._next is not None:
-            self._next.take(controls)
+    @property
+    def streams(self) -> tuple[Stream, ...]:
+        """The playing one, and the one that is about to."""
+        return (self.stream,) if self._next is None else (self.stream, self._next)
 
     def switch(self, stream: Stream) -> None:
         """Begin to change over to `stream` (same rate); a switch that was under way is dropped. Called between two

@@ -17,9 +17,9 @@ import threading
 import traceback
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from rwc_daemon.controls import Controls, changed
+from rwc_daemon.controls import Controls
 from rwc_daemon.engine.inference import Inference, Order
 from rwc_daemon.engine.load_request import LoadRequest, StreamConfig
 from rwc_daemon.engine.loader import Loader
@@ -71,7 +71,7 @@ class Engine:
         )
         thread_budget = ThreadBudget.of_this_machine()
         self._inference = Inference(
-            link, options.generation, self._stream_config.controls, self._loader, self._send, thread_budget
+            link, options.generation, self._stream_config, self._loader, self._send, thread_budget
         )
 
     def run(self) -> None:
@@ -97,12 +97,11 @@ class Engine:
 
     def _obey(self, message: Message) -> None:
         match message:
-            case SetControls(controls):
-                self._stream_config = replace(
-                    self._stream_config, controls=changed(self._stream_config.controls, controls)
-                )
-                self._order(self._stream_config.controls)
-            case LoadVoice(voice):
+            case SetControls(controls, voice):
+                self._set_controls(controls, voice)
+            case LoadVoice(voice, controls):
+                if controls:
+                    self._set_controls(controls, voice)
                 self._loader.request(LoadRequest(voice))
             case Configure():
                 self._stream_config = replace(self._stream_config, rate=message.rate, quantum=message.quantum)
@@ -112,6 +111,11 @@ class Engine:
                 self._loader.suspend()
             case SetSlack() | WatchPitch():
                 self._order(message)
+
+    def _set_controls(self, controls: dict[str, Any], voice: str) -> None:
+        config = self._stream_config.with_controls(controls, voice)
+        self._order(config)  # first: what the loader still brings for the controls before is then seen to be old
+        self._stream_config = config
 
     def _order(self, order: Order) -> None:
         self._inference.orders.put(order)

@@ -84,14 +84,14 @@ class Calls:
         core = self._core
         match member:
             case "LoadVoice":
-                await core.voice_controller.load(*args)
+                await core.load(*args)
             case "ListVoices":
                 voices = await core.library.list()
                 return "aa{sv}", [[dictionary(_only(asdict(voice), VOICE), VOICE) for voice in voices]]
             case "ImportVoice":
                 return "u", [core.library.bring_in(*args)]
             case "RemoveVoice":
-                await core.library.remove(*args)
+                await core.remove_voice(*args)
             case "CancelJob":
                 core.jobs.cancel(*args)
             case "SetControls":

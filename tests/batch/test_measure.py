@@ -14,8 +14,8 @@ def tone(hz: float, rate: int, seconds: float = 3.0, amplitude: float = 1.0) -> 
 
 @pytest.mark.parametrize("rate", [16000, 22050, 44100, 48000, 96000])
 def test_loudness_of_the_standards_tone(rate):
-    # BS.1770: a full-scale sine of 997 Hz in one channel reads -3.01 LUFS; pyloudnorm's filters are given for 48 kHz and
-    # 0.07 LU off at 16 kHz
+    # BS.1770: a full-scale sine of 997 Hz in one channel reads -3.01 LUFS; pyloudnorm's filters are made
+    # for 48 kHz and are 0.07 LU off at 16 kHz
     assert measure.loudness_lufs(tone(997, rate), rate) == pytest.approx(-3.01, abs=0.1)
 
 

@@ -96,13 +96,13 @@ def test_a_voice_is_switched_live_and_an_unknown_one_is_not(tmp_path: Path) -> N
         core = whole.core
         whole.graph.record(1)
         await whole.until_state("live")
-        await core.voice_controller.load("robot")
+        await core.load("robot")
         assert core.status.loading == "robot"
         await whole.until(lambda: core.status.voice == "robot" and not core.status.loading)
         with pytest.raises(NoSuchVoice, match="did you mean robot"):
-            await core.voice_controller.load("robt")
+            await core.load("robt")
         with pytest.raises(Unsupported, match="built in"):
-            await core.library.remove("robot")
+            await core.remove_voice("robot")
         assert core.status.voice == "robot"
 
     run(tmp_path, check)
@@ -274,7 +274,7 @@ def test_a_voice_that_ends_the_engine_twice_is_replaced(tmp_path: Path) -> None:
         assert any(
             "'deep' cannot be used, 'bright' takes its place: it ended the engine twice" in text for text in words
         )
-        await core.voice_controller.load("deep")  # the user's word counts again
+        await core.load("deep")  # the user's word counts again
         await whole.until(lambda: core.status.voice == "deep")
 
     run(tmp_path, check)
@@ -288,7 +288,7 @@ def test_a_tracker_that_is_not_there_is_a_fault_until_another_is_chosen(tmp_path
     voice = VoiceStore(tmp_path / "data/voices").bring_in([make_voice(files)])[0].id
 
     async def check(whole: Whole) -> None:
-        await whole.core.voice_controller.load(voice)
+        await whole.core.load(voice)
         await whole.until(lambda: whole.core.status.voice == voice)
         whole.core.set_controls({"f0_method": "rmvpe"})
         await whole.until(lambda: whole.core.statistics()["fault_code"] == "MissingAsset")
@@ -298,6 +298,40 @@ def test_a_tracker_that_is_not_there_is_a_fault_until_another_is_chosen(tmp_path
         await whole.until(lambda: whole.core.statistics()["fault_code"] == "")
 
     run(tmp_path, check)
+
+
+def test_a_loaded_voice_begins_with_its_own_controls(tmp_path: Path) -> None:
+    """In one stream: it does not begin with the tracker and pitch of the voice before, to be loaded again."""
+    files = tmp_path / "files"
+    files.mkdir()
+    make_assets(tmp_path / "data/assets", names=("contentvec",))
+    store = VoiceStore(tmp_path / "data/voices")
+    voice = store.bring_in([make_voice(files)])[0].id
+    store.remember(voice, {"f0_method": "yin", "pitch": 3.0, "speaker": 0})
+
+    async def check(whole: Whole) -> None:
+        core = whole.core
+        whole.graph.record(1)
+        await whole.until_state("live")
+        core.set_controls({"pitch": -2, "f0_method": "pm", "gate_db": -70})
+        before = core._playout.planned.number
+        loaded = asyncio.ensure_future(core.use(voice, {}))
+        await whole.until(lambda: core.status.loading == voice)
+        core.set_controls({"formant": 1.5})  # turned while it loads: it wins, and the playing voice has it at once
+        assert (core.controls.pitch, core.controls.formant) == (-2, 1.5)
+        assert await loaded == voice
+        now = core.controls
+        assert (now.pitch, now.formant, now.f0_method, now.gate_db) == (3.0, 1.5, "yin", -70)
+        await whole.until(lambda: whole.core.stats.heartbeat.blocks > 0)
+        await asyncio.sleep(1.5)  # a second stream would have come by now
+        assert core._playout.planned.number == before + 1
+        await core.use("robot", {"pitch": 7})
+        assert (core.controls.pitch, core.controls.f0_method) == (7, "pm")
+        await core.use(voice, {})
+        assert (core.controls.pitch, core.controls.formant) == (3.0, 1.5)
+
+    run(tmp_path, check)
+    assert store.remembered(voice)["formant"] == 1.5
 
 
 def test_a_full_disk_is_a_fault_until_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
