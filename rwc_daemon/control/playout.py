@@ -109,7 +109,8 @@ class PlayoutDelay:
         self._levels_db.append(self._stats.levels.in_db)
         quiet = self._levels_db[-1] <= max(gate_db, min(self._levels_db) + THRESHOLDS.pause_db)
         heartbeat = self._stats.heartbeat
-        if self._slack.look(elapsed_s, underruns, heartbeat.compute_max_ms, quiet, heartbeat.overloaded):
+        useless = heartbeat.overloaded or self._stood_still(elapsed_s, underruns, before)
+        if self._slack.look(elapsed_s, underruns, heartbeat.compute_max_ms, quiet, useless):
             self._learn(underruns)
             self._set_slack()
         self.report()
@@ -135,7 +136,20 @@ class PlayoutDelay:
         most = min(self._link.capacity // 2 - planned.block, max(useful, least))
         return SlackControl(planned.rate, planned.quantum, start, least, most)
 
+    def _stood_still(self, elapsed_s: float, underruns: int, before: Counters) -> bool:
+        """Returns True where voice was missing for longer than all useful slack: the engine got no CPU time for so
+        long. Nothing but silence is another matter (see StarvationWatch)."""
+        assert self.planned is not None
+        planned, now = self.planned, self._stats.counters
+        silent_s = (now.silence_samples - before.silence_samples) / planned.rate
+        # playing begins again only when block and slack are filled
+        refill_s = (planned.block + planned.slack + planned.delay) / planned.rate
+        longest_s = THRESHOLDS.useful_slack_ms / 1000 + refill_s
+        return underruns > 0 and underruns * longest_s < silent_s < THRESHOLDS.silent_share * elapsed_s
+
     def _starve(self) -> None:
+        if self._stats.heartbeat.overloaded:
+            return
         if self._slack is not None and self._slack.starve():
             self._learn(self._stats.counters.underruns)
             self._set_slack()

@@ -61,8 +61,8 @@ class SlackControl:
     def look(
         self, elapsed_s: float, underruns: int, compute_max_ms: float, quiet: bool, overloaded: bool = False
     ) -> bool:
-        """Takes what happened since the last look. `underruns`: new ones; `overloaded`: see Heartbeat. Returns True
-        when `samples` changed."""
+        """Takes what happened since the last look. `underruns`: new ones; `overloaded`: slack does not help. Returns
+        True when `samples` changed."""
         limits = self._thresholds
         cold = self._age_s < limits.cold_s  # when that began
         self._calm_s = 0.0 if underruns else self._calm_s + elapsed_s
@@ -82,7 +82,7 @@ class SlackControl:
         """No voice comes in time at all, however little each block takes. Returns True when `samples` changed."""
         self._calm_s = 0.0
         most = self._samples(self._thresholds.starved_slack_ms)
-        return self._raise(max(self.samples, min(most, self.samples + self._growth())))
+        return self._grow_to(max(self.samples, min(most, self.samples + self._growth())))
 
     @property
     def _overload_nearby(self) -> bool:
@@ -100,9 +100,15 @@ class SlackControl:
         """Grows, except during an overload."""
         if self._overload_nearby:
             return False
+        return self._grow_to(samples)
+
+    def _grow_to(self, samples: int) -> bool:
         self.since_growth_s = 0.0
         before, self.samples = self.samples, self._bounded(samples)
-        self._recent_growth.append((self._age_s, self.samples - before))
+        if self._overload_nearby:
+            self._overload_growth += self.samples - before
+        else:
+            self._recent_growth.append((self._age_s, self.samples - before))
         return self.samples != before
 
     def _end_overload(self) -> bool:

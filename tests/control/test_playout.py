@@ -12,6 +12,7 @@ from rwc_daemon.control.stats import Levels, Stats
 from rwc_daemon.link.ring import SharedRings
 from rwc_daemon.messages import Heartbeat, Planned, SetSlack
 from rwc_daemon.settings import AudioSection
+from rwc_daemon.thresholds import THRESHOLDS
 
 RATE, QUANTUM = 48000, 128
 BLOCK, DELAY = 3840, 1000
@@ -53,10 +54,14 @@ class Rig:
         self.playout.plan(planned, voice)
         return planned
 
-    def second(self, underruns: int = 0, compute_max_ms: float = 20.0) -> None:
+    def second(
+        self, underruns: int = 0, compute_max_ms: float = 20.0, silence_ms: float = 0.0, overloaded: bool = False
+    ) -> None:
         before = self.stats.counters
-        self.stats.counters = replace(before, underruns=before.underruns + underruns)
-        self.stats.note_heartbeat(Heartbeat(10, 0.5, 10, 10, compute_max_ms, 0, 100))
+        silence = before.silence_samples + round(silence_ms * RATE / 1000)
+        self.stats.counters = replace(before, underruns=before.underruns + underruns, silence_samples=silence)
+        beat = Heartbeat(10, 0.5, 10, 10, compute_max_ms, 0, 100, overloaded=overloaded)
+        self.stats.note_heartbeat(beat)
         self.playout.look(1.0, before, -60.0)
 
 
@@ -165,3 +170,35 @@ def test_a_room_that_is_never_quiet_gets_its_latency_back(rig_of):
             shrunk_at.append(rig.stats.levels.in_db)
     assert rig.told[-1].slack < grown
     assert set(shrunk_at) == {-40.0}, "only where nobody speaks"
+
+
+def test_a_gap_that_no_slack_could_fill_does_not_grow_it(rig_of):
+    """The engine got no CPU time for half a second; a short gap is jitter."""
+    rig = rig_of()
+    rig.plan(needed=QUANTUM, block=256)
+    for _ in range(3):
+        rig.second()
+    rig.second(underruns=1, silence_ms=500.0)
+    assert rig.told == []
+    for _ in range(int(THRESHOLDS.overload_nearby_s)):
+        rig.second()
+    rig.second(underruns=1, silence_ms=40.0)
+    assert rig.told[-1].slack > QUANTUM
+
+
+def test_an_overload_does_not_grow_slack_and_what_grew_for_it_is_not_remembered(rig_of):
+    rig = rig_of()
+    rig.plan(needed=QUANTUM, block=256)
+    for _ in range(3):
+        rig.second()
+    rig.second(underruns=1)
+    grown = rig.told[-1].slack
+    for _ in range(20):
+        rig.second(underruns=1, overloaded=True)
+    assert rig.told[-1].slack == grown
+    for _ in range(int(THRESHOLDS.overload_recovery_s) + 1):
+        rig.second()
+    assert rig.told[-1].slack == QUANTUM
+    told = len(rig.told)
+    rig.plan(number=2, needed=QUANTUM, block=256)
+    assert len(rig.told) == told, "the next stream begins without it"

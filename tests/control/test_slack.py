@@ -58,3 +58,41 @@ def test_slack_is_bounded() -> None:
     for _ in range(50):
         slack.look(1, 1, 400.0, False)
     assert slack.samples == 8 * 1024
+
+
+def looks(slack: SlackControl, seconds: int, underruns: int = 0, overloaded: bool = False, quiet: bool = True) -> int:
+    """Samples after so many looks, one a second."""
+    for _ in range(seconds):
+        slack.look(1, underruns, 3.0, quiet, overloaded)
+    return slack.samples
+
+
+def test_many_underruns_grow_slack_though_the_stream_is_cold() -> None:
+    """With 16 samples a cycle each block that is late by a third of a millisecond is an underrun."""
+    slack = SlackControl(48000, 16, start=16, least=0, most=48000)
+    assert slack.look(1.0, LIMITS.cold_underruns, 3.0, quiet=True)
+    assert slack.samples >= 48 * LIMITS.least_growth_ms
+
+
+def test_underruns_of_an_overload_do_not_grow_slack() -> None:
+    slack = warm(SlackControl(48000, 128, start=256, least=0, most=48000))
+    assert looks(slack, 20, underruns=3, overloaded=True) == 256
+    assert looks(slack, int(LIMITS.overload_nearby_s) - 1, underruns=1) == 256, "still about the overload"
+    assert looks(slack, 2, underruns=1) > 256, "jitter"
+
+
+def test_what_grew_just_before_an_overload_was_seen_is_given_back_soon_after_it_at_a_quiet_moment() -> None:
+    slack = warm(SlackControl(48000, 128, start=256, least=0, most=48000))
+    grown = looks(slack, 2, underruns=2)
+    assert looks(slack, 5, underruns=2, overloaded=True) == grown > slack.lasting == 256
+    assert looks(slack, int(LIMITS.overload_recovery_s) - 1) == grown
+    assert looks(slack, 10, quiet=False) == grown
+    assert looks(slack, 1) == 256
+
+
+def test_what_jitter_taught_outlasts_an_overload() -> None:
+    slack = warm(SlackControl(48000, 128, start=256, least=0, most=48000))
+    learned = looks(slack, 3, underruns=1)
+    looks(slack, int(LIMITS.overload_nearby_s) + 1)
+    looks(slack, 5, underruns=1, overloaded=True)
+    assert looks(slack, 60) == learned
