@@ -59,7 +59,9 @@ class PlayoutDelay:
         """The engine converts by `planned` from now on."""
         before, self.planned, self._voice = self.planned, planned, voice
         if self._slack is None or before is None or planned.number != before.number:
-            self._slack = self._new_slack(planned, voice)
+            last, self._slack = self._slack, self._new_slack(planned, voice)
+            if last is not None and before is not None and before.block == planned.block:
+                self._slack.inherit(last)
             if self._slack.samples > planned.needed:
                 self._set_slack()
         self.report()
@@ -103,7 +105,7 @@ class PlayoutDelay:
 
     def look(self, elapsed_s: float, before: Counters, gate_db: float) -> None:
         """Once a second while a stream runs: more slack after gaps, less after calm. `before`: of the look before."""
-        if self._slack is None:
+        if self._slack is None or self.planned is None:
             return
         underruns = self._stats.counters.underruns - before.underruns
         self._levels_db.append(self._stats.levels.in_db)
@@ -113,6 +115,9 @@ class PlayoutDelay:
         if self._slack.look(elapsed_s, underruns, heartbeat.compute_max_ms, quiet, useless):
             self._learn(underruns)
             self._set_slack()
+        elif self._slack.lasting < self._slack.samples and self._voice in self._learned_ms:
+            # an overload that is seen only now explains an earlier growth
+            self._learned_ms[self._voice] = 1000 * self._slack.lasting / self.planned.rate
         self.report()
 
     def report(self) -> None:

@@ -43,6 +43,11 @@ class SlackControl:
         """Samples without the part that grew because of an overload."""
         return max(self._least, self.samples - self._overload_growth)
 
+    def inherit(self, before: SlackControl) -> None:
+        """A stream with blocks of the same size goes on with the slack of the one before: an overload is remembered."""
+        self._since_overload_s = before._since_overload_s
+        self._overload_growth = min(before._overload_growth, self.samples - self._least)
+
     def above(self, start: int) -> int:
         """Samples beyond those of a calm machine, which begins at `start`."""
         return self.samples - max(self._least, self._bounded(start))
