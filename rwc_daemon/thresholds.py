@@ -56,6 +56,13 @@ class Thresholds:
     """A voice without nets that lost this share of its input gets longer blocks whatever its load. Less is jitter:
     on two busy cores single blocks are late all the time, at a load of 0.1."""
 
+    # ---- the level that a voice begins with (engine/loader.py) ----
+
+    thread_gain: float = 0.5
+    """Cores' worth of work that each further thread is expected to add."""
+    far_too_slow: float = 1.5
+    """Of a level whose cost is this many times too high, the next one is not worth trying."""
+
     # ---- how many threads nets run on (engine/thread_budget.py) ----
 
     single_thread_load: float = 0.8
@@ -97,7 +104,7 @@ class Thresholds:
     slack_memory: int = 6
     """What is too much is judged by the slowest blocks of this many `slack_recovery_s`. Bursts of a busy machine are
     more than 30 s apart, and every burst that had been forgotten was heard."""
-    overload_nearby_s: float = 3.0
+    overload_nearby_s: float = 2.0
     """Slack that grew this close to an overload grew because of it. Underruns and load are counted over 1 s each, not
     in step, so either may be seen first."""
     overload_recovery_s: float = 12.0

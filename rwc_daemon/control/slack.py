@@ -32,7 +32,9 @@ class SlackControl:
         self._calm_s = 0.0  # since the last underrun
         self._since_overload_s = math.inf
         self._overload_growth = 0  # the part of `samples` that grew because of an overload
-        self._recent_growth: deque[tuple[float, int]] = deque()  # age when it happened, samples
+        # of the last `overload_nearby_s`, because an overload may be seen only afterwards; the first figure is the age
+        self._recent_growth: deque[tuple[float, int]] = deque()  # samples
+        self._recent_worst: deque[tuple[float, float]] = deque()  # ms
         self._worst_ms: deque[float] = deque([0.0], thresholds.slack_memory)
         # the slowest block of each period, the newest last
         self.since_growth_s: float | None = None
@@ -60,6 +62,7 @@ class SlackControl:
         self._calm_s = self._period_s = 0.0
         self._overload_growth = 0
         self._recent_growth.clear()
+        self._recent_worst.clear()
         self.since_growth_s = None
         return self.samples != before
 
@@ -95,11 +98,15 @@ class SlackControl:
 
     def _note_overload(self, elapsed_s: float, overloaded: bool) -> None:
         self._since_overload_s = 0.0 if overloaded else self._since_overload_s + elapsed_s
-        while self._recent_growth and self._age_s - self._recent_growth[0][0] > self._thresholds.overload_nearby_s:
+        recent_s = self._age_s - self._thresholds.overload_nearby_s
+        while self._recent_growth and self._recent_growth[0][0] < recent_s:
             self._recent_growth.popleft()
+        while self._recent_worst and self._recent_worst[0][0] < recent_s:
+            self._worst_ms[-1] = max(self._worst_ms[-1], self._recent_worst.popleft()[1])
         if overloaded:
             self._overload_growth += sum(samples for _, samples in self._recent_growth)
             self._recent_growth.clear()
+            self._recent_worst.clear()
 
     def _raise(self, samples: int) -> bool:
         """Grows, except during an overload."""
@@ -142,7 +149,7 @@ class SlackControl:
         if self._period_s > self._thresholds.slack_recovery_s:
             self._period_s = 0.0
             self._worst_ms.append(0.0)
-        self._worst_ms[-1] = max(self._worst_ms[-1], compute_max_ms)
+        self._recent_worst.append((self._age_s, compute_max_ms))
 
     def _needed(self) -> int:
         """Samples after an underrun."""
@@ -153,7 +160,8 @@ class SlackControl:
         return max(self.samples, self._samples(self._thresholds.least_growth_ms))
 
     def _wanted(self) -> int:
-        return max(self._least, self._bounded(self._samples(max(self._worst_ms)) + self._quantum))
+        worst_ms = max([*self._worst_ms, *(ms for _, ms in self._recent_worst)])
+        return max(self._least, self._bounded(self._samples(worst_ms) + self._quantum))
 
     def _bounded(self, samples: int) -> int:
         quanta = max(1, math.ceil(samples / self._quantum))

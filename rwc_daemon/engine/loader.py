@@ -40,8 +40,6 @@ from rwc_daemon.voices.repository import VoiceRepository
 AUTO = "auto"  # the tracker that suits this machine
 UNPROCESSED = "plain"  # the built-in voice that is the user's own
 NICE = 2  # a little gentle; more, and on a busy machine it waits for a processor with the GIL in its hand
-GAIN = 0.5  # of a core, what each further thread is taken to bring
-FAR = 1.5  # a step that is so much too slow is not worth trying the next one for
 log = logging.getLogger(__name__)
 
 
@@ -214,12 +212,12 @@ class Loader:
 
     def _fitting(self, cached: CachedVoice, asked: Controls, steps: tuple[QualityStep, ...]) -> LoadedVoice | None:
         """The first step that this machine keeps up with, from the one on at which the voice ran last."""
-        most = THRESHOLDS.load_limit * (1 + GAIN * (self.threads() - 1))
+        most = THRESHOLDS.load_limit * (1 + THRESHOLDS.thread_gain * (self.threads() - 1))
         found = self._warmed(cached, asked, steps, cached.last_step[1] if cached.last_step[0] == steps else 0)
         if not isinstance(cached.voice, Adjustable):
             return found  # what a light voice costs says nothing: only what it loses does
         while found is not None and found.cost > most and found.level + 1 < len(steps):
-            further = 2 if found.cost > FAR * most else 1
+            further = 2 if found.cost > THRESHOLDS.far_too_slow * most else 1
             try:
                 found = self._warmed(cached, asked, steps, min(found.level + further, len(steps) - 1))
             except RwcError:
