@@ -29,7 +29,7 @@ class SlackControl:
         self._least = self._bounded(least)
         self.samples = max(self._least, self._bounded(start))
         self._age_s = self._period_s = 0.0
-        self._calm_s = 0.0  # since the last underrun
+        self._stable_s = 0.0  # since the last underrun or step down
         self._since_overload_s = math.inf
         self._overload_growth = 0  # the part of `samples` that grew because of an overload
         # of the last `overload_nearby_s`, because an overload may be seen only afterwards; the first figure is the age
@@ -59,7 +59,7 @@ class SlackControl:
         before = self.samples
         self.samples = max(self._least, self._bounded(start))
         self._worst_ms = deque([0.0], self._thresholds.slack_memory)
-        self._calm_s = self._period_s = 0.0
+        self._stable_s = self._period_s = 0.0
         self._overload_growth = 0
         self._recent_growth.clear()
         self._recent_worst.clear()
@@ -73,7 +73,7 @@ class SlackControl:
         True when `samples` changed."""
         limits = self._thresholds
         cold = self._age_s < limits.cold_s  # when that began
-        self._calm_s = 0.0 if underruns else self._calm_s + elapsed_s
+        self._stable_s = 0.0 if underruns else self._stable_s + elapsed_s
         self._age_s += elapsed_s
         if self.since_growth_s is not None:
             self.since_growth_s += elapsed_s
@@ -88,7 +88,7 @@ class SlackControl:
 
     def starve(self) -> bool:
         """No voice comes in time at all, however little each block takes. Returns True when `samples` changed."""
-        self._calm_s = 0.0
+        self._stable_s = 0.0
         most = self._samples(self._thresholds.starved_slack_ms)
         return self._grow_to(max(self.samples, min(most, self.samples + self._growth())))
 
@@ -126,7 +126,7 @@ class SlackControl:
     def _end_overload(self) -> bool:
         """Gives back what grew because of an overload, once that is over."""
         recovery_s = self._thresholds.overload_recovery_s
-        if not self._overload_growth or min(self._calm_s, self._since_overload_s) < recovery_s:
+        if not self._overload_growth or min(self._stable_s, self._since_overload_s) < recovery_s:
             return False
         before, self.samples = self.samples, self.lasting
         self._overload_growth = 0
@@ -134,10 +134,10 @@ class SlackControl:
 
     def _shrink(self) -> bool:
         limits = self._thresholds
-        if self._calm_s < limits.slack_recovery_s or len(self._worst_ms) < limits.slack_memory:
+        if self._stable_s < limits.slack_recovery_s or len(self._worst_ms) < limits.slack_memory:
             return False
         wanted = self._wanted()
-        self._calm_s = 0.0
+        self._stable_s = 0.0
         if wanted >= self.samples:
             return False
         quarter = (self.samples - wanted) // 4 // self._quantum * self._quantum

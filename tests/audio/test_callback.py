@@ -19,10 +19,10 @@ AMPLITUDE = 0.8
 class Rig:
     """A link, its callback and an engine that converts when told."""
 
-    def __init__(self, rate: int = 48000, hold: int = 1024, slack: int = 256, mode: str = "convert") -> None:
-        self.rate, self.hold, self.fade = rate, hold, rate // 200
+    def __init__(self, rate: int = 48000, playout: int = 1024, slack: int = 256, mode: str = "convert") -> None:
+        self.rate, self.playout, self.fade = rate, playout, rate // 200
         self.link = SharedRings.create(2**16)
-        self.link.set_playout(hold, slack)
+        self.link.set_playout(playout, slack)
         self.link.set_mode(mode)
         self.callback = Callback(self.link, rate)
         self.link.join(self.link.new_generation())
@@ -59,7 +59,7 @@ class Rig:
 
     def due(self, n: int) -> np.ndarray:
         """What the cycle that just ran must have played once faded in."""
-        return self.voice(np.arange(self.now - self.hold - n, self.now - self.hold))
+        return self.voice(np.arange(self.now - self.playout - n, self.now - self.playout))
 
     def run(self, samples: int, n: int, engine: bool = True) -> None:
         for _ in range(-(-samples // n)):
@@ -83,8 +83,8 @@ def rate(request):
 
 @pytest.mark.parametrize("n", [32, 64, 128, 441, 1024, 8192])
 def test_voice_plays_exactly_hold_samples_late(rate, n):
-    rig = Rig(rate, hold=max(1024, 2 * n), slack=min(256, n))
-    rig.run(4 * rig.hold + rig.fade, n)
+    rig = Rig(rate, playout=max(1024, 2 * n), slack=min(256, n))
+    rig.run(4 * rig.playout + rig.fade, n)
     assert np.array_equal(rig.cycle(n), rig.due(n))
     assert rig.link.counters().underruns == 0
     rig.assert_clean()
@@ -94,13 +94,13 @@ def test_fade_in_is_five_milliseconds_of_raised_cosine(rate):
     rig = Rig(rate)
     rig.run(4096, 128)
     start = int(np.flatnonzero(rig.heard)[0])
-    voice = rig.voice(np.arange(start - rig.hold, start - rig.hold + rig.fade))
+    voice = rig.voice(np.arange(start - rig.playout, start - rig.playout + rig.fade))
     shape = 0.5 - 0.5 * np.cos(np.pi * np.arange(1, rig.fade + 1) / rig.fade)
     assert rig.heard[start : start + rig.fade] == pytest.approx(voice * shape, abs=1e-5)
 
 
 def test_it_starts_only_with_slack_in_hand():
-    rig = Rig(hold=1024, slack=512)
+    rig = Rig(playout=1024, slack=512)
     rig.run(2048, 128, engine=False)
     rig.convert(2048 - 1024 + 128 + 512 - 1)
     assert not rig.cycle(128, engine=False).any()
@@ -110,23 +110,23 @@ def test_it_starts_only_with_slack_in_hand():
 
 @pytest.mark.parametrize("n", [32, 128, 240, 1024, 4096])
 def test_running_out_is_one_fade_one_count_then_silence(rate, n):
-    rig = Rig(rate, hold=max(2048, 2 * n))
-    rig.run(6 * rig.hold, n)
-    rig.run(4 * rig.hold, n, engine=False)
+    rig = Rig(rate, playout=max(2048, 2 * n))
+    rig.run(6 * rig.playout, n)
+    rig.run(4 * rig.playout, n, engine=False)
     assert rig.link.counters().underruns == 1
     last = int(np.flatnonzero(rig.heard)[-1])
-    written = rig.link.position() + rig.hold
+    written = rig.link.position() + rig.playout
     assert written - 2 * n <= last <= written + rig.fade
     assert not rig.heard[last + 1 :].any()
     rig.assert_clean()
 
 
 def test_a_fade_ends_with_the_last_sample_where_there_is_room():
-    rig = Rig(hold=8192)
+    rig = Rig(playout=8192)
     rig.run(65536, 4096)
     rig.convert(3000)
     rig.run(16384, 4096, engine=False)
-    assert int(np.flatnonzero(rig.heard)[-1]) == rig.link.position() + rig.hold - 2
+    assert int(np.flatnonzero(rig.heard)[-1]) == rig.link.position() + rig.playout - 2
     rig.assert_clean()
 
 
@@ -141,7 +141,7 @@ def test_late_voice_is_never_played_later():
 
 
 def test_voice_that_comes_late_does_not_break_into_the_fade():
-    rig = Rig(hold=1024, slack=128)
+    rig = Rig(playout=1024, slack=128)
     rig.run(8192, 32)
     rig.run(1024 + 64, 32, engine=False)
     assert rig.link.counters().underruns == 1
@@ -170,7 +170,7 @@ def test_changed_hold_fades_out_and_in_once():
     rig.run(8192, 128)
     rig.link.set_playout(2048, 128)
     rig.run(8192, 128)
-    rig.hold = 2048
+    rig.playout = 2048
     assert np.array_equal(rig.cycle(128), rig.due(128))
     counters = rig.link.counters()
     assert (counters.retargets, counters.underruns) == (1, 0)
@@ -181,7 +181,7 @@ def test_changed_hold_fades_out_and_in_once():
 @pytest.mark.parametrize("longer", [3000, 9000])
 def test_a_longer_hold_says_nothing_twice(n, longer):
     """Silence until the first sample that was not played yet, and no longer than cycles and fades make it."""
-    rig = Rig(hold=2048)
+    rig = Rig(playout=2048)
     rig.voice = lambda index: np.full(len(index), AMPLITUDE, np.float32)
     rig.run(8192, n)
     changed = rig.heard.size
@@ -244,7 +244,7 @@ def test_a_dead_engine_is_silence_and_the_next_one_is_heard():
 
 
 def test_a_stalled_engine_overruns_and_recovers_aligned():
-    rig = Rig(hold=1024)
+    rig = Rig(playout=1024)
     rig.run(8192, 128)
     rig.run(2**16, 1024, engine=False)
     overruns = rig.link.counters().overruns
@@ -257,7 +257,7 @@ def test_a_stalled_engine_overruns_and_recovers_aligned():
 
 def test_any_quantum_in_any_cycle(rate):
     """An engine that is sometimes late, cycles from 32 to 8192: aligned where it plays, no jump, no microphone."""
-    rig = Rig(rate, hold=9000, slack=400)
+    rig = Rig(rate, playout=9000, slack=400)
     sizes = np.random.default_rng(7)
     exact = 0
     for _ in range(1500):
@@ -276,7 +276,7 @@ def test_late_blocks_beside_a_changing_hold_are_fades(seed):
     rng = np.random.default_rng(seed)
     n = int(rng.choice([64, 128, 441]))
     block = n * int(rng.integers(1, 4))
-    rig = Rig(hold=block + n, slack=n)
+    rig = Rig(playout=block + n, slack=n)
     late = 0
     for _ in range(1500):
         if rng.random() < 0.05:

@@ -24,7 +24,7 @@ from testkit.harness.fixtures import audio_session  # noqa: F401
 from testkit.harness.session import FAKE_MIC, Recorder, wait_for
 
 RATE = 48000
-BLOCK, HOLD = 256, 512
+BLOCK, PLAYOUT = 256, 512
 
 
 class Rig:
@@ -36,7 +36,7 @@ class Rig:
         self.microphone = Microphone(self.graph)
         self.tier = self.microphone.ensure()
         self.link = SharedRings.create()
-        self.link.set_playout(HOLD, HOLD - BLOCK)
+        self.link.set_playout(PLAYOUT, PLAYOUT - BLOCK)
         self.link.set_wake(BLOCK)
         self.client = AudioClient(self.link)
         self.router = Router(self.graph, self.client)
@@ -156,7 +156,7 @@ def test_measured_delay_is_hold_and_the_ranges_say_so(rig, audio_session):  # no
         middle = noise[RATE // 2 : RATE // 2 + 4096]
         delay = int(np.argmax(np.correlate(heard, middle, "valid"))) - RATE // 2
         # one quantum more where PipeWire schedules the loopback in the next cycle
-        assert delay in (HOLD, HOLD + 128)
+        assert delay in (PLAYOUT, PLAYOUT + 128)
     rig.router.choose("default")
     rig.settle()
     rig.client.set_latency(4800)

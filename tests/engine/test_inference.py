@@ -64,7 +64,7 @@ class Machine:
         return self.slowness * self._costs[controls.quality] * plan.ms(plan.block)
 
 
-def test_a_voice_too_slow_is_eased_with_a_word_and_goes_back_when_there_is_room(engine_of, monkeypatch):
+def test_a_voice_too_slow_is_reduced_with_a_word_and_goes_back_when_there_is_room(engine_of, monkeypatch):
     machine = Machine(monkeypatch)
     engine = machine.engine = engine_of(CostlyVoice("net"))
     engine.set(quality="high")
