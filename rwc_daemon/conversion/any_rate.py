@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from rwc_daemon.controls import Controls
-from rwc_daemon.conversion.stream import Stream
+from rwc_daemon.conversion.adjustable import open_stream
 from rwc_daemon.dsp.resample import Resampler
 from rwc_daemon.plan import Block, Plan, work_rate
 from rwc_daemon.voices.base import Samples, Voice
@@ -22,7 +22,7 @@ class OddRateStream:
 
     def __init__(self, voice: Voice, rate: int, wanted: Block, controls: Controls, seed: int = 0) -> None:
         high = work_rate(rate)
-        self._stream = Stream(voice, Plan.offline(high, wanted), controls, seed)
+        self._stream = open_stream(voice, Plan.offline(high, wanted), controls, seed)
         self._up, self._down = Resampler(rate, high), Resampler(high, rate)
         factor = high // rate
         held = self._up.delay + self._stream.delay

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 from rwc_daemon.controls import FIXED, Controls
 from rwc_daemon.conversion.stream import Stream
+from rwc_daemon.conversion.voice_switcher import VoiceSwitcher
 from rwc_daemon.engine.gpu_errors import gpu_trouble
 from rwc_daemon.engine.load_meter import LoadMeter
 from rwc_daemon.engine.load_request import (
@@ -31,7 +32,6 @@ from rwc_daemon.engine.overload import OverloadController
 from rwc_daemon.engine.pitch_meter import PitchMeter
 from rwc_daemon.engine.playout import Playout
 from rwc_daemon.engine.thread_budget import ThreadBudget
-from rwc_daemon.engine.voice_switcher import VoiceSwitcher
 from rwc_daemon.link.ring import SharedRings
 from rwc_daemon.messages import (
     Configure,

@@ -31,6 +31,7 @@ from rwc_daemon.plan import Block, Plan, work_rate
 
 if TYPE_CHECKING:
     # what follows is imported where it is used: whoever imports us may never convert anything
+    from rwc_daemon.conversion.adjustable import AdjustableStream
     from rwc_daemon.conversion.any_rate import OddRateStream
     from rwc_daemon.conversion.stream import Stream
     from rwc_daemon.voices.base import Samples, Voice
@@ -117,11 +118,20 @@ class _Converter:
         self._voice = None
 
     def update(self, **changes: Any) -> None:
-        """Turn controls while running: pitch_shift, formant_shift, or any control by name. All or nothing."""
+        """Changes controls while running: pitch_shift, formant_shift, or any control by name. All or nothing.
+
+        Raises NoSuchControl, OutOfRange, and while converting what the voice cannot do: MissingAsset or MissingPackage
+        for a tracker that is not on this machine, Unsupported for another quality.
+        """
         names = control_table.BY_PYTHON_NAME
-        self._controls = control_table.changed(
+        controls = control_table.changed(
             self._controls, {names.get(name, name): value for name, value in changes.items()}
         )
+        self._take(controls)
+        self._controls = controls
+
+    def _take(self, controls: Controls) -> None:
+        """Hands the controls to the conversion that runs. What it raises leaves everything as it was."""
 
     def __enter__(self) -> Self:
         self.initialize()
@@ -165,16 +175,16 @@ class StreamingConverter(_Converter):
     """Answers every chunk at once with as many samples, `latency_samples` late."""
 
     def _begin(self, voice: Voice) -> None:
+        from rwc_daemon.conversion.adjustable import open_stream
         from rwc_daemon.conversion.any_rate import OddRateStream
-        from rwc_daemon.conversion.stream import Stream
 
         wanted, rate = voice.block, self._config.sample_rate
         if self._config.chunk_size:
             wanted = Block(1000 * self._config.chunk_size / rate, wanted.on_hop)
-        self._stream: Stream | OddRateStream
+        self._stream: Stream | AdjustableStream | OddRateStream
         if work_rate(rate) == rate:
-            self._stream = Stream(voice, Plan.offline(rate, wanted), self._controls, self._seed)
-            block = self._stream.plan.block
+            stream = open_stream(voice, Plan.offline(rate, wanted), self._controls, self._seed)
+            self._stream, block = stream, stream.plan.block
         else:
             self._stream = OddRateStream(voice, rate, wanted, self._controls, self._seed)
             block = self._stream.block
@@ -182,10 +192,9 @@ class StreamingConverter(_Converter):
         self._ahead = np.zeros(block, np.float32)
         self.latency_samples = len(self._ahead) + self._stream.delay
 
-    def update(self, **changes: Any) -> None:
-        super().update(**changes)
+    def _take(self, controls: Controls) -> None:
         if self._voice is not None:
-            self._stream.controls = self._controls
+            self._stream.controls = controls
 
     def convert_chunk(self, x: Samples) -> Samples:
         """f32[n] → f32[n], any n. Also takes int16 and int32, whose full scale becomes 1."""

@@ -3,8 +3,8 @@ import pytest
 
 from rwc_daemon.controls import Controls
 from rwc_daemon.conversion.stream import Stream
+from rwc_daemon.conversion.voice_switcher import CROSSFADE_S, SETTLE_S, VoiceSwitcher
 from rwc_daemon.dsp.fade import equal_power
-from rwc_daemon.engine.voice_switcher import CROSSFADE_S, SETTLE_S, VoiceSwitcher
 from rwc_daemon.plan import Block, Plan
 from testkit.plain_voices import DelayVoice
 
