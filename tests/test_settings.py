@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -97,3 +98,18 @@ def test_the_example_is_valid_and_names_every_key(tmp_path: Path) -> None:
     uncommented = "\n".join(line[2:] if " = " in line else line for line in example().splitlines())
     assert read(write(tmp_path, uncommented), {}) == Settings()
     assert all(f"# {key.name.split('.')[1]} = " in example() for key in keys())
+
+
+@pytest.mark.parametrize("key", [key.name for key in keys()])
+def test_every_key_is_read_by_somebody(key: str) -> None:
+    """A key that nobody reads is a promise that nobody keeps."""
+    section, name = key.split(".")
+    package = Path(__file__).parents[1] / "rwc_daemon"
+    texts = [path.read_text() for path in package.rglob("*.py") if path.name != "settings.py"]
+    direct, by_section = f"{section}.{name}", f"settings.{section}"
+    read_directly = any(re.search(rf"\b{re.escape(direct)}\b", text) for text in texts)
+    # a part that was given its whole section reads it by another name
+    read_by_part = any(by_section in text for text in texts) and any(
+        re.search(rf"\b_?(?:wanted|{section}|settings)\.{name}\b", text) for text in texts
+    )
+    assert read_directly or read_by_part

@@ -134,6 +134,16 @@ def test_assets_refusals(home, capsys):
         assert says in capsys.readouterr().err
 
 
+def test_the_setting_forbids_the_network(home, capsys, monkeypatch):
+    monkeypatch.delenv("RWC_OFFLINE")
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # whoever tries the network all the same gets nowhere
+    settings = paths.config_file()
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    settings.write_text("[assets]\noffline = true\n")
+    assert main(["assets", "fetch", "rmvpe"]) == 1
+    assert "the setting assets.offline" in capsys.readouterr().err
+
+
 class Job:
     """A daemon that does one import as told."""
 

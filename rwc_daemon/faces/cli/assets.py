@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from rwc_daemon.errors import BadModel
 from rwc_daemon.faces.cli import show
 from rwc_daemon.faces.cli.progress import share_bar
 from rwc_daemon.host import paths
+from rwc_daemon.settings import read
 from rwc_daemon.store.assets import Asset, Assets, is_model, name_of
 
 
@@ -18,7 +20,7 @@ def add_parser(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "assets",
         description="Support files that RVC voices need: listed, fetched, added, removed. Needs no daemon.",
-        epilog="A proxy is taken from HTTPS_PROXY; RWC_OFFLINE=1 forbids the network.",
+        epilog="A proxy is taken from HTTPS_PROXY; RWC_OFFLINE=1, or the setting assets.offline, forbids the network.",
     )
     acts = parser.add_subparsers(dest="act", metavar="list|fetch|add|remove")
     acts.add_parser("list", description="Every support file: what for, how large, whether it is here.")
@@ -37,7 +39,8 @@ def add_parser(subparsers: Any) -> None:
 
 def run(args: argparse.Namespace) -> int:
     acts = {"list": show_all, "fetch": fetch, "add": add, "remove": remove}
-    acts[args.act or "list"](Assets(paths.assets_dir()), args)
+    offline = args.act == "fetch" and read(paths.config_file(), os.environ).assets.offline
+    acts[args.act or "list"](Assets(paths.assets_dir(), offline=offline), args)
     return 0
 
 
