@@ -18,7 +18,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from rwc_daemon.voices.native.amx import BLOCK, Product, suits
+from rwc_daemon.voices.native.isa import AMX
+from rwc_daemon.voices.native.products import BLOCK, Product, suits
 
 PACKABLE = (torch.float32, torch.bfloat16)
 # packed weights that a convolution keeps: for three steps of a ladder (engine/voice_cache.py), in each a first block
@@ -103,24 +104,26 @@ class Conv(nn.Conv2d):
     def _sizes(self) -> tuple[Any, ...]:
         return self.padding, self.stride, self.dilation, self.groups
 
-    def pack(self) -> None:
+    def pack(self, isa: str | None = AMX) -> None:
         at = self.stride[1], self.dilation[1], int(self.padding[1])
         if self.in_channels == 1 and self.dilation[1] == 1:
-            self._pack_one(at[0], at[2])
+            self._pack_one(at[0], at[2], isa)
         elif self.groups == 1:
-            self.packed = Product.of(self.weight.squeeze(2), self.bias, *at)
+            self.packed = Product.of(self.weight.squeeze(2), self.bias, *at, isa=isa)
         if self.packed is not None:
             del self.weight
+            return
+        if not can_pack("cpu", self.weight.dtype):
             return
         weight = last(self.weight)
         reorder = torch.ops.mkldnn._reorder_convolution_weight
         self.packed = Packed(lambda shape: reorder(weight, *self._sizes, shape))
 
-    def _pack_one(self, stride: int, padding: int) -> None:
+    def _pack_one(self, stride: int, padding: int, isa: str | None) -> None:
         """One channel: what the kernel sees at once is a row, and the next row begins `stride` later."""
         more = -self.kernel_size[1] % BLOCK  # zeros behind the kernel
         kernel = F.pad(self.weight.view(self.out_channels, -1), (0, more)).unsqueeze(2)
-        self.packed = Product.of(kernel, self.bias, pitch=stride)
+        self.packed = Product.of(kernel, self.bias, pitch=stride, isa=isa)
         self.margins = None if self.packed is None else (padding, padding + more)
 
 
@@ -156,11 +159,13 @@ class Up(nn.ConvTranspose2d):
     def _sizes(self) -> tuple[Any, ...]:
         return self.padding, self.output_padding, self.stride, self.dilation, self.groups
 
-    def pack(self) -> None:
-        if suits(self.weight):
-            self.packed = Product.of(*self._unrolled())
+    def pack(self, isa: str | None = AMX) -> None:
+        if suits(self.weight, isa):
+            self.packed = Product.of(*self._unrolled(), isa=isa)
         if self.packed is not None:
             del self.weight
+            return
+        if not can_pack("cpu", self.weight.dtype):
             return
         reorder = torch.ops.mkldnn._reorder_convolution_transpose_weight
         self.packed = Packed(lambda shape: reorder(self.weight, *self._sizes, shape))
@@ -196,9 +201,11 @@ class Dense(nn.Linear):
         y = torch.ops.mkldnn._linear_pointwise(x, self.packed, self.bias, act, [], how)
         return y if add is None else y + add
 
-    def pack(self, weight_bits: int = 16) -> None:
+    def pack(self, isa: str | None = AMX, weight_bits: int = 16) -> None:
         """The plain weights are let go: one order fits every number of rows."""
-        product = Product.of(self.weight.unsqueeze(2), self.bias, weight_bits=weight_bits)
+        product = Product.of(self.weight.unsqueeze(2), self.bias, weight_bits=weight_bits, isa=isa)
+        if product is None and not can_pack("cpu", self.weight.dtype):
+            return
         self.packed = product or torch.ops.mkldnn._reorder_linear_weight(self.weight.contiguous(), None)
         del self.weight
 
@@ -256,13 +263,13 @@ class Fusing(Protocol):
     def fuse(self) -> None: ...
 
 
-def pack(net: nn.Module, weight_bits: int = 16) -> None:
+def pack(net: nn.Module, weight_bits: int = 16, isa: str | None = AMX) -> None:
     """Every layer of `net`; `weight_bits`: of linear layers on the matrix unit."""
     for layer in net.modules():
         if isinstance(layer, Conv | Up) and layer.weight.dtype in PACKABLE:
-            layer.pack()
+            layer.pack(isa)
         elif isinstance(layer, Dense) and layer.weight.dtype in PACKABLE:
-            layer.pack(weight_bits)
+            layer.pack(isa, weight_bits)
     for part in net.modules():
         if isinstance(part, Fusing):
             part.fuse()

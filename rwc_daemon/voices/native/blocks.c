@@ -5,16 +5,6 @@
    Signals are rows of channels; every convolution keeps their number. */
 
 typedef struct {
-    const rwc_layer *const *layers; /* [blocks][steps][convolutions] */
-    int64_t blocks, steps, convolutions;
-    float slope; /* of leaky ReLUs within */
-} rwc_blocks;
-
-enum { WITHIN = 6 }; /* signals that a call needs beside the results of the blocks */
-
-#if defined(RWC_AMX)
-
-typedef struct {
     const rwc_blocks *b;
     const uint16_t *x;
     uint16_t *y, *leaky, *inner, *turns[2], *heard[2], *results;
@@ -27,26 +17,26 @@ static int64_t cells_of(const blocking *c)
     return c->rows * c->b->layers[0]->out;
 }
 
-AMX static void leaky_of(member *m, const blocking *c)
+TARGET static void leaky_of(member *m, const blocking *c)
 {
     int64_t tile, end;
     while (take(m, cells_of(c) / TILE, &tile, &end))
         for (int64_t n = tile * TILE; n < end * TILE; n += TILE)
-            store(c->leaky + n, activated(RWC_LEAKY, c->b->slope, widened(c->x + n)));
+            v_narrow(c->leaky + n, activated(RWC_LEAKY, c->b->slope, v_widen(c->x + n)));
     wait_for_all(m);
 }
 
-AMX static void mean_of(member *m, const blocking *c)
+TARGET static void mean_of(member *m, const blocking *c)
 {
     const int64_t cells = cells_of(c);
-    const __m512 part = _mm512_set1_ps(1 / (float)c->b->blocks);
+    const vec part = v_all(1 / (float)c->b->blocks);
     int64_t tile, end;
     while (take(m, cells / TILE, &tile, &end))
         for (int64_t n = tile * TILE; n < end * TILE; n += TILE) {
-            __m512 sum = widened(c->results + n);
+            vec sum = v_widen(c->results + n);
             for (int64_t j = 1; j < c->b->blocks; j++)
-                sum = _mm512_add_ps(sum, widened(c->results + j * cells + n));
-            store(c->y + n, activated(RWC_LEAKY, c->slope, _mm512_mul_ps(sum, part)));
+                sum = v_add(sum, v_widen(c->results + j * cells + n));
+            v_narrow(c->y + n, activated(RWC_LEAKY, c->slope, v_mul(sum, part)));
         }
 }
 
@@ -80,26 +70,13 @@ static void run_blocks(member *m, void *data)
     mean_of(m, c);
 }
 
-void rwc_amx_blocks(const rwc_blocks *b, uintptr_t x, uintptr_t y, int64_t rows, float slope, uintptr_t scratch, int threads,
+static void run_stage(const rwc_blocks *b, const uint16_t *x, uint16_t *y, int64_t rows, float slope, uint16_t *scratch, int threads,
                     const rwc_thread_pool *pool)
 {
     const int64_t cells = rows * b->layers[0]->out;
-    uint16_t *s = (uint16_t *)scratch;
-    blocking c = {.b = b, .x = (void *)x, .y = (void *)y, .leaky = s, .inner = s + cells,
+    uint16_t *s = scratch;
+    blocking c = {.b = b, .x = x, .y = y, .leaky = s, .inner = s + cells,
                   .turns = {s + 2 * cells, s + 3 * cells}, .heard = {s + 4 * cells, s + 5 * cells},
                   .results = s + WITHIN * cells, .rows = rows, .slope = slope};
     in_thread_pool(pool, threads, run_blocks, &c);
-}
-
-#else
-
-void rwc_amx_blocks(const rwc_blocks *b, uintptr_t x, uintptr_t y, int64_t rows, float slope, uintptr_t scratch, int threads,
-                    const rwc_thread_pool *pool) {}
-
-#endif
-
-/* Values of 16 bits that a call needs beside x and y. */
-int64_t rwc_amx_blocks_scratch(const rwc_blocks *b, int64_t rows)
-{
-    return rows * b->layers[0]->out * (WITHIN + b->blocks);
 }

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rwc_daemon.voices.native._amx import ffi, lib
-from rwc_daemon.voices.native.amx import Product, address, thread_pool, watched
+from rwc_daemon.voices.native._native import ffi, lib
+from rwc_daemon.voices.native.products import address, alike, thread_pool, watched
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,12 +30,12 @@ class Blocks:
         """Blocks of steps of one convolution, or two, as they were packed; `slope` of the leaky ReLUs within. None
         where these cannot run so."""
         products = [one for steps in blocks for step in steps for one in step]
-        if not all(isinstance(one, Product) for one in products):
+        if not alike(products):
             return None
         width, steps, convolutions = products[0].into, len(blocks[0]), len(blocks[0][0])
-        alike = all(len(step) == convolutions for block in blocks for step in block)
-        alike = alike and all(len(block) == steps for block in blocks)
-        if not alike or any((one.into, one.out, one.rows(width)) != (width, width, 1) for one in products):
+        uniform = all(len(step) == convolutions for block in blocks for step in block)
+        uniform = uniform and all(len(block) == steps for block in blocks)
+        if not uniform or any((one.into, one.out, one.rows(width)) != (width, width, 1) for one in products):
             return None
         layers = ffi.new("rwc_layer *[]", [one.layer for one in products])
         made = ffi.new("rwc_blocks *", (layers, len(blocks), steps, convolutions, slope))
@@ -55,7 +55,7 @@ def run(b: Blocks, x: Tensor, slope: float) -> Tensor:
         raise TypeError(f"x is {x.dtype}, {tuple(x.shape)}")
     x = x.contiguous(memory_format=torch.channels_last)
     y, rows = torch.empty_like(x, memory_format=torch.channels_last), x.shape[-1]
-    scratch = torch.empty(lib.rwc_amx_blocks_scratch(b.blocks, rows), dtype=torch.bfloat16)
+    scratch = torch.empty(lib.rwc_blocks_scratch(b.blocks, rows), dtype=torch.bfloat16)
     threads = torch.get_num_threads()
-    lib.rwc_amx_blocks(b.blocks, address(x), address(y), rows, slope, address(scratch), threads, thread_pool())
+    lib.rwc_blocks_run(b.blocks, address(x), address(y), rows, slope, address(scratch), threads, thread_pool())
     return y

@@ -5,16 +5,6 @@
    Signals are rows of channels; the depthwise convolution hears as many rows before as behind. */
 
 typedef struct {
-    const rwc_layer *up, *down;
-    const float *norm[2]; /* scale and shift */
-    const float *taps;    /* [kernel, inner] */
-    const float *bias;    /* [inner] */
-    int64_t kernel;
-} rwc_conformer;
-
-#if defined(RWC_AMX)
-
-typedef struct {
     const rwc_conformer *f;
     const uint16_t *x;
     uint16_t *y, *normed, *both, *heard; /* as x, as x, [rows, 2 inner], [rows, inner] */
@@ -23,23 +13,23 @@ typedef struct {
 } conforming;
 
 /* Of the channels first … last - 1. */
-AMX static void gate_and_slide(const conforming *c, int64_t first, int64_t last)
+TARGET static void gate_and_slide(const conforming *c, int64_t first, int64_t last)
 {
     const int64_t inner = c->f->down->in, half = c->f->kernel / 2;
     for (int64_t row = 0; row < c->rows; row++)
         for (int64_t d = first; d < last; d += TILE) {
             const uint16_t *a = c->both + row * 2 * inner + d;
-            _mm512_storeu_ps(c->gated + row * inner + d, _mm512_mul_ps(widened(a), sigmoid(widened(a + inner))));
+            v_put(c->gated + row * inner + d, v_mul(v_widen(a), sigmoid(v_widen(a + inner))));
         }
     for (int64_t row = 0; row < c->rows; row++) {
         const int64_t from = row < half ? half - row : 0;
         const int64_t left = c->rows - row + half, to = left < c->f->kernel ? left : c->f->kernel;
         for (int64_t d = first; d < last; d += TILE) {
-            __m512 sum = _mm512_loadu_ps(c->f->bias + d);
+            vec sum = v_load(c->f->bias + d);
             for (int64_t tap = from; tap < to; tap++)
-                sum = _mm512_fmadd_ps(_mm512_loadu_ps(c->gated + (row + tap - half) * inner + d),
-                                      _mm512_loadu_ps(c->f->taps + tap * inner + d), sum);
-            store(c->heard + row * inner + d, _mm512_mul_ps(sum, sigmoid(sum)));
+                sum = v_mul_add(v_load(c->gated + (row + tap - half) * inner + d),
+                                      v_load(c->f->taps + tap * inner + d), sum);
+            v_narrow(c->heard + row * inner + d, v_mul(sum, sigmoid(sum)));
         }
     }
 }
@@ -56,25 +46,12 @@ static void conform(member *m, void *data)
     multiplied(m, (product){.layer = c->f->down, .x = c->heard, .add = c->x, .y = c->y, .rows_in = c->rows, .rows = c->rows});
 }
 
-void rwc_amx_conform(const rwc_conformer *f, uintptr_t x, uintptr_t y, int64_t rows, uintptr_t scratch, int threads,
+static void run_conformer(const rwc_conformer *f, const uint16_t *x, uint16_t *y, int64_t rows, uint16_t *scratch, int threads,
                      const rwc_thread_pool *pool)
 {
     const int64_t width = rows * f->up->in, inner = rows * f->down->in;
-    uint16_t *s = (uint16_t *)scratch;
-    conforming c = {.f = f, .x = (void *)x, .y = (void *)y, .gated = (void *)s, .normed = s + 2 * inner, .rows = rows,
+    uint16_t *s = scratch;
+    conforming c = {.f = f, .x = x, .y = y, .gated = (void *)s, .normed = s + 2 * inner, .rows = rows,
                     .both = s + 2 * inner + width, .heard = s + 4 * inner + width};
     in_thread_pool(pool, threads, conform, &c);
-}
-
-#else
-
-void rwc_amx_conform(const rwc_conformer *f, uintptr_t x, uintptr_t y, int64_t rows, uintptr_t scratch, int threads,
-                     const rwc_thread_pool *pool) {}
-
-#endif
-
-/* Values of 16 bits that a call needs beside x and y. */
-int64_t rwc_amx_conformer_scratch(const rwc_conformer *f, int64_t rows)
-{
-    return rows * (f->up->in + 5 * f->down->in);
 }

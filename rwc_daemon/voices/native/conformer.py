@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rwc_daemon.voices.native._amx import ffi, lib
-from rwc_daemon.voices.native.amx import Product, address, floats, thread_pool, watched
+from rwc_daemon.voices.native._native import ffi, lib
 from rwc_daemon.voices.native.encoder import Norm
+from rwc_daemon.voices.native.products import address, alike, floats, thread_pool, watched
 
 MOST_ROWS = 1024  # that are worth it: in longer sounds others share the work better
 
@@ -33,7 +33,7 @@ class Conformer:
         """`up` and `down` as they were packed, `taps` [inner, kernel] of the depthwise convolution, `bias` [inner].
         None where it cannot run so."""
         inner, kernel = taps.shape
-        if not isinstance(up, Product) or not isinstance(down, Product) or kernel % 2 == 0:
+        if not alike((up, down)) or kernel % 2 == 0:
             return None
         if (up.out, down.into, down.out) != (2 * inner, inner, up.into) or (up.taps, down.taps) != (1, 1):
             return None
@@ -55,6 +55,8 @@ def conform(f: Conformer, x: Tensor) -> Tensor:
         raise TypeError(f"x is {x.dtype}, {tuple(x.shape)}")
     x = x.contiguous()
     y, rows = torch.empty_like(x), x.shape[1]
-    scratch = torch.empty(lib.rwc_amx_conformer_scratch(f.layer, rows), dtype=torch.bfloat16)
-    lib.rwc_amx_conform(f.layer, address(x), address(y), rows, address(scratch), torch.get_num_threads(), thread_pool())
+    scratch = torch.empty(lib.rwc_conformer_scratch(f.layer, rows), dtype=torch.bfloat16)
+    lib.rwc_conformer_run(
+        f.layer, address(x), address(y), rows, address(scratch), torch.get_num_threads(), thread_pool()
+    )
     return y

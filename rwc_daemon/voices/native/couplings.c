@@ -8,19 +8,6 @@
 
    of which the last has no res. Signals are rows of channels; every convolution keeps their number. */
 
-enum { MOST_GATED = 8 }; /* layers of a coupling's net */
-
-typedef struct {
-    const rwc_layer *pre, *in[MOST_GATED], *onward[MOST_GATED], *post;
-} rwc_coupling;
-
-typedef struct {
-    const rwc_coupling *couplings; /* in the order in which they run */
-    int64_t count, layers;
-} rwc_flow;
-
-#if defined(RWC_AMX)
-
 typedef struct {
     const rwc_flow *f;
     const float *conditions;        /* [count, layers, a | b] */
@@ -31,14 +18,8 @@ typedef struct {
     int64_t rows, half, width;
 } flowing;
 
-AMX static inline __m512 backwards(__m512 x)
-{
-    const __m512i order = _mm512_set_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-    return _mm512_permutexvar_ps(order, x);
-}
-
 /* [p | q - shift] of rows that lie `step` apart → `to_p` and `to_q`, flipped. Without a shift there was no coupling yet. */
-AMX static void flip(member *m, const flowing *c, const uint16_t *p, const uint16_t *q, int64_t step, int shifted,
+TARGET static void flip(member *m, const flowing *c, const uint16_t *p, const uint16_t *q, int64_t step, int shifted,
                      uint16_t *to_p, uint16_t *to_q)
 {
     int64_t row, end;
@@ -46,39 +27,39 @@ AMX static void flip(member *m, const flowing *c, const uint16_t *p, const uint1
         for (; row < end; row++)
             for (int64_t d = 0; d < c->half; d += TILE) {
                 const int64_t at = row * c->half + d, to = row * c->half + c->half - TILE - d;
-                __m512 other = widened(q + row * step + d);
+                vec other = v_widen(q + row * step + d);
                 if (shifted)
-                    other = _mm512_sub_ps(other, widened(c->shift + at));
-                store(to_p + to, backwards(other));
-                store(to_q + to, backwards(widened(p + row * step + d)));
+                    other = v_sub(other, v_widen(c->shift + at));
+                v_narrow(to_p + to, v_reverse(other));
+                v_narrow(to_q + to, v_reverse(v_widen(p + row * step + d)));
             }
     wait_for_all(m);
 }
 
-AMX static void join(member *m, const flowing *c, const uint16_t *p, const uint16_t *q)
+TARGET static void join(member *m, const flowing *c, const uint16_t *p, const uint16_t *q)
 {
     int64_t row, end;
     while (take(m, c->rows, &row, &end))
         for (; row < end; row++)
             for (int64_t d = 0; d < c->half; d += TILE) {
                 const int64_t at = row * c->half + d, to = 2 * row * c->half + d;
-                store(c->x + to, widened(p + at));
-                store(c->x + to + c->half, _mm512_sub_ps(widened(q + at), widened(c->shift + at)));
+                v_narrow(c->x + to, v_widen(p + at));
+                v_narrow(c->x + to + c->half, v_sub(v_widen(q + at), v_widen(c->shift + at)));
             }
 }
 
-AMX static void gate(member *m, const flowing *c, const float *condition)
+TARGET static void gate(member *m, const flowing *c, const float *condition)
 {
-    const __m512 two = _mm512_set1_ps(2), one = _mm512_set1_ps(1);
+    const vec two = v_all(2), one = v_all(1);
     int64_t row, end;
     while (take(m, c->rows, &row, &end))
         for (; row < end; row++)
             for (int64_t d = 0; d < c->width; d += TILE) {
                 const uint16_t *at = c->both + row * 2 * c->width + d;
-                const __m512 a = _mm512_add_ps(widened(at), _mm512_loadu_ps(condition + d));
-                const __m512 b = _mm512_add_ps(widened(at + c->width), _mm512_loadu_ps(condition + c->width + d));
-                const __m512 tanh_a = _mm512_fmsub_ps(two, sigmoid(_mm512_mul_ps(two, a)), one);
-                store(c->gated + row * c->width + d, _mm512_mul_ps(tanh_a, sigmoid(b)));
+                const vec a = v_add(v_widen(at), v_load(condition + d));
+                const vec b = v_add(v_widen(at + c->width), v_load(condition + c->width + d));
+                const vec tanh_a = v_mul_sub(two, sigmoid(v_mul(two, a)), one);
+                v_narrow(c->gated + row * c->width + d, v_mul(tanh_a, sigmoid(b)));
             }
     wait_for_all(m);
 }
@@ -129,30 +110,15 @@ static void run_flow(member *m, void *data)
     join(m, c, p, q);
 }
 
-void rwc_amx_flow(const rwc_flow *f, uintptr_t x, uintptr_t conditions, int64_t rows, uintptr_t scratch, int threads,
+static void run_couplings(const rwc_flow *f, uint16_t *x, const float *conditions, int64_t rows, uint16_t *scratch, int threads,
                   const rwc_thread_pool *pool)
 {
     const int64_t half = f->couplings->pre->in, width = f->couplings->pre->out;
     const int64_t narrow = rows * half, wide = rows * width;
-    uint16_t *s = (uint16_t *)scratch, *t = s + 5 * narrow;
-    flowing c = {.f = f, .conditions = (void *)conditions, .x = (void *)x, .p = {s, s + narrow},
+    uint16_t *s = scratch, *t = s + 5 * narrow;
+    flowing c = {.f = f, .conditions = conditions, .x = x, .p = {s, s + narrow},
                  .q = {s + 2 * narrow, s + 3 * narrow}, .shift = s + 4 * narrow, .h = {t, t + wide},
                  .out = {t + 2 * wide, t + 3 * wide}, .gated = t + 4 * wide, .both = t + 5 * wide, .rows = rows,
                  .half = half, .width = width};
     in_thread_pool(pool, threads, run_flow, &c);
 }
-
-#else
-
-void rwc_amx_flow(const rwc_flow *f, uintptr_t x, uintptr_t conditions, int64_t rows, uintptr_t scratch, int threads,
-                  const rwc_thread_pool *pool) {}
-
-#endif
-
-/* Values of 16 bits that a call needs beside x. */
-int64_t rwc_amx_flow_scratch(const rwc_flow *f, int64_t rows)
-{
-    return rows * (5 * f->couplings->pre->in + 7 * f->couplings->pre->out);
-}
-
-int rwc_amx_most_gated(void) { return MOST_GATED; }

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from rwc_daemon.voices.native._amx import ffi, lib
-from rwc_daemon.voices.native.amx import Product, address, thread_pool, watched
+from rwc_daemon.voices.native._native import ffi, lib
+from rwc_daemon.voices.native.products import address, alike, thread_pool, watched
 
-MOST_GATED = lib.rwc_amx_most_gated()
+MOST_GATED = lib.rwc_flow_most_gated()
 MOST_ROWS = 1024  # that are worth it: in longer sounds others share the work better
 
 
@@ -41,7 +41,7 @@ class Couplings:
     def of(cls, couplings: Sequence[Gated]) -> Couplings | None:
         """In the order in which they run, each behind a flip. None where these cannot run so."""
         products = [one for c in couplings for one in (c.pre, *c.into, *c.onward, c.post)]
-        if not all(isinstance(one, Product) and one.rows(one.into) == 1 for one in products):
+        if not alike(products) or any(one.rows(one.into) != 1 for one in products):
             return None
         first = couplings[0]
         half, width, layers = first.pre.into, first.pre.out, len(first.into)
@@ -67,8 +67,8 @@ def couple(f: Couplings, x: Tensor, conditions: Tensor) -> Tensor:
         raise TypeError(f"x is {x.dtype}, {tuple(x.shape)}, the conditions {tuple(conditions.shape)}")
     y, given = x.mT.clone(memory_format=torch.contiguous_format), conditions.float().contiguous()
     rows = y.shape[1]
-    scratch = torch.empty(lib.rwc_amx_flow_scratch(f.flow, rows), dtype=torch.bfloat16)
-    lib.rwc_amx_flow(f.flow, address(y), address(given), rows, address(scratch), torch.get_num_threads(), thread_pool())
+    scratch = torch.empty(lib.rwc_flow_scratch(f.flow, rows), dtype=torch.bfloat16)
+    lib.rwc_flow_run(f.flow, address(y), address(given), rows, address(scratch), torch.get_num_threads(), thread_pool())
     return y.mT
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from rwc_daemon.voices.native._amx import ffi, lib
-from rwc_daemon.voices.native.amx import ACTS, Product, address, floats, thread_pool, watched
+from rwc_daemon.voices.native._native import ffi, lib
+from rwc_daemon.voices.native.products import ACTS, address, alike, floats, thread_pool, watched
 
-MOST_ROWS = lib.rwc_amx_most_rows()
+MOST_ROWS = lib.rwc_encoder_most_rows()
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,13 +50,13 @@ class Encoder:
     ) -> Encoder | None:
         """`products`: qkv, out, up and down as they were packed; `norms`: both. None where these cannot run so."""
         reach = 0 if near is None else len(near.keys) // 2
-        if not all(isinstance(one, Product) and one.rows(MOST_ROWS * one.into) == MOST_ROWS for one in products):
+        if not alike(products) or any(one.rows(MOST_ROWS * one.into) != MOST_ROWS for one in products):
             return None
         width, inner = products[0].into, products[2].out
         sizes = [(one.into, one.out) for one in products]
         if sizes != [(width, 3 * width), (width, width), (width, inner), (inner, width)]:
             return None
-        if not lib.rwc_amx_encoder_fits(width, heads, reach):
+        if not lib.rwc_encoder_fits(width, heads, reach):
             return None
         kept, scales = floats(one for norm in norms for one in (norm.scale, norm.shift))
         tables, nearness = floats([] if near is None else [near.keys, near.values])
@@ -79,6 +79,6 @@ def encode(e: Encoder, x: Tensor) -> Tensor:
         raise TypeError(f"x is {x.dtype}, {tuple(x.shape)}")
     y = x.clone(memory_format=torch.contiguous_format)
     rows = x.shape[1]
-    scratch = torch.empty(lib.rwc_amx_encoder_scratch(e.layer, rows), dtype=torch.bfloat16)
-    lib.rwc_amx_encode(e.layer, address(y), rows, address(scratch), torch.get_num_threads(), thread_pool())
+    scratch = torch.empty(lib.rwc_encoder_scratch(e.layer, rows), dtype=torch.bfloat16)
+    lib.rwc_encoder_run(e.layer, address(y), rows, address(scratch), torch.get_num_threads(), thread_pool())
     return y

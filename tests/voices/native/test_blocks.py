@@ -6,12 +6,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from rwc_daemon.voices.layers import pack
-from rwc_daemon.voices.native import amx
 from rwc_daemon.voices.native.blocks import Blocks, run
 from rwc_daemon.voices.rvc.decoder import PairBlock, SingleBlock
 
 pytestmark = [
-    pytest.mark.skipif(not amx.ready(), reason="this CPU has no matrix unit"),
     pytest.mark.usefixtures("threads"),
     pytest.mark.parametrize("threads", [1, 2, 3], ids=["one thread", "two threads", "three threads"], indirect=True),
 ]
@@ -26,8 +24,8 @@ def made(kind, width=64, kernels=KERNELS, dilations=(1, 3, 5)):
     return blocks
 
 
-def fused(blocks):
-    pack(blocks.bfloat16())
+def fused(isa, blocks):
+    pack(blocks.bfloat16(), isa=isa)
     return Blocks.of([[[conv.packed for conv in step] for step in block.steps] for block in blocks], SLOPE)
 
 
@@ -44,10 +42,10 @@ def sound(width, columns):
 @pytest.mark.parametrize(
     ("width", "columns"), [(32, 1), (64, 7), (32, 700), (128, 140)], ids=["one", "few", "many", "wide"]
 )
-def test_it_is_the_mean_of_the_blocks(kind, width, columns):
+def test_it_is_the_mean_of_the_blocks(isa, kind, width, columns):
     blocks, x = made(kind, width), sound(width, columns)
     wanted, before = one_by_one(blocks, x.float()), x.clone()
-    together = fused(blocks)
+    together = fused(isa, blocks)
     with torch.inference_mode():
         ours, theirs = (float((y.float() - wanted).norm()) for y in (together(x, LAST), one_by_one(blocks, x)))
     assert ours <= 1.1 * theirs
@@ -55,9 +53,9 @@ def test_it_is_the_mean_of_the_blocks(kind, width, columns):
     assert torch.equal(x, before)
 
 
-def test_whoever_helps_whom_the_bits_are_the_same():
+def test_whoever_helps_whom_the_bits_are_the_same(isa):
     """Three threads on two cores: one of them is always late, and never the same."""
-    together, x, threads = fused(made(PairBlock)), sound(64, 300), torch.get_num_threads()
+    together, x, threads = fused(isa, made(PairBlock)), sound(64, 300), torch.get_num_threads()
     with torch.inference_mode():
         torch.set_num_threads(1)
         alone = together(x, LAST)
@@ -66,26 +64,26 @@ def test_whoever_helps_whom_the_bits_are_the_same():
 
 
 @pytest.mark.parametrize(("kernels", "dilations"), [((5,), (1, 2)), ((3, 5), (2,)), ((3, 3, 3, 3), (1, 2, 3, 4))])
-def test_any_number_of_blocks_and_steps(kernels, dilations):
+def test_any_number_of_blocks_and_steps(isa, kernels, dilations):
     blocks, x = made(PairBlock, 32, kernels, dilations), sound(32, 50)
     wanted = one_by_one(blocks, x.float())
-    assert (fused(blocks)(x, LAST).float() - wanted).norm() < 0.02 * wanted.norm()
+    assert (fused(isa, blocks)(x, LAST).float() - wanted).norm() < 0.02 * wanted.norm()
 
 
-def test_what_is_not_alike_is_not_fused():
-    assert fused(nn.ModuleList([*made(PairBlock, kernels=(3,)), *made(SingleBlock, kernels=(3,))])) is None
-    assert fused(made(PairBlock, 24)) is None
+def test_what_is_not_alike_is_not_fused(isa):
+    assert fused(isa, nn.ModuleList([*made(PairBlock, kernels=(3,)), *made(SingleBlock, kernels=(3,))])) is None
+    assert fused(isa, made(PairBlock, 24)) is None
 
 
-def test_what_it_does_not_take_is_refused():
-    together, x = fused(made(PairBlock)), sound(64, 9)
+def test_what_it_does_not_take_is_refused(isa):
+    together, x = fused(isa, made(PairBlock)), sound(64, 9)
     for wrong in (x.float(), x[:, :32], torch.cat([x, x])):
         with pytest.raises(TypeError, match="x is"):
             together(wrong, LAST)
 
 
-def test_who_watches_torch_sees_it(watching):
-    together = fused(made(SingleBlock))
+def test_who_watches_torch_sees_it(isa, watching):
+    together = fused(isa, made(SingleBlock))
     with torch.inference_mode(), watching:
         together(sound(64, 9), LAST)
     assert watching.seen.count(run) == 1

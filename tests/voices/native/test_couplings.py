@@ -6,31 +6,29 @@ import pytest
 import torch
 
 from rwc_daemon.voices.layers import pack
-from rwc_daemon.voices.native import amx
 from rwc_daemon.voices.native.couplings import MOST_ROWS, couple
 from rwc_daemon.voices.rvc.flow import Flow
 
 pytestmark = [
-    pytest.mark.skipif(not amx.ready(), reason="this CPU has no matrix unit"),
     pytest.mark.usefixtures("threads"),
     pytest.mark.parametrize("threads", [1, 2, 3], ids=["one thread", "two threads", "three threads"], indirect=True),
 ]
 INTER, SPEAKER = 64, 32
 
 
-def flows(inter=INTER, hidden=96):
+def flows(isa, inter=INTER, hidden=96):
     config = SimpleNamespace(inter=inter, hidden=hidden, gin=SPEAKER)
     plain, half = Flow(config), Flow(config)
     for p in plain.eval().requires_grad_(False).parameters():
         p.copy_(torch.randn_like(p) / p[0].numel() ** 0.5 if p.dim() > 1 else 0.3 * torch.randn_like(p))
     half.load_state_dict(plain.state_dict())
-    pack(half.eval().requires_grad_(False).bfloat16())
+    pack(half.eval().requires_grad_(False).bfloat16(), isa=isa)
     return plain, half
 
 
 @pytest.mark.parametrize("rows", [1, 17, 60, 333])
-def test_it_is_the_flow(rows):
-    plain, half = flows()
+def test_it_is_the_flow(isa, rows):
+    plain, half = flows(isa)
     x, g = torch.randn(1, INTER, rows).bfloat16(), torch.randn(1, SPEAKER, 1).bfloat16()
     before = x.clone()
     with torch.inference_mode():
@@ -43,8 +41,8 @@ def test_it_is_the_flow(rows):
     assert torch.equal(x, before)
 
 
-def test_an_odd_number_of_couplings():
-    plain, half = flows()
+def test_an_odd_number_of_couplings(isa):
+    plain, half = flows(isa)
     for net in (plain, half):
         net.flows = net.flows[:2]
     half.fuse()
@@ -54,8 +52,8 @@ def test_an_odd_number_of_couplings():
         assert (half(x, None, g).float() - wanted).norm() < 0.01 * wanted.norm()
 
 
-def test_the_speaker_counts():
-    _, half = flows()
+def test_the_speaker_counts(isa):
+    _, half = flows(isa)
     x = torch.randn(1, INTER, 20).bfloat16()
     with torch.inference_mode():
         one, two = (half(x, None, torch.full((1, SPEAKER, 1), g).bfloat16()) for g in (0.0, 1.0))
@@ -63,15 +61,15 @@ def test_the_speaker_counts():
 
 
 @pytest.mark.parametrize("shape", [(2, INTER, 5), (1, INTER, MOST_ROWS + 1)], ids=["two", "long"])
-def test_what_it_does_not_take_runs_as_ever(shape):
-    _, half = flows()
+def test_what_it_does_not_take_runs_as_ever(isa, shape):
+    _, half = flows(isa)
     assert not half.fused.takes(torch.zeros(shape))
     with torch.inference_mode():
         assert half(torch.zeros(shape).bfloat16(), None, torch.zeros(shape[0], SPEAKER, 1).bfloat16()).shape == shape
 
 
-def test_a_mask_counts():
-    _, half = flows()
+def test_a_mask_counts(isa):
+    _, half = flows(isa)
     x, g, mask = torch.randn(1, INTER, 20), torch.zeros(1, SPEAKER, 1), torch.ones(1, 1, 20)
     mask[..., 12:] = 0
     with torch.inference_mode():
@@ -79,13 +77,13 @@ def test_a_mask_counts():
     assert (y[..., 12:] == 0).all()
 
 
-def test_a_width_that_does_not_suit_is_not_fused():
-    assert flows(inter=80)[1].fused is None
-    assert flows(hidden=40)[1].fused is None
+def test_a_width_that_does_not_suit_is_not_fused(isa):
+    assert flows(isa, inter=80)[1].fused is None
+    assert flows(isa, hidden=40)[1].fused is None
 
 
-def test_who_watches_torch_sees_it(watching):
-    _, half = flows()
+def test_who_watches_torch_sees_it(isa, watching):
+    _, half = flows(isa)
     with torch.inference_mode(), watching:
         half(torch.zeros(1, INTER, 8).bfloat16(), None, torch.zeros(1, SPEAKER, 1).bfloat16())
     assert watching.seen.count(couple) == 1

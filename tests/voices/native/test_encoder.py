@@ -6,12 +6,10 @@ import pytest
 import torch
 
 from rwc_daemon.voices.layers import pack
-from rwc_daemon.voices.native import amx
 from rwc_daemon.voices.native.encoder import MOST_ROWS, encode
 from rwc_daemon.voices.rvc import content, text
 
 pytestmark = [
-    pytest.mark.skipif(not amx.ready(), reason="this CPU has no matrix unit"),
     pytest.mark.usefixtures("threads"),
     pytest.mark.parametrize(
         "threads", [1, 2, 3], ids=["one thread", "two threads", "more threads than heads"], indirect=True
@@ -35,17 +33,17 @@ def filled(net):
     return net
 
 
-def packed(made, like):
+def packed(isa, made, like):
     half = made()
     half.load_state_dict(like.state_dict())
-    pack(half.eval().requires_grad_(False).bfloat16())
+    pack(half.eval().requires_grad_(False).bfloat16(), isa=isa)
     return half
 
 
 @pytest.mark.parametrize("rows", ROWS)
-def test_a_layer_of_the_content_encoder(rows):
+def test_a_layer_of_the_content_encoder(isa, rows):
     plain = filled(content_layer())
-    half = packed(content_layer, plain)
+    half = packed(isa, content_layer, plain)
     x = torch.randn(1, rows, 128).bfloat16()
     assert half.fused.takes(x)
     with torch.inference_mode():
@@ -53,9 +51,9 @@ def test_a_layer_of_the_content_encoder(rows):
 
 
 @pytest.mark.parametrize("rows", ROWS)
-def test_the_text_encoder_that_knows_its_neighbours(rows):
+def test_the_text_encoder_that_knows_its_neighbours(isa, rows):
     plain = filled(text_layers())
-    half = packed(text_layers, plain)
+    half = packed(isa, text_layers, plain)
     x = torch.randn(1, rows, 64).bfloat16().mT
     with torch.inference_mode():
         check(plain(x.float(), None), half(x, None), lambda: half(x, None), half)
@@ -67,8 +65,8 @@ def check(plain, fused, again, net):
     assert ours <= 1.2 * theirs + 1e-3
 
 
-def test_x_is_left_as_it_was():
-    half = packed(content_layer, filled(content_layer()))
+def test_x_is_left_as_it_was(isa):
+    half = packed(isa, content_layer, filled(content_layer()))
     x = torch.randn(1, 7, 128).bfloat16()
     before = x.clone()
     with torch.inference_mode():
@@ -76,26 +74,26 @@ def test_x_is_left_as_it_was():
     assert torch.equal(x, before)
 
 
-def test_loud_scores_stay_finite():
-    half = packed(content_layer, filled(content_layer()))
+def test_loud_scores_stay_finite(isa):
+    half = packed(isa, content_layer, filled(content_layer()))
     with torch.inference_mode():
         assert half(1e4 * torch.randn(1, 20, 128).bfloat16()).isfinite().all()
 
 
 @pytest.mark.parametrize("x", [torch.zeros(2, 5, 128), torch.zeros(1, MOST_ROWS + 1, 128)], ids=["two", "long"])
-def test_what_it_does_not_take_runs_as_ever(x):
-    half = packed(content_layer, filled(content_layer()))
+def test_what_it_does_not_take_runs_as_ever(isa, x):
+    half = packed(isa, content_layer, filled(content_layer()))
     assert not half.fused.takes(x)
     with torch.inference_mode():
         assert half(x.bfloat16()).shape == x.shape
 
 
-def test_an_even_kernel_is_not_fused():
-    assert packed(lambda: text_layers(4), filled(text_layers(4))).fused is None
+def test_an_even_kernel_is_not_fused(isa):
+    assert packed(isa, lambda: text_layers(4), filled(text_layers(4))).fused is None
 
 
-def test_who_watches_torch_sees_it(watching):
-    half = packed(content_layer, filled(content_layer()))
+def test_who_watches_torch_sees_it(isa, watching):
+    half = packed(isa, content_layer, filled(content_layer()))
     with torch.inference_mode(), watching:
         half(torch.zeros(1, 8, 128).bfloat16())
     assert watching.seen.count(encode) == 1

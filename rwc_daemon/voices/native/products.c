@@ -1,118 +1,15 @@
-/* Sliding products on a CPU's matrix unit (AMX), in bfloat16 with sums in float32:
+/* Sliding products in bfloat16 with sums in float32:
 
        y[r, o] = act( bias[o] + sum over taps j and channels c of w[j, c, o] * x[r * stride - padding + j * dilation, c] )
                  + add[r, o]
 
    Linear layers (one tap) and convolutions over channels-last signals alike; x is 0 outside its rows. Weights lie in the
-   order in which they are read, and what comes next is asked for ahead: at the few rows of a live block reading them is
-   the work, and a core that is told what comes reads a tenth faster.
-
-   Weights: [out / 32][tap][in / 32][half][16 pairs][16 columns][2], the last dimension being two neighbouring channels.
-   Or, where a layer has scales, whole numbers of 8 bits (sign and magnitude) in units of their column's: half as much to
-   read, and exact in bfloat16. There 16 bytes of one pair of rows and 16 of the next lie in turns, as they are unpacked.
+   order in which they are read (layers.h), and what comes next is asked for ahead: at the few rows of a live block
+   reading them is the work, and a core that is told what comes reads a tenth faster.
 */
 
-#include <math.h>
-#include <stdint.h>
-#include <string.h>
-
-enum { RWC_PLAIN, RWC_RELU, RWC_LEAKY, RWC_GELU };
-enum { TILE = 16, BLOCK = 32, STEP = 2 * TILE * TILE * 2 }; /* rows of a tile; columns at once; weights of one step */
-enum { SCRATCH = 1 << 18 };                                 /* bytes of input that a block of rows may see */
-enum { AHEAD = 4096 };                                      /* bytes of weights asked for before they are needed */
+enum { AHEAD = 4096 };                 /* bytes of weights asked for before they are needed */
 enum { NEAR = 1 << 13, TOGETHER = 4 }; /* bytes of input that stay at hand for so many blocks of columns */
-
-typedef struct {
-    const void *w;
-    const float *scale;  /* [out]: w is 8 bits wide; or NULL */
-    const float *bias;   /* [out] or NULL */
-    const int32_t *span; /* [out / 32, 2]: the first tap of these columns that is not 0, and one behind the last; or NULL */
-    int64_t in, out, taps, stride, dilation, padding;
-    int64_t pitch; /* from one row of x to the next: `in`, or what overlapping rows of a layer without padding are apart */
-} rwc_layer;
-
-typedef struct {
-    const rwc_layer *layer;
-    const uint16_t *x;   /* [rows_in, in], rows `pitch` apart */
-    const uint16_t *add; /* [rows, out] or NULL */
-    uint16_t *y;         /* [rows, out] */
-    uint16_t *leaky;     /* [rows, out]: leaky ReLU of y, or NULL */
-    int64_t rows_in, rows;
-    int act;
-    float slope; /* of leaky ReLUs, at most 1 */
-} product;
-
-typedef struct { /* of the OpenMP runtime that torch has loaded: a second one would be in its way */
-    void *parallel, *number, *count, *barrier;
-} rwc_thread_pool;
-
-/* Whether a layer can run so. */
-int rwc_amx_fits(const rwc_layer *l)
-{
-    const int64_t seen = (BLOCK - 1) * l->stride + (l->taps - 1) * l->dilation + 1;
-    if (l->in % BLOCK || l->out % BLOCK)
-        return 0;
-    return l->padding == 0 || (l->pitch == l->in && seen * l->in * 2 <= SCRATCH);
-}
-
-#if defined(__x86_64__) && defined(__linux__) && (__GNUC__ >= 11 || __clang_major__ >= 12)
-
-#include <cpuid.h>
-#include <immintrin.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
-#define RWC_AMX 1
-#define AMX __attribute__((target("avx512f,avx512bw,avx512vl,avx512vbmi,avx512bf16,amx-tile,amx-bf16")))
-
-static uint8_t magnitudes[2][128]; /* lower and upper bytes of the bfloat16 of 0 … 127 */
-
-static void learn_magnitudes(void)
-{
-    for (int n = 0; n < 128; n++) {
-        const float value = (float)n;
-        uint32_t bits;
-        memcpy(&bits, &value, 4);
-        magnitudes[0][n] = (uint8_t)(bits >> 16);
-        magnitudes[1][n] = (uint8_t)(bits >> 24);
-    }
-}
-
-int rwc_amx_ready(void)
-{
-    learn_magnitudes();
-    enum { ASK = 0x1023, TILE_DATA = 18 }; /* arch_prctl: a process must ask for tiles */
-    unsigned a, b, c, d;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(d >> 22 & 1) || !(d >> 24 & 1) || !(b >> 16 & 1) || !(c >> 1 & 1))
-        return 0;
-    if (!__get_cpuid_count(7, 1, &a, &b, &c, &d) || !(a >> 5 & 1))
-        return 0;
-    return syscall(SYS_arch_prctl, ASK, TILE_DATA) == 0;
-}
-
-typedef struct {
-    uint8_t palette, start, reserved[14];
-    uint16_t bytes[16];
-    uint8_t rows[16];
-} tile_shapes;
-
-/* Tiles 0 – 3 sums, 4 and 5 input, 6 and 7 weights. */
-AMX static void shape_tiles(int upper, int lower)
-{
-    tile_shapes s = {.palette = 1};
-    const int rows[8] = {upper, upper, lower, lower, upper, lower, TILE, TILE};
-    for (int n = 0; n < 8; n++) {
-        s.rows[n] = rows[n] ? rows[n] : 1;
-        s.bytes[n] = 64;
-    }
-    _tile_loadconfig(&s);
-}
-
-AMX static inline void ask_for(const char *w, int bytes)
-{
-    for (int n = 0; n < bytes; n += 64)
-        _mm_prefetch(w + n, _MM_HINT_T1);
-}
 
 /* Weights of 8 bits as bfloat16: of one step, and of the next while that is multiplied. */
 typedef struct {
@@ -121,21 +18,10 @@ typedef struct {
     int turn;
 } widened_steps;
 
-AMX static inline void widen_next(widened_steps *s, const char *w)
+INLINE void widen_next(widened_steps *s, const char *w)
 {
-    const __m512i sign = _mm512_set1_epi8((char)0x80);
-    const __m512i uppers[2] = {_mm512_loadu_si512(magnitudes[1]), _mm512_loadu_si512(magnitudes[1] + 64)};
-    const __m512i lowers[2] = {_mm512_loadu_si512(magnitudes[0]), _mm512_loadu_si512(magnitudes[0] + 64)};
-    uint16_t *to = s->w[s->turn];
     s->next = w;
-    for (int n = 0; n < STEP; n += 64) {
-        const __m512i x = _mm512_loadu_si512(w + n);
-        const __m512i upper = _mm512_permutex2var_epi8(uppers[0], x, uppers[1]);
-        const __m512i lower = _mm512_permutex2var_epi8(lowers[0], x, lowers[1]);
-        const __m512i signed_upper = _mm512_ternarylogic_epi64(upper, x, sign, 0xf8); /* upper | (x & sign) */
-        _mm512_store_si512(to + n, _mm512_unpacklo_epi8(lower, signed_upper));
-        _mm512_store_si512(to + n + 32, _mm512_unpackhi_epi8(lower, signed_upper));
-    }
+    widen_step(s->w[s->turn], w);
 }
 
 /* What one call of `multiply` goes through: of one block of columns some taps and channels, as the weights lie. */
@@ -145,24 +31,14 @@ typedef struct {
 } stretch;
 
 /* One block of at most 32 rows and 32 columns; x: what the first row's first tap sees. `more`: added to `sums`. */
-AMX static void multiply(const rwc_layer *l, const stretch *s, const uint16_t *x, int upper, int lower, int more,
+TARGET static void multiply(const rwc_layer *l, const stretch *s, const uint16_t *x, int upper, int lower, int more,
                          widened_steps *wide, float *sums)
 {
     const int bytes = l->scale ? STEP : STEP * 2;
     const char *w = s->w, *end = w + (s->taps - s->tap) * (s->channels - s->channel) / BLOCK * bytes;
     const char *behind = (const char *)l->w + l->out / BLOCK * l->taps * (l->in / BLOCK) * bytes;
-    const int64_t row = l->stride * l->pitch * 2;
-    if (more) {
-        _tile_loadd(0, sums, BLOCK * 4);
-        _tile_loadd(1, sums + TILE, BLOCK * 4);
-        _tile_loadd(2, sums + upper * BLOCK, BLOCK * 4);
-        _tile_loadd(3, sums + upper * BLOCK + TILE, BLOCK * 4);
-    } else {
-        _tile_zero(0);
-        _tile_zero(1);
-        _tile_zero(2);
-        _tile_zero(3);
-    }
+    const int64_t row = l->stride * l->pitch;
+    sums_begin(sums, upper, lower, more);
     if (l->scale && w < end && wide->next != w)
         widen_next(wide, w);
     for (int64_t tap = s->tap; tap < s->taps; tap++) {
@@ -177,67 +53,52 @@ AMX static void multiply(const rwc_layer *l, const stretch *s, const uint16_t *x
                 if (next < behind)
                     widen_next(wide, next);
             }
-            _tile_stream_loadd(6, now, 64);
-            _tile_stream_loadd(7, now + STEP / 2, 64);
-            _tile_loadd(4, at + c, row);
-            _tile_dpbf16ps(0, 4, 6);
-            _tile_dpbf16ps(1, 4, 7);
-            if (lower) {
-                _tile_loadd(5, at + c + upper * l->stride * l->pitch, row);
-                _tile_dpbf16ps(2, 5, 6);
-                _tile_dpbf16ps(3, 5, 7);
-            }
+            sums_add(sums, now, at + c, row, upper, lower);
         }
     }
-    _tile_stored(0, sums, BLOCK * 4);
-    _tile_stored(1, sums + TILE, BLOCK * 4);
-    if (lower) {
-        _tile_stored(2, sums + upper * BLOCK, BLOCK * 4);
-        _tile_stored(3, sums + upper * BLOCK + TILE, BLOCK * 4);
-    }
+    sums_end(sums, upper, lower);
 }
 
-AMX static inline __m512 exponential(__m512 x)
+INLINE vec exponential(vec x)
 {
-    const __m512 turns = _mm512_mul_ps(x, _mm512_set1_ps(1.44269504f));
-    const __m512 whole = _mm512_roundscale_ps(turns, 0);
-    const __m512 f = _mm512_mul_ps(_mm512_sub_ps(turns, whole), _mm512_set1_ps(0.693147181f));
-    __m512 y = _mm512_set1_ps(1 / 120.f);
+    const vec turns = v_mul(x, v_all(1.44269504f));
+    const vec whole = v_round(turns);
+    const vec f = v_mul(v_sub(turns, whole), v_all(0.693147181f));
+    vec y = v_all(1 / 120.f);
     const float taylor[] = {1 / 24.f, 1 / 6.f, 1 / 2.f, 1, 1};
     for (int n = 0; n < 5; n++)
-        y = _mm512_fmadd_ps(y, f, _mm512_set1_ps(taylor[n]));
-    return _mm512_scalef_ps(y, whole);
+        y = v_mul_add(y, f, v_all(taylor[n]));
+    return v_scale(y, whole);
 }
 
-AMX static inline __m512 sigmoid(__m512 x)
+INLINE vec sigmoid(vec x)
 {
-    const __m512 one = _mm512_set1_ps(1), away = _mm512_sub_ps(_mm512_setzero_ps(), x);
-    return _mm512_div_ps(one, _mm512_add_ps(one, exponential(_mm512_min_ps(away, _mm512_set1_ps(80)))));
+    const vec one = v_all(1), away = v_sub(v_zero(), x);
+    return v_div(one, v_add(one, exponential(v_min(away, v_all(80)))));
 }
 
 /* x/2 (1 + erf(x/√2)), erf within 1.5e-7: Abramowitz and Stegun, 7.1.26. */
-AMX static inline __m512 gelu(__m512 x)
+INLINE vec gelu(vec x)
 {
-    const __m512 z = _mm512_mul_ps(_mm512_abs_ps(x), _mm512_set1_ps(0.707106781f));
-    const __m512 t = _mm512_div_ps(_mm512_set1_ps(1), _mm512_fmadd_ps(z, _mm512_set1_ps(0.3275911f), _mm512_set1_ps(1)));
-    __m512 y = _mm512_set1_ps(1.061405429f);
+    const vec z = v_mul(v_abs(x), v_all(0.707106781f));
+    const vec t = v_div(v_all(1), v_mul_add(z, v_all(0.3275911f), v_all(1)));
+    vec y = v_all(1.061405429f);
     const float series[] = {-1.453152027f, 1.421413741f, -0.284496736f, 0.254829592f, 0};
     for (int n = 0; n < 5; n++)
-        y = _mm512_fmadd_ps(y, t, _mm512_set1_ps(series[n]));
-    y = _mm512_mul_ps(y, exponential(_mm512_sub_ps(_mm512_setzero_ps(), _mm512_mul_ps(z, z)))); /* 1 - erf(z) */
-    const __mmask16 negative = _mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ);
-    const __m512 twice = _mm512_mask_blend_ps(negative, _mm512_sub_ps(_mm512_set1_ps(2), y), y);
-    return _mm512_mul_ps(_mm512_mul_ps(x, _mm512_set1_ps(0.5f)), twice);
+        y = v_mul_add(y, t, v_all(series[n]));
+    y = v_mul(y, exponential(v_sub(v_zero(), v_mul(z, z)))); /* 1 - erf(z) */
+    const vec twice = v_if_negative(x, y, v_sub(v_all(2), y));
+    return v_mul(v_mul(x, v_all(0.5f)), twice);
 }
 
-AMX static inline __m512 activated(int act, float slope, __m512 y)
+INLINE vec activated(int act, float slope, vec y)
 {
-    const __m512 zero = _mm512_setzero_ps();
+    const vec zero = v_zero();
     switch (act) {
     case RWC_RELU:
-        return _mm512_max_ps(y, zero);
+        return v_max(y, zero);
     case RWC_LEAKY:
-        return _mm512_max_ps(y, _mm512_mul_ps(y, _mm512_set1_ps(slope)));
+        return v_max(y, v_mul(y, v_all(slope)));
     case RWC_GELU:
         return gelu(y);
     default:
@@ -245,36 +106,25 @@ AMX static inline __m512 activated(int act, float slope, __m512 y)
     }
 }
 
-AMX static inline __m512 widened(const uint16_t *x)
+TARGET static void finish(const product *p, const float *sums, int64_t row, int rows, int64_t column)
 {
-    const __m512i bits = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)x));
-    return _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16));
-}
-
-AMX static inline void store(uint16_t *to, __m512 y)
-{
-    _mm256_storeu_si256((__m256i *)to, (__m256i)_mm512_cvtneps_pbh(y));
-}
-
-AMX static void finish(const product *p, const float *sums, int64_t row, int rows, int64_t column)
-{
-    __m512 bias[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()}, scale[2] = {_mm512_set1_ps(1), _mm512_set1_ps(1)};
+    vec bias[2] = {v_zero(), v_zero()}, scale[2] = {v_all(1), v_all(1)};
     for (int half = 0; half < 2; half++) {
         if (p->layer->bias)
-            bias[half] = _mm512_loadu_ps(p->layer->bias + column + half * TILE);
+            bias[half] = v_load(p->layer->bias + column + half * TILE);
         if (p->layer->scale)
-            scale[half] = _mm512_loadu_ps(p->layer->scale + column + half * TILE);
+            scale[half] = v_load(p->layer->scale + column + half * TILE);
     }
     for (int r = 0; r < rows; r++) {
         const int64_t at = (row + r) * p->layer->out + column;
         for (int half = 0; half < 2; half++) {
-            __m512 y = _mm512_fmadd_ps(_mm512_loadu_ps(sums + r * BLOCK + half * TILE), scale[half], bias[half]);
+            vec y = v_mul_add(v_load(sums + r * BLOCK + half * TILE), scale[half], bias[half]);
             y = activated(p->act, p->slope, y);
             if (p->add)
-                y = _mm512_add_ps(y, widened(p->add + at + half * TILE));
-            store(p->y + at + half * TILE, y);
+                y = v_add(y, v_widen(p->add + at + half * TILE));
+            v_narrow(p->y + at + half * TILE, y);
             if (p->leaky)
-                store(p->leaky + at + half * TILE, activated(RWC_LEAKY, p->slope, y));
+                v_narrow(p->leaky + at + half * TILE, activated(RWC_LEAKY, p->slope, y));
         }
     }
 }
@@ -305,7 +155,7 @@ static stretch stretch_of(const rwc_layer *l, int64_t column, int64_t channel, i
 
 /* A linear layer over few rows, some channels after the other, so that these are read from the nearest cache: before,
    they were swept out of it by the weights of each block of columns. The last column. */
-AMX static int64_t run_by_channels(const product *p, const uint16_t *x, int64_t row, int upper, int lower, int64_t column,
+TARGET static int64_t run_by_channels(const product *p, const uint16_t *x, int64_t row, int upper, int lower, int64_t column,
                                    int64_t last)
 {
     _Alignas(64) float sums[TOGETHER][BLOCK * BLOCK];
@@ -332,7 +182,7 @@ AMX static int64_t run_by_channels(const product *p, const uint16_t *x, int64_t 
 }
 
 /* All blocks are alike, so that tiles are shaped once: the last may begin within the one before it. */
-AMX static void run_part(const product *p, int64_t row, int64_t end, int64_t column, int64_t last)
+TARGET static void run_part(const product *p, int64_t row, int64_t end, int64_t column, int64_t last)
 {
     _Alignas(64) uint16_t scratch[SCRATCH / 2];
     _Alignas(64) float sums[BLOCK * BLOCK];
@@ -343,7 +193,7 @@ AMX static void run_part(const product *p, int64_t row, int64_t end, int64_t col
     if (blocks <= 0 || column >= last)
         return;
     const int rows = (int)((end - row + blocks - 1) / blocks), upper = rows > TILE ? (rows + 1) / 2 : rows;
-    shape_tiles(upper, rows - upper);
+    tiles_begin(upper, rows - upper);
     if (blocks == 1 && l->taps == 1 && l->in * rows * 2 > NEAR)
         column = run_by_channels(p, seen(p, row, rows, scratch), row, upper, rows - upper, column, last);
     for (; column < last; column += BLOCK) {
@@ -354,7 +204,7 @@ AMX static void run_part(const product *p, int64_t row, int64_t end, int64_t col
             finish(p, sums, at, rows, column);
         }
     }
-    _tile_release();
+    tiles_end();
 }
 
 static int64_t share(int64_t whole, int n, int of)
@@ -467,18 +317,8 @@ static void multiplied(member *m, product p)
     wait_for_all(m);
 }
 
-void rwc_amx_run(const rwc_layer *l, uintptr_t x, int64_t rows_in, uintptr_t y, int64_t rows, uintptr_t add,
-                 uintptr_t leaky, int act, float slope, int threads, const rwc_thread_pool *pool)
+static void run_alone(const product *p, int threads, const rwc_thread_pool *pool)
 {
-    product p = {l, (void *)x, (void *)add, (void *)y, (void *)leaky, rows_in, rows, act, slope};
-    in_thread_pool(pool, threads, run, &p);
+    product one = *p;
+    in_thread_pool(pool, threads, run, &one);
 }
-
-#else
-
-int rwc_amx_ready(void) { return 0; }
-
-void rwc_amx_run(const rwc_layer *l, uintptr_t x, int64_t rows_in, uintptr_t y, int64_t rows, uintptr_t add,
-                 uintptr_t leaky, int act, float slope, int threads, const rwc_thread_pool *pool) {}
-
-#endif

@@ -1,4 +1,4 @@
-"""Linear layers and convolutions on a CPU's matrix unit (AMX), in bfloat16 with sums in float32.
+"""Linear layers and convolutions in routines of our own (products.c), in bfloat16 with sums in float32.
 
     y[r, o] = act( bias[o] + sum over j, c of w[o, c, j] x[r * stride - padding + j * dilation, c] ) + add[r, o]
 
@@ -20,21 +20,16 @@ import torch
 from torch import Tensor
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
-from rwc_daemon.voices.native._amx import ffi, lib
+from rwc_daemon.voices.native._native import ffi, lib
+from rwc_daemon.voices.native.isa import AMX, ready, table
 
 BLOCK, TILE = 32, 16  # columns, and channels, that are taken at once; columns of a tile
 ACTS = {"none": lib.RWC_PLAIN, "relu": lib.RWC_RELU, "leaky_relu": lib.RWC_LEAKY, "gelu": lib.RWC_GELU}
 
 
-@cache
-def ready() -> bool:
-    """Whether this machine has the unit and lets the process use it."""
-    return bool(lib.rwc_amx_ready())
-
-
-def suits(weight: Tensor) -> bool:
-    """Whether layers with such weights can run so, here."""
-    return weight.dtype == torch.bfloat16 and weight.device.type == "cpu" and ready()
+def suits(weight: Tensor, isa: str | None) -> bool:
+    """Whether layers with such weights can run in these routines."""
+    return isa is not None and weight.dtype == torch.bfloat16 and weight.device.type == "cpu" and ready(isa)
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +45,11 @@ class Product:
     pitch: int
     """From one row of x to the next."""
     layer: Any
-    """For amx.c."""
+    """For products.c."""
     kept: tuple[Tensor | None, ...]
     """What `layer` points to."""
+    isa: str
+    """Whose routines run it."""
 
     @classmethod
     def of(
@@ -64,23 +61,25 @@ class Product:
         padding: int = 0,
         weight_bits: int = 16,
         pitch: int | None = None,
+        isa: str | None = AMX,
     ) -> Product | None:
         """From a kernel [O, I, taps]; None where it cannot run so, or not here. Taps that are 0 cost nothing.
 
+        `isa`: one of `isas`; None means none.
         `weight_bits`: 8 keeps whole numbers -127 … 127 in units of their column's greatest. `pitch`: rows of x are so
         far apart, and overlap; by default as far as they are long."""
         O, I, taps = weight.shape
         sizes = I, O, taps, stride, dilation, padding, pitch or I
-        if not suits(weight):
+        if isa is None or not suits(weight, isa):
             return None
-        if not lib.rwc_amx_fits(ffi.new("rwc_layer *", (ffi.NULL,) * 4 + sizes)):
+        if not lib.rwc_layer_fits(ffi.new("rwc_layer *", (ffi.NULL,) * 5 + sizes)):
             return None
         whole, scale = in_8_bits(weight) if weight_bits == 8 else (weight, None)
         tiles = whole.view(O // BLOCK, 2, TILE, I // BLOCK, TILE, 2, taps).permute(0, 6, 3, 1, 4, 2, 5)
         ordered = tiles.contiguous() if scale is None else interleaved(tiles)
         kept = ordered, scale, None if bias is None else bias.float().contiguous(), spans(weight)
         pointers = (ffi.cast("void *", address(one)) for one in kept)
-        return cls(*sizes, ffi.new("rwc_layer *", (*pointers, *sizes)), kept)
+        return cls(*sizes, ffi.new("rwc_layer *", (table(isa), *pointers, *sizes)), kept, isa)
 
     def rows(self, numbers: int) -> int:
         """Of the answer to a signal of so many numbers."""
@@ -101,6 +100,12 @@ class Product:
         watched(run, self, x, y, act, slope, add, leaky)
 
 
+def alike(products: Iterable[Any]) -> bool:
+    """Whether these are all products, and of one instruction set: then they can run within one call."""
+    products = list(products)
+    return all(isinstance(one, Product) for one in products) and len({one.isa for one in products}) == 1
+
+
 def watched(work: Callable[..., Any], part: Any, x: Tensor, *more: Any) -> Any:
     """`work(part, x, *more)` as an operation of torch: who does those elsewhere (engine/op_queue.py) does this, too."""
     if has_torch_function_unary(x):
@@ -119,7 +124,7 @@ def run(p: Product, x: Tensor, y: Tensor, act: str, slope: float, add: Tensor | 
     begins = [(address(one), one is not None and 2 * span) for one, span in zip((x, y, add, leaky), spans, strict=True)]
     for n in range(len(x)):
         at, to, other, second = (begin + n * span for begin, span in begins)
-        lib.rwc_amx_run(
+        lib.rwc_layer_run(
             p.layer, at, rows_in, to, rows, other, second, ACTS[act], slope, torch.get_num_threads(), thread_pool()
         )
 
@@ -143,7 +148,7 @@ def in_8_bits(weight: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def interleaved(tiles: Tensor) -> Tensor:
-    """[..., 16 pairs, 16 columns, 2] → in the order that amx.c unpacks: 8 bytes of one pair's row, 8 of the next's."""
+    """[..., 16 pairs, 16 columns, 2] → as products.c unpacks it: 8 bytes of one pair's row, 8 of the next's."""
     rows = tiles.reshape(*tiles.shape[:-3], TILE // 2, 2, 4, 8)
     return rows.transpose(-3, -2).contiguous()
 

@@ -1,0 +1,5 @@
+/* Every CPU. */
+
+#include "isa_portable.h"
+
+#include "routines.h"
