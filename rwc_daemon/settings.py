@@ -20,6 +20,7 @@ from typing import Any
 from rwc_daemon.errors import BadSettings
 
 LONGEST_SHOWN = 80  # characters of a wrong value
+NO_SETTINGS = ("RWC_ASSETS_URL",)  # our variables that look like a key's and are none: store/catalog.py reads this one
 
 
 def _key(
@@ -198,7 +199,7 @@ def _from_environment(environment: Mapping[str, str], known: Mapping[str, Key]) 
     sections = tuple(f"RWC_{section.name.upper()}_" for section in fields(Settings))
     values: dict[str, Any] = {}
     for variable, text in environment.items():
-        if not variable.startswith("RWC_"):
+        if not variable.startswith("RWC_") or variable in NO_SETTINGS:
             continue
         key = by_variable.get(variable)
         if key is not None:

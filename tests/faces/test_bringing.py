@@ -20,6 +20,7 @@ from rwc_daemon.store.voices import VoiceStore
 def home(tmp_path, monkeypatch):
     """A user without session bus."""
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setenv("RWC_OFFLINE", "1")
     monkeypatch.delenv("DBUS_SESSION_BUS_ADDRESS", raising=False)
@@ -132,6 +133,13 @@ def test_assets_refusals(home, capsys):
     ):
         assert main(["assets", *words]) == 1
         assert says in capsys.readouterr().err
+
+
+def test_another_address_for_support_files_is_no_setting(home, capsys, monkeypatch):
+    monkeypatch.delenv("RWC_OFFLINE")
+    monkeypatch.setenv("RWC_ASSETS_URL", "http://127.0.0.1:9")
+    assert main(["assets", "fetch", "rmvpe"]) == 1
+    assert "127.0.0.1" in capsys.readouterr().err
 
 
 def test_the_setting_forbids_the_network(home, capsys, monkeypatch):
