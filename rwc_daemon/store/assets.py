@@ -84,8 +84,8 @@ class Assets:
             return self._place(name)
         if self._offline or offline():
             raise NotReady(
-                f"'{name}' cannot be fetched offline: unset {OFFLINE_VARIABLE} and the setting assets.offline, or bring the "
-                "file and use `rwcctl assets add PATH`"
+                f"'{name}' cannot be fetched offline: unset {OFFLINE_VARIABLE} and the setting assets.offline, or "
+                "bring the file and use `rwcctl assets add PATH`"
             )
         tell = progress or (lambda share: None)
         private_folder(self.root)
