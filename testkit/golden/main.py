@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import torch
 
 from testkit.golden import content, live, offline, pitch, retrieval, synth
-from testkit.golden.report import Golden, Line, Lines
+from testkit.golden.report import Golden, Line, Lines, NoArray
 
 CHECKS: tuple[tuple[tuple[str, ...], Callable[[Golden], Lines]], ...] = (
     (("config", "phone", "noise_z"), synth.check),
@@ -30,6 +31,9 @@ CHECKS: tuple[tuple[tuple[str, ...], Callable[[Golden], Lines]], ...] = (
     (("a_1600",), live.check_phase_vocoder),
     (("pairs",), live.check_resample),
 )
+
+
+UNITS = {"absolute": "", "relative": " rel", "units": " units"}
 
 
 def main(arguments: list[str]) -> int:
@@ -59,17 +63,22 @@ def _checked(path: Path) -> list[Line]:
         print(f"{path.stem:32s} not covered")
         return []
     began, done = time.perf_counter(), []
-    for line in check(g):
-        if isinstance(line, Line):
-            done.append(line)
-            print(_shown(path.stem, line), flush=True)
-        else:
-            print(f"{path.stem:32s} not compared: {line.text}")
+    try:
+        for line in check(g):
+            if isinstance(line, Line):
+                done.append(line)
+                print(_shown(path.stem, line), flush=True)
+            else:
+                print(f"{path.stem:32s} not compared: {line.text}")
+    except NoArray as missing:
+        lacking = Line(f"no array '{missing}' in the file", math.inf, math.inf, 0.0)
+        done.append(lacking)
+        print(_shown(path.stem, lacking), flush=True)
     print(f"{path.stem:32s} {time.perf_counter() - began:.1f} s", flush=True)
     return done
 
 
 def _shown(file: str, line: Line) -> str:
     verdict = "ok" if line.ok else "NOT OK"
-    limit = f"{line.limit:.0e}{' rel' if line.by == 'relative' else ''}"
+    limit = f"{line.limit:.0e}{UNITS[line.by]}"
     return f"{file:32s} {line.tap:34s} abs {line.error:9.2e}  rel {line.relative:9.2e}  limit {limit:9s} {verdict}"

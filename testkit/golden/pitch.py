@@ -13,7 +13,7 @@ from rwc_daemon.voices.f0 import fcpe, rmvpe, shape
 from rwc_daemon.voices.f0.praat import Praat
 from rwc_daemon.voices.f0.world import Dio, Harvest
 from testkit.golden import nets
-from testkit.golden.report import EXACT, FCPE_LATENT, HZ, MEL, SALIENCE, Golden, Lines, Note, compare, same
+from testkit.golden.report import EXACT, FCPE_LATENT, HZ, SALIENCE, TAP, Golden, Lines, Note, compare, compare_mel, same
 from testkit.golden.synth import tapped
 
 CLEAR_GAP = 1e-5  # between the two greatest bins: below it their order is chance
@@ -51,10 +51,10 @@ def check_rmvpe(g: Golden) -> Lines:
     with torch.inference_mode(), tapped(net, {name: _always(one) for name, one in named.items()}, g.names) as seen:
         mel = net.mel(x)
         salience = net.salience(mel)
-    yield compare("mel", mel, g["mel"], MEL)
+    yield compare_mel(mel, g["mel"], axis=-2)
     for name, ours in seen.items():
         thin = ours[:, :4, ::4] if ours.dim() == 4 else ours
-        yield compare(name, thin, g[name], SALIENCE, "relative")
+        yield compare(name, thin, g[name], TAP, "relative")
     yield compare("salience", salience, g["salience"], SALIENCE)
     yield compare("f0", rmvpe.decode(salience[0]), g["f0"], HZ)
     yield compare("f0 of track()", net.track(g["audio"]), g["f0"], HZ)
@@ -78,7 +78,7 @@ def check_fcpe(g: Golden) -> Lines:
     with torch.inference_mode():
         mel = net.mel(torch.from_numpy(g["audio"]))
         latent = net.salience(mel)[0]
-    yield compare("mel", mel.mT, g["mel"], MEL)
+    yield compare_mel(mel.mT, g["mel"], axis=-1)
     yield compare("latent", latent, g["latent"], FCPE_LATENT)
     clear = g["top2_gap"] > CLEAR_GAP
     threshold = float(g["threshold"])

@@ -36,3 +36,17 @@ def test_a_wrong_figure_is_found(tmp_path, capsys):
     assert "NOT OK" in capsys.readouterr().out
     assert main([str(GOLDEN), "sola_"]) == 0
     assert main([str(tmp_path / "nowhere")]) == 2
+
+
+def test_a_file_that_lacks_an_array_is_reported_and_the_others_are_checked(tmp_path, capsys):
+    with np.load(GOLDEN / "sola_44100_xf10.npz") as file:
+        arrays = {name: file[name] for name in file.files}
+    np.savez(tmp_path / "sola_b.npz", **arrays)
+    del arrays["sola_buffer_after"]
+    np.savez(tmp_path / "sola_a.npz", **arrays)
+    assert main([str(tmp_path)]) == 1
+    said = capsys.readouterr().out.splitlines()
+    lacking = [line for line in said if "NOT OK" in line]
+    assert [line.split()[0] for line in lacking] == ["sola_a"]
+    assert "no array 'sola_buffer_after' in the file" in lacking[0]
+    assert any(line.startswith("sola_b") and "sola_buffer_after" in line and line.endswith(" ok") for line in said)
