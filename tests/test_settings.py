@@ -85,7 +85,7 @@ def test_a_folder_in_its_place(tmp_path: Path) -> None:
 def test_misspelt_variables_are_refused_and_strange_ones_left(tmp_path: Path) -> None:
     assert "did you mean RWC_AUDIO_LISTEN?" in refused(tmp_path, "", {"RWC_AUDIO_LISTN": "auto"})
     assert "environment RWC_AUDIO_LISTEN" in refused(tmp_path, "", {"RWC_AUDIO_LISTEN": "never"})
-    assert read(tmp_path / "none", {"RWC_SESSION_DIR": "/x", "RWC_ASSETS_URL": "http://m", "HOME": "/root"}) == Settings()
+    assert read(tmp_path / "none", {"RWC_SESSION_DIR": "/x", "RWC_ASSETS_URL": "http://m"}) == Settings()
 
 
 def test_every_key_can_be_set_by_its_variable(tmp_path: Path) -> None:

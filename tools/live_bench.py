@@ -20,12 +20,13 @@ from rwc_daemon.store.assets import Assets
 from rwc_daemon.store.card import VoiceCard
 from rwc_daemon.store.voices import VoiceStore
 from rwc_daemon.voices.f0.base import Tracker
-from rwc_daemon.voices.rvc.live import REFERENCE_OPTIONS, LiveOptions, LiveStep
-from rwc_daemon.voices.rvc.reference import ReferenceLoop, ReferenceSettings
+from rwc_daemon.voices.rvc.live import LiveOptions, LiveStep
 from rwc_daemon.voices.rvc.sola import Geometry
 from rwc_daemon.voices.rvc.synth import Synthesizer
 from rwc_daemon.voices.rvc.voice import RvcVoice
 from testkit import voice_maker
+from testkit.yardstick.loop import ReferenceLoop, ReferenceSettings
+from testkit.yardstick.step import ReferenceStep
 
 ROWS_PER_SECOND = 50  # of content
 RATE = 48000
@@ -125,7 +126,7 @@ class Times:
 def yardstick(voice: RvcVoice, block_s: float, tracker: Tracker, controls: Controls) -> ReferenceLoop:
     """The reference's loop at its own settings: 2.5 s of context, 50 ms of crossfade."""
     settings = ReferenceSettings(RATE, block_s, envelope=controls.envelope)
-    step = LiveStep(voice.renderer, settings.geometry, Redrawn(voice), REFERENCE_OPTIONS)
+    step = ReferenceStep(voice.renderer, settings.geometry, Redrawn(voice))
     return ReferenceLoop(settings, voice.info.rate, lambda x_16k: step.run(x_16k, tracker, controls))
 
 
@@ -169,10 +170,16 @@ class Rendered:
 
 
 def rendered(
-    voice: RvcVoice, g: Geometry, options: LiveOptions, tracker: Tracker, x_16k: np.ndarray, controls: Controls
+    voice: RvcVoice,
+    g: Geometry,
+    options: LiveOptions,
+    tracker: Tracker,
+    x_16k: np.ndarray,
+    controls: Controls,
+    kind: type[LiveStep] = LiveStep,
 ) -> Rendered:
     """Every block of the window's way over `x_16k`."""
-    step = LiveStep(voice.renderer, g, voice.noise(0), options)
+    step = kind(voice.renderer, g, voice.noise(0), options)
     kept: list[np.ndarray] = []
     phone = step._phone
 

@@ -13,14 +13,15 @@ import torch
 from rwc_daemon.controls import Controls
 from rwc_daemon.dsp.resample import resample
 from rwc_daemon.store.layout import SynthConfig
-from rwc_daemon.voices.rvc.live import REFERENCE_OPTIONS, LiveStep
-from rwc_daemon.voices.rvc.reference import ReferenceLoop, ReferenceSettings, phase_vocoder, spectral_gate
+from rwc_daemon.voices.rvc.live import LiveStep
 from rwc_daemon.voices.rvc.render import Renderer
 from rwc_daemon.voices.rvc.retrieval import Index
 from rwc_daemon.voices.rvc.sola import Sola, fade_in, follow_envelope
 from rwc_daemon.voices.rvc.synth import Draws, Window
 from testkit.golden import nets
 from testkit.golden.report import EXACT, LIVE, RESAMPLED, SIGNAL, STEP, Golden, Line, Lines, Note, compare, same
+from testkit.yardstick.loop import ReferenceLoop, ReferenceSettings, phase_vocoder, spectral_gate
+from testkit.yardstick.step import ReferenceStep
 
 CLEAR_MARGIN = 1e-4  # of the best splice over others: below it the offset is chance
 SIZES = {
@@ -154,7 +155,7 @@ def check_loop(g: Golden) -> Lines:
     if p["index_rate"] and index is None:
         yield Note(f"the loop retrieves, but the folder has no index {c.content} wide")
         return
-    step = LiveStep(Renderer(content, synth, index, "cpu"), settings.geometry, StoredNoise(g), REFERENCE_OPTIONS)
+    step = ReferenceStep(Renderer(content, synth, index, "cpu"), settings.geometry, StoredNoise(g))
     controls = Controls(pitch=p["pitch"], formant=p["formant"], index_rate=p["index_rate"])
     loop = ReferenceLoop(settings, c.rate, lambda x_16k: step.run(x_16k, tracker if c.f0 else None, controls))
     yield from _run(g, loop, step)

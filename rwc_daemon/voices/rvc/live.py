@@ -32,46 +32,21 @@ UNSURE_HEAD, UNSURE_TAIL = 3, 1  # tracked frames at the edges that are not kept
 
 @dataclass(frozen=True)
 class LiveOptions:
-    """Where a live session departs from the reference's loop."""
+    """How a live session works."""
 
-    carry_phase: bool = True
-    """The sine goes on where it was; off: it starts again with every block."""
-    track_first: bool = True
-    """The first window is tracked as far as it is heard; off: its context counts as unvoiced."""
     fill_gaps: bool = False
     """Unvoiced frames get their neighbours' pitch."""
-    strict_search: bool = False
-    """One row without enough neighbours leaves the whole block without retrieval."""
-    protect: bool = True
     content_frames: int | None = None
     """That the content encoder hears before the block; None: all."""
     text_frames: int | None = None
     """That the text encoder hears before the block; None: as the content encoder."""
     cache_features: bool = True
     """Content rows before the transformer are not computed again; not where fixed graphs run."""
-    hold_grid: bool = True
-    """Content rows begin at even frames of the sound, wherever the window begins."""
-    surroundings: bool = True
-    """The decoder hears what lies around the frames it renders; off: silence."""
-    mix_context: bool = True
-    """Retrieval in the context too, so that it is what it was when it was rendered."""
     cache_retrieval: bool = True
     """What retrieval found for a row that was played is not searched again."""
 
 
 LIVE_OPTIONS = LiveOptions()
-REFERENCE_OPTIONS = LiveOptions(
-    carry_phase=False,
-    track_first=False,
-    fill_gaps=True,
-    strict_search=True,
-    protect=False,
-    cache_features=False,
-    hold_grid=False,
-    surroundings=False,
-    mix_context=False,
-    cache_retrieval=False,
-)
 
 
 class PitchMemory:
@@ -123,14 +98,14 @@ class LiveStep:
     ) -> None:
         self._r, self._g, self._noise, self._options = renderer, geometry, noise, options
         self.memory = PitchMemory(geometry.frames)
-        self._surrounded = options.surroundings and renderer.open
+        self._surrounded = renderer.open  # the decoder hears what lies around the frames it renders
         self._lead = min(Reaches.of(renderer.config).frames, geometry.skip) if self._surrounded else 0
         self._turns = 0.0  # cycles of the fundamental before the first rendered sample
         self._frame = 0  # absolute number of the window's first frame
-        self._tracked = not options.track_first
+        self._tracked = False  # the first window is tracked as far as it is heard
         self._rows = FeatureCache(renderer.content) if options.cache_features and renderer.graphs is None else None
-        keeps = options.cache_retrieval and options.mix_context
-        self._found = RetrievalCache(renderer.index) if keeps and renderer.index is not None else None
+        index = renderer.index if options.cache_retrieval else None
+        self._found = RetrievalCache(index) if index is not None else None
 
     def rest(self) -> None:
         """A block that nobody will hear: only time goes on."""
@@ -161,7 +136,7 @@ class LiveStep:
         """The frame of the window with which the content encoder's hearing begins."""
         options = self._options
         first = 0 if options.content_frames is None else max(0, self._g.skip - options.content_frames)
-        if options.hold_grid and first:
+        if first:
             first -= (self._frame + first) % FRAMES_PER_ROW  # rows always begin at the same moments
         return first
 
@@ -173,11 +148,11 @@ class LiveStep:
         if options.text_frames is not None:
             unheard = max(0, g.skip - options.text_frames - first) // FRAMES_PER_ROW
         rows, first = rows[unheard:], first + unheard * FRAMES_PER_ROW
-        unmixed = 0 if options.mix_context else (g.skip - first) // FRAMES_PER_ROW
-        mixed = r.mixed(rows, controls.index_rate, unmixed, options.strict_search, self._look_from(first))
+        # in the context too, so that it is what it was when it was rendered
+        mixed = r.mixed(rows, controls.index_rate, look=self._look_from(first))
         frames = g.frames - first
         phone = to_frames(mixed)[:frames]
-        if options.protect and mixed is not rows:
+        if mixed is not rows:
             pitch = self.memory.pitch.part(first, g.frames)
             phone = r.guarded(phone, to_frames(rows)[:frames], pitch, controls.protect)
         return phone, first
@@ -218,7 +193,7 @@ class LiveStep:
 
     def _draws(self, first: int, window: Window, formant: float) -> Draws:
         draws = self._noise.draws(self._frame + first, self._g.frames - first, window)
-        if not (self._options.carry_phase and self._r.config.f0):
+        if not self._r.config.f0:
             return draws
         skip = self._g.skip
         turns = self._turns - self._cycles(skip - window.lead, skip, formant)

@@ -3,7 +3,7 @@
     x ─▶ window @host ─▶ window @16k ─▶ step ─▶ to the host's rate ─▶ loudness ─▶ SOLA ─▶ y
 
 Renderings agree by themselves here (noise and phase are owned, not redrawn), so the splice searches for nothing and the
-delay is the crossfade alone. With `REFERENCE_OPTIONS` and a search of one hop this is the reference's loop.
+delay is the crossfade alone. The reference's own loop, the yardstick of tests, is testkit/yardstick.
 """
 
 from __future__ import annotations

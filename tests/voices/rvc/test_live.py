@@ -16,12 +16,13 @@ from rwc_daemon.voices.f0.yin import Yin
 from rwc_daemon.voices.layers import Conv, Dense, Up, can_pack
 from rwc_daemon.voices.rvc.cuda_graphs import CudaGraphCache, Places
 from rwc_daemon.voices.rvc.decoder import Reaches
-from rwc_daemon.voices.rvc.live import LIVE_OPTIONS, REFERENCE_OPTIONS, LiveStep
+from rwc_daemon.voices.rvc.live import LIVE_OPTIONS, LiveStep
 from rwc_daemon.voices.rvc.quality_preset import QUALITY_PRESETS, QualityPreset
 from rwc_daemon.voices.rvc.retrieval import FaissSearch, Index
 from rwc_daemon.voices.rvc.sola import Geometry
 from rwc_daemon.voices.rvc.synth import Draws, Window
 from rwc_daemon.voices.rvc.voice import RvcVoice, live_geometry
+from testkit.yardstick.step import ReferenceStep
 from tests.voices.rvc.tiny import made_assets, made_card, speech
 
 RATE = 48000
@@ -40,7 +41,10 @@ def geometry(block=4800, delay=1440, fade=1, context=RATE):
 
 
 def steps(voice, options, g, x, controls=CONTROLS):
-    step = LiveStep(voice.renderer, g, voice.noise(0), options)
+    return taken(LiveStep(voice.renderer, g, voice.noise(0), options), g, x, controls)
+
+
+def taken(step, g, x, controls):
     starts = range(0, len(x) - g.window_16k + 1, g.block_16k)
     return [step.run(x[start : start + g.window_16k], Yin(), controls) for start in starts]
 
@@ -133,8 +137,8 @@ def test_overlaps_agree_better_than_the_reference_s(voice, formant):
     """Neighbouring renderings of one moment, before any splice."""
     x, controls = speech(2.5, 16000), replace(CONTROLS, formant=formant)
     found = []
-    for g, options in ((geometry(), LIVE_OPTIONS), (geometry(delay=2400, fade=4), REFERENCE_OPTIONS)):
-        outs, n = steps(voice, options, g, x, controls), g.block_frames * 400
+    for g, kind in ((geometry(), LiveStep), (geometry(delay=2400, fade=4), ReferenceStep)):
+        outs, n = taken(kind(voice.renderer, g, voice.noise(0)), g, x, controls), g.block_frames * 400
         fade = g.fade // g.hop * 400
         pairs = pairwise(outs[3:])
         found.append(np.median([apart([a[n : n + fade]], [b[:fade]]) for a, b in pairs]))

@@ -5,8 +5,8 @@ import pytest
 
 from rwc_daemon.controls import Controls
 from rwc_daemon.voices.f0.yin import Yin
-from rwc_daemon.voices.rvc.live import REFERENCE_OPTIONS, LiveStep
-from rwc_daemon.voices.rvc.reference import ReferenceLoop, ReferenceSettings, phase_vocoder, spectral_gate
+from testkit.yardstick.loop import ReferenceLoop, ReferenceSettings, phase_vocoder, spectral_gate
+from testkit.yardstick.step import ReferenceStep
 from tests.voices.rvc.tiny import made_voice, speech
 
 RATE = 48000
@@ -29,7 +29,7 @@ def test_monitoring_plays_the_input_late():
 def test_a_voice_goes_through_it(tmp_path):
     voice = made_voice(tmp_path)
     settings = ReferenceSettings(RATE, 0.1, 0.05, 0.3, denoise_input=True, denoise_output=True, gate_db=-50)
-    step = LiveStep(voice.renderer, settings.geometry, voice.noise(0), REFERENCE_OPTIONS)
+    step = ReferenceStep(voice.renderer, settings.geometry, voice.noise(0))
     loop = ReferenceLoop(settings, voice.info.rate, lambda x_16k: step.run(x_16k, Yin(), Controls()))
     y = played(loop, speech(1.0))
     assert len(y) == RATE

@@ -12,10 +12,11 @@ from rwc_daemon.dsp.resample import resample
 from rwc_daemon.errors import BadModel, MissingAsset, OutOfRange
 from rwc_daemon.plan import Block, Plan
 from rwc_daemon.voices.f0.yin import Yin
-from rwc_daemon.voices.rvc.live import LIVE_OPTIONS, LiveStep, tracked_16k
+from rwc_daemon.voices.rvc.live import LiveStep, tracked_16k
 from rwc_daemon.voices.rvc.session import RvcSession
 from rwc_daemon.voices.rvc.sola import Geometry, Sola, best_offset, fade_in, follow_envelope
 from rwc_daemon.voices.rvc.voice import RvcVoice, choose_device, choose_precision
+from testkit.yardstick.step import PhaseStartsAgain
 from tests.voices.rvc.tiny import SPEAKERS, made_assets, made_card, made_voice, speech
 
 RATE = 48000
@@ -90,8 +91,8 @@ def test_renderings_agree_where_they_overlap(voice):
     g = Geometry(RATE, 4800, 24000, 2400, 0)
     x = speech(2.0, 16000)
     overlaps = []
-    for options in (LIVE_OPTIONS, replace(LIVE_OPTIONS, carry_phase=False)):
-        step = LiveStep(voice.renderer, g, voice.noise(0), options)
+    for kind in (LiveStep, PhaseStartsAgain):
+        step = kind(voice.renderer, g, voice.noise(0))
         outs = [
             step.run(x[start : start + g.window_16k], Yin(), CONTROLS)
             for start in range(0, len(x) - g.window_16k, g.block_16k)
