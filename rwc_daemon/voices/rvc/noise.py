@@ -17,7 +17,7 @@ from rwc_daemon.store.layout import SynthConfig
 from rwc_daemon.voices.rvc.synth import Draws, Window
 
 PAGE = 64  # frames drawn at once: whole pages make the draw cheap
-KEPT = 32  # pages in memory
+PAGES_KEPT = 32  # pages in memory
 LATENT, SOURCE = 0, 1
 
 
@@ -34,7 +34,7 @@ class FrameNoise:
     def __init__(self, config: SynthConfig, seed: int) -> None:
         self._seed = seed & 0xFFFF_FFFF_FFFF_FFFF
         self._f0, self._inter, self._hop, self._harmonics = config.f0, config.inter, config.hop, config.harmonics
-        self._page = lru_cache(KEPT)(self._draw)
+        self._page = lru_cache(PAGES_KEPT)(self._draw)
 
     def draws(self, start: int, frames: int, window: Window) -> Draws:
         """All harmonics start at phase 0."""
