@@ -85,6 +85,9 @@ class Calls:
         match member:
             case "LoadVoice":
                 await core.load(*args)
+            case "UseVoice":
+                voice, controls = args
+                await core.use(voice, _scalars(controls))
             case "ListVoices":
                 voices = await core.library.list()
                 return "aa{sv}", [[dictionary(_only(asdict(voice), VOICE), VOICE) for voice in voices]]

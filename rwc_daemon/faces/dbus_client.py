@@ -36,6 +36,10 @@ GONE = {f"{BUS}.Error.{kind}" for kind in ("ServiceUnknown", "NameHasNoOwner", "
 NO_DAEMON = "rwc-daemon does not run: start it with 'systemctl --user start rwc-daemon' or './tools/start'"
 
 
+class NoAnswer(NotReady):
+    """The daemon did not answer in time."""
+
+
 @dataclass(frozen=True)
 class Event:
     """Something the daemon said by itself."""
@@ -78,11 +82,12 @@ class Daemon:
     def close(self) -> None:
         close_bus(self._bus)
 
-    async def call(self, method: str, *args: Any) -> Any:
-        """One method of the contract: `call("ImportVoice", path, {"name": "Ann"})` → 7. Raises the daemon's error."""
+    async def call(self, method: str, *args: Any, timeout_s: float = REPLY_S) -> Any:
+        """Calls one method of the contract: `call("ImportVoice", path, {"name": "Ann"})` → 7. Raises the daemon's
+        error, and NoAnswer after `timeout_s`."""
         known = METHODS[method]
         body = [_typed(value, kind) for value, (_, kind) in zip(args, known.takes, strict=True)]
-        answer = await self._ask(NAME, PATH, INTERFACE, method, known.signature, body)
+        answer = await self._ask(NAME, PATH, INTERFACE, method, known.signature, body, timeout_s)
         return plain(answer[0]) if known.gives else None
 
     async def get(self, name: str) -> Any:
@@ -144,13 +149,22 @@ class Daemon:
         except RwcError as failed:
             raise NoDaemon(f"{NO_DAEMON} ({failed})") from failed
 
-    async def _ask(self, name: str, path: str, interface: str, member: str, kinds: str, body: list[Any]) -> list[Any]:
+    async def _ask(
+        self,
+        name: str,
+        path: str,
+        interface: str,
+        member: str,
+        kinds: str,
+        body: list[Any],
+        timeout_s: float = REPLY_S,
+    ) -> list[Any]:
         message = Message(destination=name, path=path, interface=interface, member=member, signature=kinds, body=body)
         try:
-            async with asyncio.timeout(REPLY_S):
+            async with asyncio.timeout(timeout_s):
                 reply = await self._bus.call(message)
         except TimeoutError:
-            raise NotReady(f"rwc-daemon gave no answer within {REPLY_S:g} s: see 'rwcctl logs'") from None
+            raise NoAnswer(f"rwc-daemon gave no answer within {timeout_s:g} s: see 'rwcctl logs'") from None
         except SignatureBodyMismatchError as bad:
             raise OutOfRange(f"{member} does not take that value: {bad}") from bad
         except UnicodeEncodeError as bad:
@@ -201,8 +215,8 @@ class SyncDaemon:
         self._runner.run(self._daemon.__aexit__())
         self._runner.close()
 
-    def call(self, method: str, *args: Any) -> Any:
-        return self._run(self._daemon.call(method, *args))
+    def call(self, method: str, *args: Any, timeout_s: float = REPLY_S) -> Any:
+        return self._run(self._daemon.call(method, *args, timeout_s=timeout_s))
 
     def get(self, name: str) -> Any:
         return self._run(self._daemon.get(name))

@@ -34,6 +34,7 @@ class Method:
 
 METHODS: dict[str, Method] = {
     "LoadVoice": Method((("voice", "s"),)),
+    "UseVoice": Method((("voice", "s"), ("controls", "a{sv}"))),
     "ListVoices": Method((), (("voices", "aa{sv}"),)),
     "ImportVoice": Method((("path", "s"), ("options", "a{sv}")), (("job", "u"),)),
     "RemoveVoice": Method((("voice", "s"),)),

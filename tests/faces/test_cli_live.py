@@ -127,7 +127,7 @@ def test_mute_and_mode(daemon: Running) -> None:
     assert "mute" in daemon.rwcctl("status").stdout
     assert daemon.json("unmute") == {"mode": "convert"}
     assert daemon.json("mode", "bypass", "--yes") == {"mode": "bypass"}
-    assert "BARE" in daemon.rwcctl("status").stdout
+    assert "UNPROCESSED" in daemon.rwcctl("status").stdout
     assert daemon.json("mode", "convert") == {"mode": "convert"}
 
 

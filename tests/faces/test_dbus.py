@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
+import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from rwc_daemon.errors import (
     NoSuchVoice,
     OutOfRange,
     RwcError,
+    Superseded,
     Unsupported,
 )
 from rwc_daemon.faces import dbus_types
@@ -36,6 +39,43 @@ def test_the_voice_is_loaded_and_told(bus: Bus, tmp_path: Path) -> None:
         shown = await daemon.get_all()
         assert set(shown) == set(dbus_types.PROPERTIES)
         assert (shown["Voice"], shown["Loading"], shown["State"]) == ("tiny", "", "idle")
+
+    run(bus, tmp_path, check)
+
+
+def test_a_voice_is_used_once_the_call_returns(bus: Bus, tmp_path: Path) -> None:
+    async def check(daemon: Daemon, whole: Whole) -> None:
+        await whole.until_state("idle")
+        await daemon.call("UseVoice", "tiny", {"Pitch": -3.0})
+        shown = await daemon.get_all()
+        assert (shown["Voice"], shown["Loading"], shown["Pitch"]) == ("tiny", "", -3.0)
+        await daemon.call("UseVoice", "tiny", {})  # the one that plays already
+        for voice, controls, error in (
+            ("nobody", {}, NoSuchVoice),
+            ("deep", {"pitch": 99.0}, OutOfRange),
+            ("deep", {"pich": 1.0}, NoSuchControl),
+        ):
+            with pytest.raises(error):
+                await daemon.call("UseVoice", voice, controls)
+            assert await daemon.get("Voice") == "tiny"
+
+    run(bus, tmp_path, check)
+
+
+def test_a_newer_request_takes_the_place_of_an_older_one(bus: Bus, tmp_path: Path) -> None:
+    async def check(daemon: Daemon, whole: Whole) -> None:
+        await whole.until_state("idle")
+        os.kill(whole.core.voice_controller.supervisor.pid, signal.SIGSTOP)  # so that nothing converts meanwhile
+        try:
+            older = asyncio.create_task(daemon.call("UseVoice", "tiny", {}))
+            await whole.until(lambda: whole.core.status.loading == "tiny")
+            newer = asyncio.create_task(daemon.call("UseVoice", "giant", {}))
+            with pytest.raises(Superseded, match="'giant' was asked for after it"):
+                await older
+        finally:
+            os.kill(whole.core.voice_controller.supervisor.pid, signal.SIGCONT)
+        await newer
+        assert await daemon.get("Voice") == "giant"
 
     run(bus, tmp_path, check)
 

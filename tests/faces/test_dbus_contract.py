@@ -42,7 +42,7 @@ def test_live_introspection_is_the_shipped_contract(bus: Bus, tmp_path: Path) ->
         shipped = introspection.Node.parse((CONTRACT / "org.rwc.Daemon1.xml").read_text())
         assert shape(live) == shape(shipped)
         (interface,) = (one for one in live.interfaces if one.name == dbus_types.INTERFACE)
-        assert len(interface.methods) == 12
+        assert len(interface.methods) == 13
         assert len(interface.properties) == 27
 
     run(bus, tmp_path, check)

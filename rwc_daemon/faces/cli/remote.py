@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from rwc_daemon import controls
 from rwc_daemon.control import doctor_services
-from rwc_daemon.errors import BadSettings, NoDaemon, NotReady, by_code
-from rwc_daemon.faces.dbus_client import SyncDaemon
+from rwc_daemon.errors import BadSettings, NoDaemon, NotReady
+from rwc_daemon.faces.dbus_client import NoAnswer, SyncDaemon
 from rwc_daemon.host import paths
 from rwc_daemon.settings import read
 
@@ -50,30 +49,15 @@ class Daemon:
         """Several at once, all or nothing; names as in `controls`."""
         self.call("SetControls", {controls.dbus_name(name): value for name, value in wanted.items()})
 
-    def id_of(self, voice: str) -> str:
-        """Of a voice that the daemon knows, by id or by name."""
-        known = self.voices()
-        by_name = {one["name"].casefold(): one["id"] for one in known}
-        return voice if any(one["id"] == voice for one in known) else by_name.get(voice.casefold(), voice)
-
     def use(self, voice: str, timeout_s: float) -> str:
-        """Switches to a voice and waits until it converts; gives its id. Raises what the daemon says against it."""
-        self.bus.listen()
-        self.call("LoadVoice", voice)
-        # not from what is loading: a voice that fails at once is no longer loading now
-        wanted, have = self.id_of(voice), self.properties()
-        end, fault = time.monotonic() + timeout_s, None
-        while have["Loading"] or have["Voice"] != wanted:
-            if fault and not have["Loading"]:
-                raise by_code(fault[0])(fault[1])
-            event = self.bus.next_event(end - time.monotonic()) if time.monotonic() < end else None
-            if event is None:
-                raise NotReady(
-                    f"'{wanted}' is still loading after {timeout_s:g} s: `rwcctl status` tells when it converts"
-                )
-            fault = event.values if event.signal == "Fault" else fault
-            have = self.properties()
-        return have["Voice"]
+        """Switches to a voice, waits until it converts and returns its id. Raises what is against this request."""
+        try:
+            self.bus.call("UseVoice", voice, {}, timeout_s=timeout_s)
+        except NoAnswer:
+            raise NotReady(
+                f"'{voice}' is still loading after {timeout_s:g} s: `rwcctl status` tells when it converts"
+            ) from None
+        return str(self.properties()["Voice"])
 
 
 @contextmanager
