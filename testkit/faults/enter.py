@@ -24,6 +24,14 @@ def why_not() -> str:
     return ""
 
 
+def asked(request: Any, parameter: str) -> list[str]:
+    """Arguments that choose the faults or events of one test module that this run of pytest asks for (`request` is
+    pytest's): what runs again alone, or by `-k`, need not wait for all the others."""
+    tests = [item for item in request.session.items if item.path == request.path and hasattr(item, "callspec")]
+    values = [item.callspec.params[parameter] for item in tests if parameter in item.callspec.params]
+    return [f"--name={getattr(value, 'name', value)}" for value in values] or ["--name="]
+
+
 def printed(module: str, *arguments: str, realtime: bool = False, timeout_s: float = 1200) -> Iterator[dict[str, Any]]:
     """The JSON objects that `testkit.faults.MODULE` prints, as they come. Raises RuntimeError where it fails."""
     shown = [str(Path(sys.base_prefix)), str(Path(sys.executable).parents[1]), str(ROOT)]

@@ -1,6 +1,6 @@
 """Runs the catalogue in the session and judges the recording of each fault.
 
-    python -m testkit.faults.suite [--short] [--only WORD] [--realtime] [--keep FOLDER]
+    python -m testkit.faults.suite [--short] [--only WORD] [--name NAME] [--realtime] [--keep FOLDER]
 
 Prints a JSON object per line: the judge on trial, then a row per fault. testkit/faults/enter.py runs and reads it.
 """
@@ -125,6 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--only", default="", help="faults whose names contain this")
+    parser.add_argument("--name", action="append", help="this fault; may be given several times")
     parser.add_argument("--realtime", action="store_true", help="audio may, as the harness was told")
     parser.add_argument("--keep", type=Path, help="where to leave the recordings, for whoever looks at a click")
     parser.add_argument("--after", default="", help="faults behind this one in the catalogue")
@@ -132,6 +133,7 @@ def main() -> None:
     names = [fault.name for fault in FAULTS]
     first = names.index(options.after) + 1 if options.after else 0
     chosen = [f for f in FAULTS[first:] if (f.short or not options.short) and options.only in f.name]
+    chosen = [f for f in chosen if options.name is None or f.name in options.name]
     world = World(Path.home())
     try:
         if options.realtime:

@@ -11,6 +11,8 @@ import pytest
 from rwc_daemon.batch import workers
 from rwc_daemon.errors import BadAudio, EngineFailed, MissingAsset
 
+pytestmark = pytest.mark.realtime
+
 
 def squarer():
     return square

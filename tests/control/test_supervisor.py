@@ -15,6 +15,8 @@ from rwc_daemon.control.supervisor import Death, Supervisor, engine_environment
 from rwc_daemon.link.ring import SharedRings
 from rwc_daemon.messages import Heartbeat, LoadVoice, Message, SetControls, VoiceFailed, VoiceOn
 
+pytestmark = pytest.mark.realtime
+
 DEADLINE_S = 30.0
 
 

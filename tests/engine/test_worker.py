@@ -32,6 +32,8 @@ from rwc_daemon.messages import (
 from rwc_daemon.store.voices import VoiceStore
 from testkit.makers import make_voice
 
+pytestmark = pytest.mark.realtime
+
 RATE, QUANTUM = 48000, 128
 SLACK_MS = 60.0  # so that a busy test machine is not what is tested
 

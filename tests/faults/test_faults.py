@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from testkit.faults.catalogue import FAULTS
-from testkit.faults.enter import printed, why_not
+from testkit.faults.enter import asked, printed, why_not
 from testkit.faults.marked import RATE
 
 SHORT = [fault for fault in FAULTS if fault.short]
@@ -19,8 +19,9 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def report() -> dict[str, Any]:
-    lines = list(printed("suite", "--short", timeout_s=800))
+def report(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Of the faults that this run asks for."""
+    lines = list(printed("suite", "--short", *asked(request, "fault"), timeout_s=800))
     return {"control": lines[0]["control_of_48000"], **{row["fault"]: row for row in lines[1:]}}
 
 
@@ -37,7 +38,7 @@ def test_a_fault_is_survived_in_silence(report: dict[str, Any], fault: Any) -> N
 
 
 def test_nothing_is_left_behind() -> None:
-    for row in printed("leaks", "--cycles", "15", "--switches", "20", "--kills", "1", timeout_s=300):
+    for row in printed("leaks", "--cycles", "8", "--switches", "10", "--kills", "1", timeout_s=300):
         before, after = row["before"], row["after"]
         for what in ("nodes", "ports", "links", "modules", "processes", "files", "daemon_fds", "engine_fds"):
             assert after[what] <= before[what], (row["series"], what, before, after)

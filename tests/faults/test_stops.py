@@ -12,7 +12,7 @@ from rwc_daemon.controls import Controls
 from rwc_daemon.conversion.stream import Stream
 from rwc_daemon.plan import Block, Plan
 from rwc_daemon.voices.builtin.voice import load_builtin
-from testkit.faults.enter import printed, why_not
+from testkit.faults.enter import asked, printed, why_not
 from testkit.faults.noise import RATE, played, unprocessed_samples
 from testkit.faults.stops import EVENTS
 
@@ -27,10 +27,11 @@ def source() -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def report() -> dict[str, Any]:
+def report(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Of the events that this run asks for."""
     if why := why_not():
         pytest.skip(why)
-    first, *rows = printed("stops", "--short", timeout_s=600)
+    first, *rows = printed("stops", "--short", *asked(request, "event"), timeout_s=600)
     return {"first": first, **{row["event"]: row for row in rows}}
 
 

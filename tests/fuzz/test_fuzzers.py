@@ -21,7 +21,7 @@ Fuzzer = Callable[[int, int, Path], Account]
         (files.repository, 1000),
         (words.fuzz, 700),
         (lines.engines, 40),
-        (sounds.fuzz, 300),
+        (sounds.fuzz, 120),
     ],
     ids=["settings", "state", "repository", "command lines", "engine", "sounds"],
 )
