@@ -35,24 +35,25 @@ def children() -> list[psutil.Process]:
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
 def test_the_child_is_killed(share: float, made: Path, store: VoiceStore) -> None:
-    killed: list[int] = []
+    looked: list[float] = []
 
     def kill(done: float) -> None:
         if done >= share:
+            looked.append(done)
             for child in children():
                 child.kill()
-                killed.append(child.pid)
 
     if share < 0.9:
         with pytest.raises(BadModel, match=r"the file is damaged; get it again"):
             store.bring_in([made], progress=kill)
         assert settled(store) == []
         return
-    # so late that the child may have finished first: then the voice is there, whole
+    # so late that the child may have finished first: then both voices are there, whole
     with contextlib.suppress(BadModel):
         store.bring_in([made], progress=kill)
-    assert killed
-    assert len(settled(store)) == len(store.list()) <= 1
+    assert looked
+    assert len(settled(store)) == len(store.list())
+    assert len(store.list()) in (0, 2)
 
 
 def test_the_user_stops_it(made: Path, store: VoiceStore) -> None:
