@@ -12,12 +12,13 @@ that torch's own compiler emits (oneDNN); where a torch has them not, nothing is
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from rwc_daemon.voices.backends.fusing import fuse
 from rwc_daemon.voices.native.isa import AMX
 from rwc_daemon.voices.native.products import BLOCK, Product, suits
 
@@ -256,13 +257,6 @@ def can_pack(device: str, dtype: torch.dtype) -> bool:
     return known and (dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
-@runtime_checkable
-class Fusing(Protocol):
-    """Several layers that can run as one once they are packed."""
-
-    def fuse(self) -> None: ...
-
-
 def pack(net: nn.Module, weight_bits: int = 16, isa: str | None = AMX) -> None:
     """Every layer of `net`; `weight_bits`: of linear layers on the matrix unit."""
     for layer in net.modules():
@@ -270,9 +264,7 @@ def pack(net: nn.Module, weight_bits: int = 16, isa: str | None = AMX) -> None:
             layer.pack(isa)
         elif isinstance(layer, Dense) and layer.weight.dtype in PACKABLE:
             layer.pack(isa, weight_bits)
-    for part in net.modules():
-        if isinstance(part, Fusing):
-            part.fuse()
+    fuse(net)
 
 
 def pictured(tensors: Mapping[str, Tensor], chosen: Callable[[str], bool]) -> dict[str, Tensor]:

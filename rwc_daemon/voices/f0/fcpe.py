@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,8 +20,6 @@ from rwc_daemon.plan import HOP_16K
 from rwc_daemon.voices.f0 import weights
 from rwc_daemon.voices.f0.mel import BANDS, FFT, LogMel, slaney
 from rwc_daemon.voices.layers import Conv, can_pack, pack, pictured
-from rwc_daemon.voices.native import conformer
-from rwc_daemon.voices.native.encoder import Norm
 
 BINS = 360
 LOWEST_HZ, HIGHEST_HZ = 32.7, 1975.5  # of the first and the last bin
@@ -67,7 +65,7 @@ class Conformer(nn.Module):
 
 
 class Layer(nn.Module):
-    fused: conformer.Conformer | None = None
+    kind, fused = "conformer", cast(Any, None)
 
     def __init__(self, C: int) -> None:
         super().__init__()
@@ -78,11 +76,11 @@ class Layer(nn.Module):
             return self.fused(x)
         return x + self.conformer(x)
 
-    def fuse(self) -> None:
+    def parts(self) -> dict[str, Any]:
         parts: Any = self.conformer.net
         norm, _, up, _, depthwise, _, down, _ = parts
         taps, bias = depthwise.conv.weight.flatten(1), depthwise.conv.bias
-        self.fused = conformer.Conformer.of(up.packed, taps, bias, down.packed, Norm(norm.weight, norm.bias))
+        return {"up": up, "taps": taps, "bias": bias, "down": down, "norm": (norm.weight, norm.bias)}
 
 
 class Layers(nn.Module):

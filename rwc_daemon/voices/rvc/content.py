@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,6 @@ from rwc_daemon.errors import BadModel
 from rwc_daemon.store.layout import plain_name
 from rwc_daemon.store.layout_support import CONTENT_KERNELS, CONTENT_OPTIONAL, content_shapes, content_sizes
 from rwc_daemon.voices.layers import Conv, Dense, can_pack, joined, pack, pictured
-from rwc_daemon.voices.native.encoder import Encoder, Norm
 from rwc_daemon.voices.rvc.weights import checked, folded, settle
 
 CONTENT_STRIDES = (5, 2, 2, 2, 2, 2, 2)
@@ -201,7 +200,7 @@ class FeedForward(nn.Module):
 class Layer(nn.Module):
     """Post-norm transformer layer; [B, n, H] → [B, n, H]."""
 
-    fused: Encoder | None = None
+    kind, fused = "encoder", cast(Any, None)
 
     def __init__(self, c: ContentConfig) -> None:
         super().__init__()
@@ -216,11 +215,11 @@ class Layer(nn.Module):
         x = self.layer_norm(self.attention(x))
         return self.final_layer_norm(self.feed_forward(x))
 
-    def fuse(self) -> None:
+    def parts(self) -> dict[str, Any]:
         attention, feed = self.attention, self.feed_forward
         layers = attention.qkv_proj, attention.out_proj, feed.intermediate_dense, feed.output_dense
-        norms = (Norm(norm.weight, norm.bias) for norm in (self.layer_norm, self.final_layer_norm))
-        self.fused = Encoder.of([layer.packed for layer in layers], list(norms), attention.heads, "gelu")
+        norms = [(norm.weight, norm.bias) for norm in (self.layer_norm, self.final_layer_norm)]
+        return {"layers": layers, "norms": norms, "heads": attention.heads, "act": "gelu"}
 
 
 class Transformer(nn.Module):

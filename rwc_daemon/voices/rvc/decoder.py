@@ -25,7 +25,6 @@ from torch import Tensor, nn
 
 from rwc_daemon.store.layout import SynthConfig
 from rwc_daemon.voices.layers import Conv, Up
-from rwc_daemon.voices.native.blocks import Blocks
 
 SLOPE, LAST_SLOPE = 0.1, 0.01
 POST_REACH = 3  # columns that the first and the last convolution hear each way
@@ -142,6 +141,8 @@ class SingleBlock(nn.Module):
 class Decoder(nn.Module):
     """z [B, inter, T], g [B, G, 1] (and the source's arguments) → samples [B, 1, N] within -1 … 1."""
 
+    kind, fused = "stages", cast(Any, None)
+
     def __init__(self, c: SynthConfig) -> None:
         super().__init__()
         self.hop, self.blocks = c.hop, len(c.resblock_kernels)
@@ -162,14 +163,11 @@ class Decoder(nn.Module):
             for kernel, dilations in zip(c.resblock_kernels, c.resblock_dilations, strict=True)
         )
         self.conv_post = Conv(c.width(c.stages), 1, 7, padding=POST_REACH, bias=c.post_bias)
-        self.fused: list[Blocks | None] = [None] * c.stages
 
-    def fuse(self) -> None:
+    def parts(self) -> dict[str, Any]:
         J = self.blocks
-        for stage in range(len(self.fused)):
-            blocks: Any = self.resblocks[stage * J : stage * J + J]
-            packed = [[[conv.packed for conv in step] for step in block.steps] for block in blocks]
-            self.fused[stage] = Blocks.of(packed, SLOPE)
+        blocks: Any = self.resblocks
+        return {"each": [blocks[n : n + J] for n in range(0, len(blocks), J)], "slope": SLOPE}
 
     def forward(
         self,
@@ -204,7 +202,7 @@ class Decoder(nn.Module):
 
     def blocks_of(self, stage: int, x: Tensor, slope: float) -> Tensor:
         """A leaky ReLU of the mean of a stage's residual blocks."""
-        fused = self.fused[stage]
+        fused = None if self.fused is None else self.fused[stage]
         if fused is not None and fused.takes(x):
             return fused(x, slope)
         J, leaky = self.blocks, F.leaky_relu(x, SLOPE)

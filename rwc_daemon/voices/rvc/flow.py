@@ -8,14 +8,13 @@ Shapes: B batch, T frames, C latent channels, H width, G speaker vector. Source:
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from rwc_daemon.store.layout import FLOWS, WAVENET_KERNEL, WAVENET_LAYERS, SynthConfig
 from rwc_daemon.voices.layers import Conv, masked
-from rwc_daemon.voices.native.couplings import Couplings, Gated
 
 REACH = FLOWS * WAVENET_LAYERS * (WAVENET_KERNEL // 2)  # frames that one frame of the result hears, each way: 24
 
@@ -57,12 +56,6 @@ class Coupling(nn.Module):
         mu = self.post(self.enc(masked(self.pre(x0), mask), mask, g))
         return torch.cat([x0, masked(x1 - masked(mu, mask), mask)], dim=1)
 
-    @property
-    def gated(self) -> Gated:
-        net: Any = self.enc
-        into, onward = ([layer.packed for layer in layers] for layers in (net.in_layers, net.res_skip_layers))
-        return Gated(self.pre.packed, into, onward, self.post.packed)
-
 
 class Flip(nn.Module):
     """Reverses the order of channels."""
@@ -74,14 +67,15 @@ class Flip(nn.Module):
 class Flow(nn.Module):
     """z_p [B, C, T], mask [B, 1, T] or None, g [B, G, 1] → z [B, C, T]."""
 
-    fused: Couplings | None = None
+    kind, fused = "couplings", cast(Any, None)
 
     def __init__(self, c: SynthConfig) -> None:
         super().__init__()
         self.flows = nn.ModuleList(Flip() if i % 2 else Coupling(c) for i in range(2 * FLOWS))
 
-    def fuse(self) -> None:
-        self.fused = Couplings.of([coupling.gated for coupling in self._couplings()])
+    def parts(self) -> dict[str, Any]:
+        each = self._couplings()
+        return {"each": [(one.pre, one.enc.in_layers, one.enc.res_skip_layers, one.post) for one in each]}
 
     def _couplings(self) -> list[Coupling]:
         """In the order in which they run."""

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 
 from rwc_daemon.store.layout import ATTENTION_REACH, PITCH_BINS, SynthConfig
 from rwc_daemon.voices.layers import Conv, Dense, masked
-from rwc_daemon.voices.native.encoder import Encoder, Near, Norm
 
 MASKED = -1e4
 SLOPE = 0.1
@@ -97,7 +96,7 @@ class FeedForward(nn.Module):
 class Transformer(nn.Module):
     """x [B, H, T], mask [B, 1, T] or None → [B, H, T]."""
 
-    fused: list[Encoder] | None = None
+    kind, fused = "encoders", cast(Any, None)
 
     def __init__(self, c: SynthConfig) -> None:
         super().__init__()
@@ -121,18 +120,21 @@ class Transformer(nn.Module):
             x = norm_2(x + feed(x, mask))
         return masked(x, mask)
 
-    def fuse(self) -> None:
+    def parts(self) -> dict[str, Any]:
         layers = zip(self.attn_layers, self.norm_layers_1, self.ffn_layers, self.norm_layers_2, strict=True)
-        fused = [fused_layer(*cast(Any, layer)) for layer in layers]
-        self.fused = [layer for layer in fused if layer is not None] if fused and all(fused) else None
+        return {"each": [parts_of_layer(*cast(Any, layer)) for layer in layers]}
 
 
-def fused_layer(
+def parts_of_layer(
     attend: RelativeAttention, norm_1: ChannelNorm, feed: FeedForward, norm_2: ChannelNorm
-) -> Encoder | None:
-    packed = [layer.packed for layer in (attend.conv_qkv, attend.conv_o, feed.conv_1, feed.conv_2)]
-    norms = [Norm(norm.gamma, norm.beta) for norm in (norm_1, norm_2)]
-    return Encoder.of(packed, norms, attend.heads, "relu", Near(attend.emb_rel_k[0], attend.emb_rel_v[0]))
+) -> dict[str, Any]:
+    return {
+        "layers": (attend.conv_qkv, attend.conv_o, feed.conv_1, feed.conv_2),
+        "norms": [(norm.gamma, norm.beta) for norm in (norm_1, norm_2)],
+        "heads": attend.heads,
+        "act": "relu",
+        "near": (attend.emb_rel_k[0], attend.emb_rel_v[0]),
+    }
 
 
 class TextEncoder(nn.Module):

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from rwc_daemon.voices.backends.fusing import fuse
 from rwc_daemon.voices.layers import pack
 from rwc_daemon.voices.native.couplings import MOST_ROWS, couple
 from rwc_daemon.voices.rvc.flow import Flow
@@ -45,7 +46,7 @@ def test_an_odd_number_of_couplings(isa):
     plain, half = flows(isa)
     for net in (plain, half):
         net.flows = net.flows[:2]
-    half.fuse()
+    fuse(half)
     x, g = torch.randn(1, INTER, 20).bfloat16(), torch.randn(1, SPEAKER, 1).bfloat16()
     with torch.inference_mode():
         wanted = plain(x.float(), None, g.float())

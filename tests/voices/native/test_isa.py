@@ -15,6 +15,7 @@ import pytest
 import torch
 from torch import nn
 
+from rwc_daemon.voices.backends.fusing import fuse
 from rwc_daemon.voices.f0.fcpe import Layer
 from rwc_daemon.voices.layers import Dense, pack
 from rwc_daemon.voices.native.blocks import Blocks
@@ -125,7 +126,7 @@ def test_layers_of_two_instruction_sets_are_not_fused():
     pack(net, isa=PORTABLE)
     assert net.fused is not None
     net.feed_forward.output_dense = Dense(256, 128).requires_grad_(False).bfloat16()
-    net.fuse()
+    fuse(net)
     assert net.fused is None
 
 
