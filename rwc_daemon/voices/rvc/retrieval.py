@@ -73,13 +73,13 @@ class Index:
         mixed = torch.where(found.neighbours == 0, rows, rate * found.blend + (1 - rate) * rows)
         return torch.cat([features[:skip], mixed.to(features.dtype)])
 
-    def look(self, rows: Tensor) -> Found:
+    def look(self, rows: Tensor) -> Retrieved:
         """`rows`: f32[n, width]."""
         nearest = self.search.nearest(rows)
-        return Found(_blend(nearest), (nearest.ids >= 0).sum(dim=1, keepdim=True))
+        return Retrieved(_blend(nearest), (nearest.ids >= 0).sum(dim=1, keepdim=True))
 
 
-class Found(NamedTuple):
+class Retrieved(NamedTuple):
     """What an index has for n rows."""
 
     blend: Tensor
@@ -87,14 +87,14 @@ class Found(NamedTuple):
     neighbours: Tensor
     """i64[n, 1]: how many, at most NEIGHBOURS."""
 
-    def part(self, first: int, last: int) -> Found:
-        return Found(self.blend[first:last], self.neighbours[first:last])
+    def part(self, first: int, last: int) -> Retrieved:
+        return Retrieved(self.blend[first:last], self.neighbours[first:last])
 
-    def then(self, later: Found) -> Found:
-        return Found(*(torch.cat(pair) for pair in zip(self, later, strict=True)))
+    def then(self, later: Retrieved) -> Retrieved:
+        return Retrieved(*(torch.cat(pair) for pair in zip(self, later, strict=True)))
 
 
-Look = Callable[[Tensor], Found]
+Look = Callable[[Tensor], Retrieved]
 
 
 class RetrievalCache:
@@ -103,10 +103,10 @@ class RetrievalCache:
 
     def __init__(self, index: Index) -> None:
         self._index = index
-        self._found: Found | None = None
+        self._found: Retrieved | None = None
         self._first = 0  # frame of the sound with which the first one begins
 
-    def look(self, rows: Tensor, first: int, played: int) -> Found:
+    def look(self, rows: Tensor, first: int, played: int) -> Retrieved:
         """f32[n, width], which begin with frame `first` of the sound; the first `played` of them are kept."""
         known = self._fitting(first, len(rows) - 1)  # one at least is new
         found = self._index.look(rows if known is None else rows[len(known.blend) :])
@@ -114,7 +114,7 @@ class RetrievalCache:
         self._found, self._first = found.part(0, played), first
         return found
 
-    def _fitting(self, first: int, most: int) -> Found | None:
+    def _fitting(self, first: int, most: int) -> Retrieved | None:
         ahead = rows_on(self._first, first)
         if self._found is None or ahead is None:
             return None
