@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from rwc_daemon.control.api import DaemonApi
 from rwc_daemon.control.audio_backend import open_audio_backend
 from rwc_daemon.control.core import Core
 from rwc_daemon.control.events import own_version
@@ -66,7 +67,7 @@ async def serve(settings: Settings, lifetime: Lifetime) -> int:
     notifier = Notifier()
     link = SharedRings.create()
     core = Core(settings, link, open_audio_backend, paths.data_dir(), paths.state_dir(), notifier)
-    face = await DbusFace.open(core)
+    face = await DbusFace.open(DaemonApi(core))
     await core.start(lifetime.begin())
     log.info("rwc-daemon %s runs, process %d", core.status.version, os.getpid())
     status = await _until_told(core, face, notifier)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
+from rwc_daemon.control.api import DaemonApi
 from rwc_daemon.control.audio_backend import AudioBackend
 from rwc_daemon.control.core import Core
 from rwc_daemon.control.faults import Fault
@@ -83,6 +84,7 @@ class Whole:
         self.core = Core(settings, self.link, self._audio, data, state, Notifier("", ""))
         self.heard = Heard()
         self.core.attach(self.heard)
+        self.api = DaemonApi(self.core)
 
     def _audio(self, link: SharedRings, settings: Settings, saved_input: str) -> AudioBackend:
         self.graph = Graph(link, saved_input)

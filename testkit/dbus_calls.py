@@ -19,7 +19,7 @@ Check = Callable[[Daemon, Whole], Awaitable[None]]
 def run(bus: Bus, folder: Path, check: Check) -> None:
     async def whole() -> None:
         async with whole_core(folder) as it:
-            face = await DbusFace.open(it.core, bus.address)
+            face = await DbusFace.open(it.api, bus.address)
             try:
                 async with await Daemon.connect(address=bus.address) as daemon:
                     await check(daemon, it)

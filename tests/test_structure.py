@@ -92,6 +92,12 @@ def test_imports_go_down_the_floors(path: Path) -> None:
         assert allowed, f"{name_of(path)} imports {name}: {used} is not below {own}"
 
 
+@pytest.mark.parametrize("path", sorted(PACKAGE.glob("faces/dbus*.py")), ids=name_of)
+def test_the_bus_knows_the_daemon_by_its_api_alone(path: Path) -> None:
+    asked = [name for name in imports(tree_of(path)) if name.startswith("rwc_daemon.control.")]
+    assert all(name.startswith("rwc_daemon.control.api") for name in asked), f"{name_of(path)} imports {asked}"
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=name_of)
 def test_libraries_stay_behind_their_walls(path: Path) -> None:
     for name in imports(tree_of(path)):

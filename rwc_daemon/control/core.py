@@ -62,7 +62,7 @@ class Core:
     ) -> None:
         self._settings, self._link = settings, link
         self._events = Events()
-        self.attach = self._events.attach
+        self.attach, self.detach = self._events.attach, self._events.detach
         self._file = StateFile(state_dir / "state.json")
         self._saved, self._damage = self._file.load()
         self._version = own_version()

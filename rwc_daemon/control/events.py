@@ -65,6 +65,9 @@ class Events:
     def attach(self, face: Face) -> None:
         self._faces.append(face)
 
+    def detach(self, face: Face) -> None:
+        self._faces.remove(face)
+
     def changed(self) -> None:
         for face in self._faces:
             face.changed()

@@ -1,4 +1,4 @@
-"""`org.rwc.Daemon1` on the session bus: translates calls to the core, and the core's events to signals.
+"""`org.rwc.Daemon1` on the session bus: translates calls to the daemon's API, and its events to signals.
 
 dbus-next is used at the level of messages: its service objects would send tracebacks to callers. Every call is answered
 from the tables of `dbus_types`; an error of ours goes out as `org.rwc.Error.<code>`, anything else as
@@ -14,42 +14,50 @@ from typing import Any
 from dbus_next import Message, MessageFlag, MessageType, NameFlag, RequestNameReply, Variant
 from dbus_next.aio import MessageBus
 
-from rwc_daemon.control.core import Core
-from rwc_daemon.control.faults import Fault
+from rwc_daemon.control.api import (
+    DaemonApi,
+    FaultReported,
+    JobAdvanced,
+    JobEnded,
+    LevelsMeasured,
+    StateChanged,
+    Subscription,
+    Told,
+)
 from rwc_daemon.errors import DBUS_PREFIX, AlreadyRunning, RwcError
 from rwc_daemon.faces.dbus_bus import close_bus, open_bus, post
 from rwc_daemon.faces.dbus_calls import Calls, Refused, properties_of
 from rwc_daemon.faces.dbus_client import BUS, BUS_PATH, PROPERTIES_INTERFACE
-from rwc_daemon.faces.dbus_types import INTERFACE, NAME, PATH, PROPERTIES, SIGNALS, WRITABLE
+from rwc_daemon.faces.dbus_types import INTERFACE, NAME, PATH, PROPERTIES, SIGNALS
 
 log = logging.getLogger(__name__)
 
-FIGURES_S = 0.1  # figures are told at most so often
-AT_ONCE = (*WRITABLE, "Voice", "Loading", "State", "Microphone", "Listeners")
 LONGEST_MESSAGE = 600
 
 
 class DbusFace:
     """One connection, one name, one object."""
 
-    def __init__(self, bus: MessageBus, core: Core) -> None:
-        self._bus, self._core = bus, core
-        self._calls = Calls(core, self._watch)
+    def __init__(self, bus: MessageBus, api: DaemonApi) -> None:
+        self._bus, self._api = bus, api
+        self._calls = Calls(api, self._watch)
         self._answers: set[asyncio.Task[None]] = set()
-        self._told = properties_of(core)
-        self._timer: asyncio.TimerHandle | None = None
+        self._told = properties_of(api)
+        self._events: Subscription
+        self._teller: asyncio.Task[None]
         self._watchers: set[str] = set()
 
     @classmethod
-    async def open(cls, core: Core, address: str | None = None) -> DbusFace:
+    async def open(cls, api: DaemonApi, address: str | None = None) -> DbusFace:
         """Takes the name; raises NoSessionBus, or AlreadyRunning where another daemon has it."""
-        face = cls(await open_bus(address), core)
+        face = cls(await open_bus(address), api)
         face._bus.add_message_handler(face._on_message)
         answer = await face._bus.request_name(NAME, NameFlag.DO_NOT_QUEUE)
         if answer is not RequestNameReply.PRIMARY_OWNER:
             close_bus(face._bus)
             raise AlreadyRunning("another rwc-daemon runs in this session: 'rwcctl status' shows it")
-        core.attach(face)
+        face._events = api.subscribe()
+        face._teller = asyncio.get_running_loop().create_task(face._tell_events(), name="D-Bus signals")
         return face
 
     async def lost(self) -> None:
@@ -60,50 +68,35 @@ class DbusFace:
             log.debug("the session bus is gone: %s", why)
 
     def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self._events.close()
         close_bus(self._bus)
 
-    # ---- told by the core ----
+    # ---- told by the daemon ----
 
-    def changed(self) -> None:
-        """What a user set is told at once, figures at most ten times a second."""
-        if self._timer is not None and self._timer.when() <= asyncio.get_running_loop().time():
-            return
-        now = properties_of(self._core)
-        if any(now[name] != self._told[name] for name in AT_ONCE):
-            self._tell_after(0.0)
-        elif self._timer is None and now != self._told:
-            self._tell_after(FIGURES_S)
+    async def _tell_events(self) -> None:
+        async for event in self._events:
+            self._tell(event)
 
-    def fault(self, fault: Fault) -> None:
-        self._signal("Fault", fault.code, fault.message)
+    def _tell(self, event: Told) -> None:
+        match event:
+            case StateChanged():
+                self._tell_changes()
+            case FaultReported(code, message):
+                self._signal("Fault", code, message)
+            case JobAdvanced(job, fraction):
+                self._signal("JobProgress", job, fraction)
+            case JobEnded(job, ok, result):
+                self._signal("JobDone", job, ok, result)
+            case LevelsMeasured(in_db, out_db):
+                self._signal("Levels", in_db, out_db)
 
-    def job_progress(self, job: int, fraction: float) -> None:
-        self._signal("JobProgress", job, fraction)
-
-    def job_done(self, job: int, ok: bool, result: str) -> None:
-        self._signal("JobDone", job, ok, result)
-
-    def levels(self, in_db: float, out_db: float) -> None:
-        self._signal("Levels", in_db, out_db)
-
-    def _tell_after(self, seconds: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._tell)
-
-    def _tell(self) -> None:
-        self._timer = None
-        now, before = properties_of(self._core), self._told
+    def _tell_changes(self) -> None:
+        now, before = properties_of(self._api), self._told
         self._told = now
         changed = {name: Variant(PROPERTIES[name], value) for name, value in now.items() if value != before[name]}
         if changed:
-            self._send(
-                Message.new_signal(
-                    PATH, PROPERTIES_INTERFACE, "PropertiesChanged", "sa{sv}as", [INTERFACE, changed, []]
-                )
-            )
+            body = [INTERFACE, changed, []]
+            self._send(Message.new_signal(PATH, PROPERTIES_INTERFACE, "PropertiesChanged", "sa{sv}as", body))
 
     def _signal(self, name: str, *values: Any) -> None:
         kinds = "".join(kind for _, kind in SIGNALS[name])
@@ -157,7 +150,7 @@ class DbusFace:
         there = await self._ask_bus("NameHasOwner", "s", [client])
         if not there.body[0]:
             self._unwatch(client)
-        self._core.watch_levels(bool(self._watchers))
+        self._api.watch_levels(client, client in self._watchers)
 
     def _unwatch(self, client: str) -> None:
         if client not in self._watchers:
@@ -174,7 +167,7 @@ class DbusFace:
             flags=MessageFlag.NO_REPLY_EXPECTED,
         )
         self._send(message)
-        self._core.watch_levels(bool(self._watchers))
+        self._api.watch_levels(client, False)
 
     async def _ask_bus(self, member: str, kinds: str, body: list[Any]) -> Message:
         message = Message(destination=BUS, path=BUS_PATH, interface=BUS, member=member, signature=kinds, body=body)

@@ -1,4 +1,4 @@
-"""One D-Bus call at a time: is it in the contract, are its values of the right kind, what does the core answer."""
+"""One D-Bus call at a time: is it in the contract, are its values of the right kind, what does the API answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from dbus_next import Message, Variant
 
-from rwc_daemon.control.core import Core
+from rwc_daemon.control.api import DaemonApi
 from rwc_daemon.controls import NAMES, dbus_name, to_dict
 from rwc_daemon.errors import OutOfRange
 from rwc_daemon.faces.dbus_types import (
@@ -52,20 +52,20 @@ class Refused(Exception):
         self.name = STANDARD + "Error." + name
 
 
-def properties_of(core: Core) -> dict[str, Any]:
+def properties_of(api: DaemonApi) -> dict[str, Any]:
     """Every property of the contract and its value now."""
-    shown: dict[str, Any] = {dbus_name(name): value for name, value in to_dict(core.controls).items()}
-    shown |= {dbus_name(name): value for name, value in asdict(core.status).items()}
+    shown: dict[str, Any] = {dbus_name(name): value for name, value in to_dict(api.controls).items()}
+    shown |= {dbus_name(name): value for name, value in asdict(api.status).items()}
     shown["LatencyMs"] = round(shown["LatencyMs"], 1)
     shown["Load"] = round(shown["Load"], 3)
     return {name: shown[name] for name in PROPERTIES}
 
 
 class Calls:
-    """Performs calls on one core; `watch(client, on)` keeps the list of those who look at levels."""
+    """Performs calls on the daemon's API; `watch(client, on)` keeps the list of those who look at levels."""
 
-    def __init__(self, core: Core, watch: Callable[[str, bool], Awaitable[None]]) -> None:
-        self._core, self._watch = core, watch
+    def __init__(self, api: DaemonApi, watch: Callable[[str, bool], Awaitable[None]]) -> None:
+        self._api, self._watch = api, watch
 
     async def perform(self, message: Message) -> Answer:
         """Raises Refused, RwcError."""
@@ -81,37 +81,37 @@ class Calls:
     # ---- the contract's methods ----
 
     async def _method(self, member: str, client: str, args: list[Any]) -> Answer:
-        core = self._core
+        api = self._api
         match member:
             case "LoadVoice":
-                await core.load(*args)
+                await api.load(*args)
             case "UseVoice":
                 voice, controls = args
-                await core.use(voice, _scalars(controls))
+                await api.use(voice, _scalars(controls))
             case "ListVoices":
-                voices = await core.library.list()
+                voices = await api.voices()
                 return "aa{sv}", [[dictionary(_only(asdict(voice), VOICE), VOICE) for voice in voices]]
             case "ImportVoice":
-                return "u", [core.library.bring_in(*args)]
+                return "u", [api.import_voice(*args)]
             case "RemoveVoice":
-                await core.remove_voice(*args)
+                await api.remove_voice(*args)
             case "CancelJob":
-                core.jobs.cancel(*args)
+                api.cancel_job(*args)
             case "SetControls":
-                core.set_controls(_scalars(*args))
+                api.set_controls(_scalars(*args))
             case "ResetControls":
-                core.reset_controls()
+                api.reset_controls()
             case "ResetLatency":
-                core.reset_latency()
+                api.reset_latency()
             case "GetStatistics":
-                return "a{sv}", [dictionary(core.statistics(), STATISTICS)]
+                return "a{sv}", [dictionary(api.statistics(), STATISTICS)]
             case "ListInputs":
-                inputs = await core.activity.inputs()
+                inputs = await api.inputs()
                 return "aa{sv}", [[dictionary(_only(asdict(item), INPUT), INPUT) for item in inputs]]
             case "WatchLevels":
                 await self._watch(client, *args)
             case "Quit":
-                core.quit()
+                api.quit()
         return "", []
 
     # ---- what every object answers ----
@@ -126,11 +126,11 @@ class Calls:
                 return "s", [Path("/etc/machine-id").read_text().strip()]
             case "GetAll":
                 _check_interface(message.body[0])
-                shown = properties_of(self._core)
+                shown = properties_of(self._api)
                 return "a{sv}", [dictionary(shown, PROPERTIES)]
             case "Get":
                 name = _property(*message.body)
-                return "v", [Variant(PROPERTIES[name], properties_of(self._core)[name])]
+                return "v", [Variant(PROPERTIES[name], properties_of(self._api)[name])]
             case _:
                 interface, name, value = message.body
                 await self._set(_property(interface, name), value)
@@ -141,13 +141,13 @@ class Calls:
             raise Refused("PropertyReadOnly", f"{name} cannot be set")
         _check_kind(name, value)
         if name == "Mode":
-            self._core.set_mode(value.value)
+            self._api.set_mode(value.value)
         elif name == "Input":
-            await self._core.set_input(value.value)
+            await self._api.set_input(value.value)
         elif name == "InputChannel":
-            self._core.set_input_channel(value.value)
+            self._api.set_input_channel(value.value)
         else:
-            self._core.set_controls({CONTROLS[name]: value.value})
+            self._api.set_controls({CONTROLS[name]: value.value})
 
 
 def _target(message: Message) -> tuple[str, str]:

@@ -44,7 +44,7 @@ def fuzz(count: int, seed: int, folder: Path, bus: Bus) -> Account:
 
     async def run() -> None:
         async with whole_core(folder) as whole:
-            face = await DbusFace.open(whole.core, bus.address)
+            face = await DbusFace.open(whole.api, bus.address)
             await whole.until_state("idle")
             async with await Daemon.connect(address=bus.address) as daemon:
                 while account.tried < count:

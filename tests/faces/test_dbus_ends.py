@@ -22,7 +22,7 @@ from testkit.dbus_calls import run
 def test_a_second_daemon_is_refused(bus: Bus, tmp_path: Path) -> None:
     async def check(daemon: Daemon, whole: Whole) -> None:
         with pytest.raises(AlreadyRunning, match="another rwc-daemon"):
-            await DbusFace.open(whole.core, bus.address)
+            await DbusFace.open(whole.api, bus.address)
 
     run(bus, tmp_path, check)
 
@@ -45,7 +45,7 @@ def test_a_lost_bus_is_noticed(tmp_path: Path) -> None:
     async def check() -> None:
         with session_bus() as own:
             async with whole_core(tmp_path) as whole:
-                face = await DbusFace.open(whole.core, own.address)
+                face = await DbusFace.open(whole.api, own.address)
                 own.kill()
                 async with asyncio.timeout(30):
                     await face.lost()
@@ -59,7 +59,7 @@ def test_a_lost_bus_is_noticed(tmp_path: Path) -> None:
 def test_a_client_hears_that_the_daemon_went(bus: Bus, tmp_path: Path) -> None:
     async def check() -> None:
         async with whole_core(tmp_path) as whole:
-            face = await DbusFace.open(whole.core, bus.address)
+            face = await DbusFace.open(whole.api, bus.address)
             async with await Daemon.connect(address=bus.address) as daemon:
                 await daemon.listen()
                 face.close()

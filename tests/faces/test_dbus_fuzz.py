@@ -28,7 +28,7 @@ def test_thousands_of_strange_calls(bus: Bus, tmp_path: Path) -> None:
 def test_a_refused_call_changes_nothing(bus: Bus, tmp_path: Path, seed: int) -> None:
     async def check() -> None:
         async with whole_core(tmp_path) as whole:
-            face = await DbusFace.open(whole.core, bus.address)
+            face = await DbusFace.open(whole.api, bus.address)
             await whole.until_state("idle")
             source = Random(seed)
             async with await Daemon.connect(address=bus.address) as daemon:
