@@ -97,6 +97,7 @@ class Stats:
             "uptime_s": time.monotonic() - self._born_s,
             "scheduling": self._client.policy(),
             "server": self._client.server,
+            "client_name": self._client.name,
             "daemon_pid": os.getpid(),
         }
 

@@ -111,6 +111,7 @@ STATISTICS: dict[str, str] = {
     "uptime_s": "d",
     "scheduling": "s",
     "server": "s",
+    "client_name": "s",
     "input_node": "s",
     "input_note": "s",
     "unlinked": "s",

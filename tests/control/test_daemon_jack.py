@@ -70,3 +70,23 @@ def test_a_server_that_starts_later_is_served_while_somebody_is_connected(tmp_pa
                     assert daemon.get("Listeners") == 1
                 until_state(daemon, "idle")
                 until(lambda: "   rwc:input" not in links())
+
+
+def test_the_latency_is_measured_through_ports_of_any_name(tmp_path: Path) -> None:
+    server = f"rwc-test-{os.getpid()}-named"
+    places = {f"XDG_{name}": str(tmp_path / name) for name in ("RUNTIME_DIR", "STATE_HOME", "DATA_HOME", "CONFIG_HOME")}
+    (tmp_path / "RUNTIME_DIR").mkdir()
+    jackd = ["jackd", "-n", server, "-r", "-d", "dummy", "-r", "48000", "-p", "256"]
+    with session_bus() as bus:
+        env = {**os.environ, **places, "JACK_DEFAULT_SERVER": server, "DBUS_SESSION_BUS_ADDRESS": bus.address}
+        env["RWC_AUDIO_CLIENT_NAME"] = "studio"
+        with (
+            child(jackd, env),
+            child([sys.executable, "-m", "rwc_daemon"], env),
+            connected(bus.address) as daemon,
+        ):
+            until_state(daemon, "idle")
+            assert daemon.call("GetStatistics")["client_name"] == "studio"
+            command = [sys.executable, "-m", "rwc_daemon.faces.cli.main", "latency", "--json"]
+            done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+            assert done.returncode == 0, done.stderr

@@ -28,7 +28,7 @@ LIVE_TIMEOUT_S = 15.0
 SEEN_TIMEOUT_S = 5.0
 TAIL_TIMEOUT_S = 3.0
 POLL_S = 0.05
-PORTS_ONLY, CLIENT = "ports", "rwc"
+PORTS_ONLY = "ports"
 
 
 @dataclass
@@ -95,7 +95,7 @@ def open_line(daemon: Daemon, folder: Path) -> Iterator[Line]:
         choose_probe(daemon)
         ports_only = before["Microphone"] == PORTS_ONLY
         recorder = None if ports_only else stack.enter_context(recording(folder / "recorded.raw", probe.rate))
-        probe.record_from(CLIENT if ports_only else NODE)
+        probe.record_from(daemon.statistics()["client_name"] if ports_only else NODE)
         line = Line(probe, recorder)
         wait_until_live(daemon, line)
         yield line
