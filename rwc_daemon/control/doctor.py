@@ -46,7 +46,7 @@ def examine(asked: Asked) -> list[Finding]:
         doctor_services.leftovers,
         doctor_audio.microphone,
         lambda: doctor_graph.graph(asked, paths.state_dir()),
-        lambda: doctor_silence.silence(asked.statistics if asked.running else None),
+        lambda: doctor_silence.silence(asked.statistics if asked.running else None, paths.state_dir()),
         doctor_voices.voices,
         lambda: doctor_voices.assets(asked.get("F0Method", "")),
         doctor_disk.confinement,

@@ -33,7 +33,7 @@ def graph(asked: Asked, state_dir: Path) -> list[Finding]:
     if not libjack.pipewire_runs():
         return []
     view, unlinked = _look()
-    wanted = _saved_input(state_dir / "state.json")
+    wanted = saved_input(state_dir / "state.json")
     found: InputChoice = decide_input(view, wanted, CLIENT)
     return [_input(found.name, found.note, wanted), *_linking(unlinked)]
 
@@ -84,7 +84,7 @@ def _look() -> tuple[Graph, str]:
         watch.stop()
 
 
-def _saved_input(state: Path) -> str:
+def saved_input(state: Path) -> str:
     """What the next daemon will follow; a damaged file is its business."""
     try:
         saved = json.loads(state.read_text(encoding="utf-8"))["input"]

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from rwc_daemon.audio.graph import Graph, changed
-from rwc_daemon.audio.routing import DEFAULT, find_input
-from rwc_daemon.control.doctor_graph import CLIENT
+from rwc_daemon.audio.input_choice import decide_input
+from rwc_daemon.control.doctor_graph import CLIENT, saved_input
 from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding, answer
 from rwc_daemon.control.silence.look import look
 from rwc_daemon.control.silence.observed import Cause
@@ -17,13 +18,13 @@ from rwc_daemon.control.silence.table import first
 WANTED = ("mute", "below-gate", "recorder-off")  # the user's own doing, or one program's; a fault says where it is more
 
 
-def silence(figures: Mapping[str, Any] | None) -> list[Finding]:
+def silence(figures: Mapping[str, Any] | None, state_dir: Path) -> list[Finding]:
     """`figures`: the daemon's statistics; None: it does not run."""
     if figures is None:
         dump = answer("pw-dump", "--no-colors")
         if not dump:
             return []  # other findings say that no server answers
-        cause = _seen_from_outside(dump)
+        cause = _seen_from_outside(dump, saved_input(state_dir / "state.json"))
         name, message = (cause.name, cause.message) if cause else ("", "")
     else:
         name, message = figures.get("silence_cause", ""), figures.get("silence_message", "")
@@ -37,7 +38,7 @@ def silence(figures: Mapping[str, Any] | None) -> list[Finding]:
     return [Finding("sound", NOTE if name in WANTED else BAD, text, cure)]
 
 
-def _seen_from_outside(dump: str) -> Cause | None:
+def _seen_from_outside(dump: str, wanted: str) -> Cause | None:
+    """`wanted`: the microphone that the next daemon will follow."""
     graph = changed(Graph(), json.loads(dump))
-    node = find_input(graph, DEFAULT, CLIENT)
-    return first(look(graph, node.name if node else ""))
+    return first(look(graph, decide_input(graph, wanted, CLIENT).name))

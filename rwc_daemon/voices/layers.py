@@ -26,7 +26,9 @@ PACKABLE = (torch.float32, torch.bfloat16)
 # packed weights that a convolution keeps: for three steps of a ladder (engine/voice_cache.py), in each a first block
 # and the others, on all threads and on one; half of them turn out to be the same
 MOST_PACKED = 12
+# torch's private operations that packed layers are made of; where its version lacks one, all layers stay plain torch
 NEEDED = (
+    "_is_mkldnn_bf16_supported",
     "_convolution_pointwise",
     "_reorder_convolution_weight",
     "_convolution_transpose_pointwise",
@@ -253,8 +255,15 @@ def can_pack(device: str, dtype: torch.dtype) -> bool:
     """Whether packed layers run here, and pay."""
     if device != "cpu" or dtype not in PACKABLE or not torch.backends.mkldnn.is_available():
         return False
-    known = all(hasattr(torch.ops.mkldnn, name) for name in NEEDED)
-    return known and (dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if not has_private_operations(torch.ops.mkldnn):
+        return False
+    return dtype == torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+def has_private_operations(operations: object) -> bool:
+    """Whether this torch has every private operation that packed layers call. `operations`: `torch.ops.mkldnn`."""
+    known = all(hasattr(operations, name) for name in NEEDED)
+    return known and hasattr(operations._convolution_pointwise, "binary")  # type: ignore[attr-defined]
 
 
 def pack(net: nn.Module, weight_bits: int = 16, isa: str | None = AMX) -> None:

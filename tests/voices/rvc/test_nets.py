@@ -1,11 +1,14 @@
 """What the figures do not show: loading, weight norm, noise, windows, the decoders of other programs."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from rwc_daemon.errors import BadModel, Unsupported
 from rwc_daemon.store.layout import MRF, SynthConfig
+from rwc_daemon.voices import layers
 from rwc_daemon.voices.rvc.content import ContentEncoder
 from rwc_daemon.voices.rvc.flow import REACH
 from rwc_daemon.voices.rvc.noise import PAGE, FrameNoise
@@ -176,3 +179,16 @@ def test_content_has_a_row_per_20_ms_and_hears_no_difference_of_layout():
              .replace("conv.weight_v", "conv.parametrizations.weight.original1"): t
              for name, t in drawn_content().items()}  # fmt: skip
     assert torch.equal(ContentEncoder.load(newer).features(x, "v2"), net.features(x, "v2"))
+
+
+def test_a_torch_without_a_private_operation_runs_plain_layers(monkeypatch):
+    """Each one alone: torch may rename any of them, and no import or first block may then fail."""
+    whole = SimpleNamespace(**{name: SimpleNamespace(binary=1) for name in layers.NEEDED})
+    assert layers.has_private_operations(whole)
+    for name in layers.NEEDED:
+        lacking = SimpleNamespace(**{key: value for key, value in vars(whole).items() if key != name})
+        assert not layers.has_private_operations(lacking), name
+    assert not layers.has_private_operations(SimpleNamespace(**{**vars(whole), "_convolution_pointwise": object()}))
+    monkeypatch.setattr(layers, "NEEDED", ("no_such_operation",))
+    assert not layers.can_pack("cpu", torch.float32)
+    assert not layers.can_pack("cpu", torch.bfloat16)
