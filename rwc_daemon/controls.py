@@ -160,3 +160,12 @@ def changed(controls: Controls, wanted: Mapping[str, Any]) -> Controls:
 
 def to_dict(controls: Controls) -> dict[str, float | int | str]:
     return asdict(controls)
+
+
+def turned(controls: Controls, start: Controls | None = None) -> str:
+    """Returns the controls that are not where they start, in words: "pitch -5, speaker 1"."""
+    defaults = to_dict(start or Controls())
+    other = {name: value for name, value in to_dict(controls).items() if value != defaults[name]}
+    return ", ".join(
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in other.items()
+    )

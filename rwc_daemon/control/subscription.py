@@ -70,6 +70,7 @@ class Subscription:
         self._look, self._closed = look, closed
         self._queue: asyncio.Queue[Told | None] = asyncio.Queue()
         self._told = look()
+        self._unread = False
         self._timer: asyncio.TimerHandle | None = None
 
     def __aiter__(self) -> Self:
@@ -79,6 +80,9 @@ class Subscription:
         told = await self._queue.get()
         if told is None:
             raise StopAsyncIteration
+        if isinstance(told, StateChanged):
+            self._unread = False
+            return self._told  # the newest: whoever reads slowly skips what is no longer so
         return told
 
     def close(self) -> None:
@@ -124,7 +128,9 @@ class Subscription:
         now = self._look()
         if now != self._told:
             self._told = now
-            self._queue.put_nowait(now)
+            if not self._unread:
+                self._unread = True
+                self._queue.put_nowait(now)
 
 
 def _without_figures(state: StateChanged) -> tuple[Controls, dict[str, object]]:

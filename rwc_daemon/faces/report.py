@@ -28,7 +28,7 @@ from rwc_daemon.batch.convert import START
 from rwc_daemon.batch.jobs import FileJob, FileResult
 from rwc_daemon.batch.measure import Measurement
 from rwc_daemon.batch.sound_file import read_sound
-from rwc_daemon.controls import Controls, to_dict
+from rwc_daemon.controls import Controls, to_dict, turned
 from rwc_daemon.errors import BadAudio
 from rwc_daemon.faces.cli import printable
 from rwc_daemon.faces.picture import draw_demo
@@ -100,21 +100,12 @@ def as_page(run: ReportRun, entries: Sequence[ReportEntry], folder: Path) -> str
     ]
     return PAGE.format(
         voice=html.escape(run.voice),
-        controls=html.escape(_turned(run.controls) or "all controls at their defaults"),
+        controls=html.escape(turned(run.controls, START) or "all controls at their defaults"),
         seed=run.seed,
         written=datetime.now().strftime("%Y-%m-%d %H:%M"),
         tiles="".join(f"<div class=tile><b>{value}</b><span>{label}</span></div>" for label, value in tiles),
         rows="".join(_rows(entries, folder)),
         pictures="".join(_picture(entry) for entry in _worth_a_look(entries)),
-    )
-
-
-def _turned(controls: Controls) -> str:
-    """The controls that are not at their defaults: "pitch -5, speaker 1"."""
-    defaults = to_dict(START)
-    turned = {name: value for name, value in to_dict(controls).items() if value != defaults[name]}
-    return ", ".join(
-        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in turned.items()
     )
 
 

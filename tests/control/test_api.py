@@ -82,6 +82,21 @@ async def told(whole: Whole) -> None:
     task.cancel()
 
 
+async def slowly(whole: Whole) -> None:
+    await whole.until_state("idle")
+    subscription = whole.api.subscribe()
+    for step in range(5):
+        whole.api.set_controls({"pitch": float(step)})
+        await asyncio.sleep(0.02)  # told, and not read
+    event = await anext(subscription)
+    assert isinstance(event, StateChanged)
+    assert event.controls.pitch == 4.0
+    whole.api.set_controls({"pitch": 5.0})
+    event = await anext(subscription)
+    assert isinstance(event, StateChanged)
+    assert event.controls.pitch == 5.0
+
+
 async def closing(whole: Whole) -> None:
     subscription = whole.api.subscribe()
     waiting = asyncio.create_task(anext(subscription, None))
@@ -94,7 +109,7 @@ async def closing(whole: Whole) -> None:
     whole.api.set_controls({"pitch": 1.0})  # nobody is told any more, and nothing breaks
 
 
-@pytest.mark.parametrize("body", [uses, superseded, levels, told, closing], ids=lambda body: body.__name__)
+@pytest.mark.parametrize("body", [uses, superseded, levels, told, slowly, closing], ids=lambda body: body.__name__)
 def test_the_api(body, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     async def run() -> None:
         async with whole_core(tmp_path) as whole:

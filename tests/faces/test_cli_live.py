@@ -68,6 +68,7 @@ def test_voices_and_use(daemon: Running) -> None:
     for voice in ("robot", "deep"):
         done = daemon.rwcctl("use", voice)
         assert done.returncode == DONE, done.stderr
+        assert f"'{voice}' converts now" in done.stdout
         assert daemon.json("status")["voice"] == voice
         assert [v["id"] for v in daemon.json("voices") if v["current"]] == [voice]
     assert daemon.json("voice", "tiny")["kind"] == "builtin"

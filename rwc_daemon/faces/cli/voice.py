@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from rwc_daemon import controls
 from rwc_daemon.errors import NoSuchVoice, NotReady
 from rwc_daemon.faces.cli import show
 from rwc_daemon.faces.cli.remote import Daemon, connected
@@ -55,10 +56,13 @@ def row(voice: dict[str, Any], current: bool) -> tuple[str, ...]:
 
 def use(daemon: Daemon, args: argparse.Namespace) -> None:
     voice = daemon.use(args.voice, args.timeout)
+    latency_ms, own = daemon.properties()["LatencyMs"], daemon.controls()
     if args.json:
-        show.as_json({"voice": voice})
-    else:
-        print(f"{voice} converts now.")
+        show.as_json({"voice": voice, "latency_ms": latency_ms, "controls": own})
+        return
+    at = f" at {latency_ms:.0f} ms" if latency_ms else ""  # 0: nobody has listened yet
+    turned = controls.turned(controls.changed(controls.Controls(), own))
+    print(f"'{voice}' converts now{at}{'; ' + turned if turned else ''}.")
 
 
 def details(daemon: Daemon, args: argparse.Namespace) -> None:
