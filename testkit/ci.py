@@ -2,6 +2,7 @@
 
 Tests that need real servers, real processes or real time carry the mark `realtime`. Only they may run again:
 `pytest --again` runs those that failed last time, once, and refuses where more failed than a busy machine explains.
+Those of them that are `patient` run beside what computes (tools/test).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from types import ModuleType
 
 AGAIN_AT_MOST = 3
@@ -21,6 +23,9 @@ REAL_MODULES = (
     "testkit.running",
     "testkit.whole_engine",
 )
+
+# they ask what is never heard, and when all is well again, with deadlines of a minute
+PATIENT = {"faults/test_faults.py", "faults/test_stops.py"}
 
 # reason of a skip, as a pattern -> how many tests of a run may give it
 SKIPS = {
@@ -49,6 +54,11 @@ def is_realtime(fixtures: Iterable[str], module: ModuleType) -> bool:
         return True
     origins = (getattr(value, "__module__", None) or "" for value in vars(module).values())
     return any(origin == real or origin.startswith(f"{real}.") for origin in origins for real in REAL_MODULES)
+
+
+def is_patient(path: Path) -> bool:
+    """Whether the realtime tests of a module hold on a machine that is busy elsewhere."""
+    return "/".join(path.parts[-2:]) in PATIENT
 
 
 def why_not_again(failed: set[str], realtime: set[str]) -> str:

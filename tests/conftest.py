@@ -61,6 +61,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if isinstance(item, pytest.Function) and ci.is_realtime(item.fixturenames, item.module):
             item.add_marker("realtime")
+            if ci.is_patient(item.path):
+                item.add_marker("patient")
+    # what takes longest begins first, while others keep the cores busy
+    items.sort(key=lambda item: item.get_closest_marker("patient") is None)
     if not config.getoption("again"):
         return
     failed = set(config.cache.get("cache/lastfailed", {})) if config.cache else set()

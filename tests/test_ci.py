@@ -71,9 +71,10 @@ def test_more_of_them_and_all_others_stay_red(tmp_path: Path, realtime: int, pla
     assert says in again.stderr
 
 
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "side by side"])
 @pytest.mark.parametrize(("reason", "code"), [("mounting needs root", 0), ("no time today", 1)])
-def test_only_known_reasons_skip(tmp_path: Path, reason: str, code: int) -> None:
-    done = run(suite(tmp_path, 1, reason=reason), "--deselect", "test_it.py::test_server")
+def test_only_known_reasons_skip(tmp_path: Path, reason: str, code: int, workers: tuple[str, ...]) -> None:
+    done = run(suite(tmp_path, 1, reason=reason), "--deselect", "test_it.py::test_server", *workers)
     assert done.returncode == code, done.stdout
     assert f"skipped:    1 {reason}" in done.stdout
 
