@@ -115,6 +115,8 @@ class AudioClient:
         """Closes the client. It never hangs: a libjack that does not return within two seconds is left to its
         thread."""
         playing = self.alive()
+        if playing and not self._served_by:
+            self._served_by = self.identity()  # it was opened before the graph had been read
         with self._lock:
             client, callback = self._client, self._callback
             self._client = self._callback = None

@@ -9,6 +9,7 @@ import pytest
 
 from rwc_daemon.audio.client import AudioClient
 from rwc_daemon.audio.graph import PipeWireGraph
+from rwc_daemon.audio.programs import SERVER
 from rwc_daemon.audio.strays import Strays
 from rwc_daemon.link.ring import SharedRings
 from testkit.harness.fixtures import audio_session  # noqa: F401
@@ -57,6 +58,21 @@ def test_another_program_of_that_name_is_left_alone(audio_session):  # noqa: F81
     assert named_rwc(graph) == 1
     other.kill()
     other.wait()
+    graph.stop()
+    link.close()
+
+
+def test_a_client_opened_before_the_graph_was_read_is_not_taken_for_one_of_a_dead_server(audio_session):  # noqa: F811
+    graph, link = PipeWireGraph(), SharedRings.create()
+    graph.start()
+    wait_for(lambda: graph.graph().identity(SERVER), 20, what="the server's identity")
+    client = AudioClient(link)
+    client.open()
+    client.identity = lambda: graph.graph().identity(SERVER)
+    client._shut_down.set()  # as libjack 0.3.65 says for any error of the core
+    client.close()
+    wait_for(lambda: client.close_left_behind() or not named_rwc(graph), 20, what="nothing of ours")
+    wait_for(lambda: not named_rwc(graph), 20, what="nothing of ours")
     graph.stop()
     link.close()
 
