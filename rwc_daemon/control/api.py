@@ -130,6 +130,10 @@ class DaemonApi:
         (self._level_watchers.add if on else self._level_watchers.discard)(watcher)
         self._core.watch_levels(bool(self._level_watchers))
 
+    def report(self, code: str, message: str) -> None:
+        """Takes in a fault of a face itself: told, logged and over."""
+        self._core.faults.happened(code, message)
+
     def quit(self) -> None:
         """Ends the daemon in order."""
         self._core.quit()

@@ -28,11 +28,13 @@ from rwc_daemon.errors import DBUS_PREFIX, AlreadyRunning, RwcError
 from rwc_daemon.faces.dbus_bus import close_bus, open_bus, post
 from rwc_daemon.faces.dbus_calls import Calls, Refused, properties_of
 from rwc_daemon.faces.dbus_client import BUS, BUS_PATH, PROPERTIES_INTERFACE
-from rwc_daemon.faces.dbus_types import INTERFACE, NAME, PATH, PROPERTIES, SIGNALS
+from rwc_daemon.faces.dbus_types import INTERFACE, NAME, PATH, PROPERTIES, SIGNALS, sendable
 
 log = logging.getLogger(__name__)
 
 LONGEST_MESSAGE = 600
+TELL_AGAIN_S = 1.0
+SIGNAL_LOST = "a signal on D-Bus was lost by an error inside rwc-daemon: 'rwcctl logs' has the details"
 
 
 class DbusFace:
@@ -57,7 +59,7 @@ class DbusFace:
             close_bus(face._bus)
             raise AlreadyRunning("another rwc-daemon runs in this session: 'rwcctl status' shows it")
         face._events = api.subscribe()
-        face._teller = asyncio.get_running_loop().create_task(face._tell_events(), name="D-Bus signals")
+        face._begin_telling()
         return face
 
     async def lost(self) -> None:
@@ -72,6 +74,18 @@ class DbusFace:
         close_bus(self._bus)
 
     # ---- told by the daemon ----
+
+    def _begin_telling(self) -> None:
+        self._teller = asyncio.get_running_loop().create_task(self._tell_events(), name="D-Bus signals")
+        self._teller.add_done_callback(self._telling_ended)
+
+    def _telling_ended(self, teller: asyncio.Task[None]) -> None:
+        """An error of ours costs one signal, is told as a fault, and telling goes on."""
+        if teller.cancelled() or (bug := teller.exception()) is None:
+            return
+        log.error("a signal on D-Bus was lost", exc_info=bug)
+        self._api.report("Failed", SIGNAL_LOST)
+        asyncio.get_running_loop().call_later(TELL_AGAIN_S, self._begin_telling)
 
     async def _tell_events(self) -> None:
         async for event in self._events:
@@ -120,19 +134,22 @@ class DbusFace:
     async def _answer(self, message: Message) -> None:
         try:
             kinds, values = await self._calls.perform(message)
-            reply = Message.new_method_return(message, kinds, values)
+            self._reply(message, Message.new_method_return(message, kinds, values))
         except Refused as refused:
-            reply = _error(message, refused.name, str(refused))
+            self._reply(message, _error(message, refused.name, str(refused)))
         except RwcError as error:
-            reply = _error(message, error.dbus_name, str(error))
+            self._reply(message, _error(message, error.dbus_name, str(error)))
         except Exception:
             log.exception("the call of %s failed", message.member)
             text = "an error inside rwc-daemon: 'rwcctl logs' has the details"
-            reply = _error(message, DBUS_PREFIX + "Failed", text)
+            self._reply(message, _error(message, DBUS_PREFIX + "Failed", text))
+
+    def _reply(self, message: Message, reply: Message) -> None:
         if not message.flags & MessageFlag.NO_REPLY_EXPECTED:
             self._send(reply)
 
     def _send(self, message: Message) -> None:
+        message.body = sendable(message.body)
         post(self._bus, message)
 
     # ---- who watches levels ----

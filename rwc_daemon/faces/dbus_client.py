@@ -24,7 +24,7 @@ from dbus_next.errors import DBusError, SignatureBodyMismatchError
 
 from rwc_daemon.errors import DBUS_PREFIX, NoDaemon, NoSessionBus, NotReady, OutOfRange, RwcError, by_code
 from rwc_daemon.faces.dbus_bus import NO_BUS, close_bus, open_bus
-from rwc_daemon.faces.dbus_types import INTERFACE, METHODS, NAME, PATH, PROPERTIES, guessed, plain
+from rwc_daemon.faces.dbus_types import INTERFACE, METHODS, NAME, PATH, PROPERTIES, guessed, plain, sendable
 
 T = TypeVar("T")
 
@@ -159,6 +159,8 @@ class Daemon:
         body: list[Any],
         timeout_s: float = REPLY_S,
     ) -> list[Any]:
+        if sendable(body) != body:
+            raise OutOfRange("D-Bus takes UTF-8 text only, and this name is none: give the file another name")
         message = Message(destination=name, path=path, interface=interface, member=member, signature=kinds, body=body)
         try:
             async with asyncio.timeout(timeout_s):
@@ -167,8 +169,6 @@ class Daemon:
             raise NoAnswer(f"rwc-daemon gave no answer within {timeout_s:g} s: see 'rwcctl logs'") from None
         except SignatureBodyMismatchError as bad:
             raise OutOfRange(f"{member} does not take that value: {bad}") from bad
-        except UnicodeEncodeError as bad:
-            raise OutOfRange("D-Bus takes UTF-8 text only, and this name is none: give the file another name") from bad
         except (OSError, EOFError, DBusError) as lost:
             raise NoSessionBus(NO_BUS) from lost
         if reply is None:  # the bus ended while we waited

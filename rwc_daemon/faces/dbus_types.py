@@ -6,6 +6,7 @@ makes of them (a test compares). No bus is opened here.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ NAME = "org.rwc.Daemon1"
 PATH = "/org/rwc/Daemon1"
 INTERFACE = "org.rwc.Daemon1"
 
+UNSENDABLE = re.compile("[\0\ud800-\udfff]")
 Arguments = tuple[tuple[str, str], ...]  # (name, D-Bus type) each
 
 
@@ -134,6 +136,21 @@ def dictionary(values: Mapping[str, Any], kinds: Mapping[str, str]) -> dict[str,
     return {
         key: Variant(kinds[key], list(value) if isinstance(value, tuple) else value) for key, value in values.items()
     }
+
+
+def sendable(value: Any) -> Any:
+    """Returns `value` with every text in it as D-Bus carries it: UTF-8 without NUL, U+FFFD in place of all else.
+
+    Names of files and nodes are bytes of anybody's choice. dbus-next cannot encode a lone surrogate, and the bus
+    hangs up on whoever sends NUL.
+    """
+    if isinstance(value, str):
+        return UNSENDABLE.sub("\ufffd", value)
+    if isinstance(value, Variant):
+        return Variant(value.signature, sendable(value.value))
+    if isinstance(value, dict):
+        return {sendable(key): sendable(item) for key, item in value.items()}
+    return [sendable(item) for item in value] if isinstance(value, list) else value
 
 
 def plain(value: Any) -> Any:

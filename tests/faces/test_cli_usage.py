@@ -92,6 +92,9 @@ def test_help_names_ranges_and_units(tmp_path: Path) -> None:
         ("mode sing", "convert"),
         ("mode bypass", "--yes"),
         ("logs -n many", "many"),
+        *((f"use deep --timeout {time}", "seconds above 0") for time in ("nan", "inf", "-1", "0", "abc")),
+        ("watch --seconds nan", "seconds above 0"),
+        ("bench --seconds -1", "seconds above 0"),
     ],
 )
 def test_wrong_usage(words: str, expected: str, tmp_path: Path) -> None:

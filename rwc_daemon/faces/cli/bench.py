@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rwc_daemon.errors import RwcError
 from rwc_daemon.faces.cli import show
+from rwc_daemon.faces.cli.duration import seconds
 from rwc_daemon.faces.cli.remote import connected
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def add_parser(subparsers: Any) -> None:
         "real time, delay. Beside it the callback timing of the running daemon, if one runs.",
     )
     parser.add_argument("voices", metavar="VOICE", nargs="*", help="only these (default: all)")
-    parser.add_argument("--seconds", type=float, default=5.0, metavar="N", help="of sound per voice (default 5)")
+    parser.add_argument("--seconds", type=seconds, default=5.0, metavar="N", help="of sound per voice (default 5)")
     parser.add_argument("--quantum", type=int, default=QUANTUM, metavar="N", help="samples per cycle (default 128)")
     parser.add_argument("--device", default="auto", metavar="D", help="auto, cpu or cuda (default auto)")
 

@@ -8,6 +8,7 @@ from typing import Any
 from rwc_daemon import controls
 from rwc_daemon.errors import NoSuchVoice, NotReady
 from rwc_daemon.faces.cli import show
+from rwc_daemon.faces.cli.duration import seconds
 from rwc_daemon.faces.cli.remote import Daemon, connected
 
 LOAD_TIMEOUT_S = 120.0  # a large voice on a slow disk, with its support files
@@ -20,7 +21,7 @@ def add_parser(subparsers: Any) -> None:
     )
     use.add_argument("voice", metavar="VOICE", help="id or name, as `rwcctl voices` lists it")
     use.add_argument(
-        "--timeout", type=float, default=LOAD_TIMEOUT_S, metavar="SECONDS", help="how long to wait (default 120 s)"
+        "--timeout", type=seconds, default=LOAD_TIMEOUT_S, metavar="SECONDS", help="how long to wait (default 120 s)"
     )
     details = subparsers.add_parser("voice", description="Everything known about one voice.")
     details.add_argument("voice", metavar="VOICE", nargs="?", help="id or name (default: the voice in use)")

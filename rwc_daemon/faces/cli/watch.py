@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from rwc_daemon.faces.cli.duration import seconds
 from rwc_daemon.faces.cli.remote import Daemon, connected
 from rwc_daemon.faces.cli.status import gather
 
@@ -25,7 +26,7 @@ def add_parser(subparsers: Any) -> None:
         description="Live view of levels, pitch in and out, latency parts, load and counters, until Ctrl+C. "
         "Into a pipe, one line a second; with --json, one JSON object a second.",
     )
-    parser.add_argument("--seconds", type=float, metavar="N", help="stop by itself after N seconds")
+    parser.add_argument("--seconds", type=seconds, metavar="N", help="stop by itself after N seconds")
 
 
 def run(args: argparse.Namespace) -> int:
