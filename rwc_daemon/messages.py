@@ -52,6 +52,8 @@ class LoadVoice:
     """Its id."""
     controls: dict[str, Any] = field(default_factory=dict)
     """All of `Controls`, with which it begins; empty: as SetControls said before."""
+    number: int = 0
+    """Counts these; in the answer again."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +100,20 @@ class VoiceOn:
     device: str
     """ "cpu", "cuda:0 NVIDIA …"."""
     load_ms: float
+    number: int = 0
+    """Of the LoadVoice that this answers, also where the voice played before; 0: nobody asked."""
 
 
 @dataclass(frozen=True)
 class VoiceFailed:
+    """What was asked cannot be had; what played plays on."""
+
     voice: str
     code: str
     """A class name of `errors`."""
     message: str
+    number: int = 0
+    """As in VoiceOn."""
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
-from rwc_daemon.control.api import DaemonApi
+from rwc_daemon.control.api import DaemonApi, FaultReported, LevelsMeasured
 from rwc_daemon.control.audio_backend import AudioBackend
 from rwc_daemon.control.core import Core
-from rwc_daemon.control.faults import Fault
 from rwc_daemon.host.notify import Notifier
 from rwc_daemon.link.ring import SharedRings
 from rwc_daemon.settings import Settings
@@ -50,28 +49,23 @@ def session_bus() -> Iterator[Bus]:
 
 
 class Heard:
-    """A face that remembers."""
+    """A subscriber that remembers."""
 
-    def __init__(self) -> None:
-        self.changes = 0
-        self.faults: list[Fault] = []
-        self.done: list[tuple[int, bool, str]] = []
-        self.seen_levels: list[tuple[float, float]] = []
+    def __init__(self, api: DaemonApi) -> None:
+        self._events = api.subscribe()
+        self.faults: list[FaultReported] = []
+        self.seen_levels: list[LevelsMeasured] = []
 
-    def changed(self) -> None:
-        self.changes += 1
+    async def run(self) -> None:
+        async for event in self._events:
+            match event:
+                case FaultReported():
+                    self.faults.append(event)
+                case LevelsMeasured():
+                    self.seen_levels.append(event)
 
-    def fault(self, fault: Fault) -> None:
-        self.faults.append(fault)
-
-    def job_progress(self, job: int, fraction: float) -> None:
-        pass
-
-    def job_done(self, job: int, ok: bool, result: str) -> None:
-        self.done.append((job, ok, result))
-
-    def levels(self, in_db: float, out_db: float) -> None:
-        self.seen_levels.append((in_db, out_db))
+    def close(self) -> None:
+        self._events.close()
 
 
 class Whole:
@@ -82,9 +76,8 @@ class Whole:
         self.graph: Graph
         data, state = folder / "data", folder / "state"
         self.core = Core(settings, self.link, self._audio, data, state, Notifier("", ""))
-        self.heard = Heard()
-        self.core.attach(self.heard)
         self.api = DaemonApi(self.core)
+        self.heard = Heard(self.api)
 
     def _audio(self, link: SharedRings, settings: Settings, saved_input: str) -> AudioBackend:
         self.graph = Graph(link, saved_input)
@@ -96,16 +89,19 @@ class Whole:
                 await asyncio.sleep(0.005)
 
     async def until_state(self, state: str) -> None:
-        await self.until(lambda: self.core.status.state == state)
+        await self.until(lambda: self.api.status.state == state)
 
 
 @asynccontextmanager
 async def whole_core(folder: Path, settings: Settings | None = None) -> AsyncIterator[Whole]:
     """Started; idle once its voice is loaded."""
     whole = Whole(folder, settings or Settings())
+    hearing = asyncio.create_task(whole.heard.run())
     await whole.core.start()
     try:
         yield whole
     finally:
+        whole.heard.close()
+        await hearing
         await whole.core.stop()
         whole.link.close()

@@ -87,6 +87,7 @@ class VoiceController:
         self._watched = False
         self._converting = ""  # what this engine plays; empty until it says so
         self._heartbeats = 0
+        self._loads = 0  # LoadVoice messages sent
         self._suspended_s = 0.0
         self.device = ""
         self.supervisor: Supervisor
@@ -106,15 +107,14 @@ class VoiceController:
         gets its id when it converts, or the reason why it does not. Raises NoSuchVoice."""
         async with self._finding:  # in the order of the calls
             info = await asyncio.to_thread(self._repository.find, wanted)
-            self._requests.begin(info.id, waiting)
             self.selection.ask(info.id)
             self._owner.voice_asked(info.id, turned)
             self.supervisor.start()
             self._send_load(info.id)
-            if info.id == self._converting:  # the engine does not announce what plays already
+            self._requests.begin(info.id, self._loads, waiting)
+            if info.id == self._converting:  # it goes on, and its nets are laid out anew beside it where that is wanted
                 self.selection.on(info.id)
                 self._owner.voice_stays(info.id)
-                self._requests.converts(info.id)
         self._owner.save()
         self._owner.changed()
 
@@ -220,7 +220,7 @@ class VoiceController:
         self.selection.on(message.voice)
         self._faults.end(PLACE)
         self._owner.voice_on(message.voice)
-        self._requests.converts(message.voice)
+        self._requests.converts(message.voice, message.number)
 
     def _quality_reduced(self, text: str) -> None:
         if text:
@@ -229,10 +229,13 @@ class VoiceController:
             self._faults.end(REDUCED)
 
     def _send_load(self, voice: str) -> None:
-        self.supervisor.send(LoadVoice(voice, to_dict(self._owner.controls_of(voice))))
+        self._loads += 1
+        self.supervisor.send(LoadVoice(voice, to_dict(self._owner.controls_of(voice)), self._loads))
 
     def _voice_failed(self, message: VoiceFailed) -> None:
-        self._requests.fail(message.voice, by_code(message.code)(message.message))
+        self._requests.fail(message.voice, by_code(message.code)(message.message), message.number)
+        if message.voice == self._converting:
+            return  # it plays on as it was
         verdict = self.selection.failed(message.voice, self._converting)
         if verdict is None:
             self._faults.happened(message.code, message.message)

@@ -16,6 +16,7 @@ from rwc_daemon.families import shipped
 
 log = logging.getLogger(__name__)
 
+DEFAULTS = {name: getattr(Controls(), name) for name in REMEMBERED}
 COMMON = ""  # the key of what all built-in voices share
 
 
@@ -63,7 +64,9 @@ class VoiceSettings:
 
     def play(self, voice: str) -> None:
         """`voice` plays from now on."""
-        self._playing, self._asked, self._turned = _key(voice), "", {}
+        self._playing = _key(voice)
+        if voice == self._asked:
+            self._asked, self._turned = "", {}
 
     def note(self, controls: Controls) -> None:
         """The playing voice has these controls now; `writing` writes them down."""
@@ -89,14 +92,16 @@ class VoiceSettings:
         return write
 
     def _own(self, voice: str) -> Mapping[str, Any]:
-        """What `voice` was left with. Nothing for the voice that plays: it has what it has."""
+        """What `voice` was left with, and where that says nothing the defaults: what the voice before had (another
+        speaker, another pitch) does not suit it. Nothing for the voice that plays: it has what it has."""
         key = _key(voice)
         if not self._on or key == self._playing:
             return {}
-        if key in self._noted:
-            return self._noted[key]
+        return {**DEFAULTS, **(self._noted.get(key) or self._remembered(key))}
+
+    def _remembered(self, key: str) -> Mapping[str, Any]:
         with suppress(NoSuchVoice):  # that will be said where it is loaded
-            return self._store.remembered(key)
+            return self._store.remembered(key) if key != COMMON else {}
         return {}
 
 

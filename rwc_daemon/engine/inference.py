@@ -171,6 +171,9 @@ class Inference:
         newest = self._coming or self._loaded
         if loaded.reduced and (newest is None or newest.voice is not loaded.voice):
             return  # another step of a voice that was left meanwhile
+        if loaded.unmet is not None and newest is not None and newest.voice is loaded.voice:
+            self._fail(replace(loaded.unmet, number=loaded.number))  # it plays on as it is
+            return
         if self._graph is not None and self._switcher is not None:
             self._switch(self._switcher, loaded)
             return
@@ -201,8 +204,10 @@ class Inference:
         elif newest is not None and newest.voice.info.id == failed.voice:
             self._request_unmet = True
             self._send(RequestUnmet(failed.code, failed.message))
+            if failed.number:
+                self._send(VoiceFailed(failed.voice, failed.code, failed.message, failed.number))
         else:
-            self._send(VoiceFailed(failed.voice, failed.code, failed.message))
+            self._send(VoiceFailed(failed.voice, failed.code, failed.message, failed.number))
 
     def _come(self) -> None:
         """What was about to play is what plays next: there is nothing to change over from."""
@@ -218,10 +223,11 @@ class Inference:
 
     def _announce(self, before: LoadedVoice | None) -> None:
         assert self._loaded is not None
-        voice = self._loaded.voice
-        if before is None or before.voice is not voice:
-            self._send(VoiceOn(voice.info.id, getattr(voice, "device", "cpu"), self._loaded.load_ms))
-            if self._loaded.unmet is None:
+        voice, number = self._loaded.voice, self._loaded.number
+        other = before is None or before.voice is not voice
+        if other or number:
+            self._send(VoiceOn(voice.info.id, getattr(voice, "device", "cpu"), self._loaded.load_ms, number))
+            if other and self._loaded.unmet is None:
                 self._ask_again(self._loaded, self._loaded.asked)  # the user may have turned a control meanwhile
         self._tell_unmet(self._loaded)
         self._overload.plays(self._loaded)

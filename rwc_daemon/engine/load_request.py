@@ -49,6 +49,8 @@ class LoadRequest:
     """Of the ladder."""
     prewarm_only: bool = False
     """For a step that may be needed soon."""
+    number: int = 0
+    """Of the LoadVoice that waits for an answer; 0: none."""
 
     @property
     def again(self) -> bool:
@@ -80,6 +82,8 @@ class LoadedVoice:
     """That it was warmed for; one always."""
     unmet: LoadFailed | None = None
     """What the user asked of it and this machine cannot give (a tracker that is not here); it plays without."""
+    number: int = 0
+    """See LoadRequest."""
 
     @property
     def controls(self) -> Controls:
@@ -111,6 +115,7 @@ class LoadFailed:
     message: str
     level: int | None = None
     """See LoadRequest."""
+    number: int = 0
 
 
 def fixed_controls(controls: Controls) -> tuple[Any, ...]:

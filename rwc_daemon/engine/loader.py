@@ -84,12 +84,14 @@ class Loader:
         ready = None if request.again else self._at_once(request)
         with self._change:
             older = self._wanted or (None if self._void else self._doing)
+            if older is not None and older.voice == request.voice:
+                request = replace(request, number=max(older.number, request.number))  # whoever waits for it still does
             if older is not None and request.again and (older.voice != request.voice or older.rank < request.rank):
                 return  # another voice is on its way, or this one again: that will know what to do
             self._void = self._void or (self._doing is not None and request.rank <= self._doing.rank)
             if ready is not None:
                 self._wanted, self._first = None, False
-                self._done(ready)
+                self._done(replace(ready, number=request.number))
                 return
             self._wanted = request
             self._change.notify()
@@ -150,7 +152,7 @@ class Loader:
         try:
             return self._ready(request)
         except RwcError as refused:
-            return LoadFailed(request.voice, refused.code, str(refused), request.level)
+            return LoadFailed(request.voice, refused.code, str(refused), request.level, request.number)
         except RuntimeError as error:
             if gpu_trouble(error) and self._device != "cpu":
                 log.warning("voice %s: the GPU %s (%s)", request.voice, gpu_trouble(error), error)
@@ -169,6 +171,7 @@ class Loader:
             f"voice '{request.voice}' could not be loaded ({str(error)[:200]}): free some memory and load it again, or "
             "choose another voice; 'rwcctl logs' says more",
             request.level,
+            request.number,
         )
 
     def _at_once(self, request: LoadRequest) -> LoadedVoice | None:
@@ -194,7 +197,8 @@ class Loader:
         if not request.again and fixed_controls(self._stream_config().of(cached.info.id)) != fixed_controls(asked):
             return self._ready(request)  # the user has turned a control meanwhile
         cached.last_step = (found.steps, found.level)
-        return replace(found, load_ms=1000 * (time.perf_counter() - begin), reduced=request.level is not None)
+        load_ms = 1000 * (time.perf_counter() - begin)
+        return replace(found, load_ms=load_ms, reduced=request.level is not None, number=request.number)
 
     def _at_level(self, cached: CachedVoice, asked: Controls, level: int | None) -> LoadedVoice | None:
         steps = steps_of(cached.voice, asked)

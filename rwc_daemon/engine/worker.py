@@ -99,10 +99,10 @@ class Engine:
         match message:
             case SetControls(controls, voice):
                 self._set_controls(controls, voice)
-            case LoadVoice(voice, controls):
+            case LoadVoice(voice, controls, number):
                 if controls:
                     self._set_controls(controls, voice)
-                self._loader.request(LoadRequest(voice))
+                self._loader.request(LoadRequest(voice, number=number))
             case Configure():
                 self._stream_config = replace(self._stream_config, rate=message.rate, quantum=message.quantum)
                 self._order(message)
