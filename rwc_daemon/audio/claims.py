@@ -23,6 +23,7 @@ from rwc_daemon.audio.graph import Graph, Node, run_quietly
 from rwc_daemon.audio.remembered import belongs_here
 
 AGAIN_S = 0.5  # so long after a claim that changed nothing
+TRIES = 3  # claims of one recorder: on a busy machine a tool may end before its word is out
 NAMED, BY_HAND, BY_DEFAULT, BY_CHANCE = "named", "by hand", "by default", "by chance"
 
 
@@ -34,6 +35,7 @@ class Claims:
         # serial of each recorder → how it came
         self._claimed_s: dict[str, float] = {}
         # serial → monotonic seconds of its newest claim
+        self._tries: dict[str, int] = {}
 
     def hold(self, graph: Graph) -> None:
         """Claims whoever has come. Who followed the default is not let go when its user chooses another one: it cannot
@@ -43,10 +45,24 @@ class Claims:
         streams = {stream.serial: stream for stream in recorders(graph)}
         self._held = {serial: how for serial, how in self._held.items() if serial in streams}
         self._claimed_s = {serial: when for serial, when in self._claimed_s.items() if graph_has(graph, serial)}
+        self._tries = {serial: tries for serial, tries in self._tries.items() if serial in self._held}
         for serial, stream in streams.items():
-            if serial not in self._held:
-                self._held[serial] = way(graph, stream)
+            if self._held.get(serial) == BY_CHANCE and graph.configured_source == holder.NODE:
+                del self._held[serial]  # its user chose RWC Mic after all: the two defaults are not told at once
+            if serial not in self._held or self._unheard(graph, stream):
+                self._held[serial] = self._held.get(serial) or way(graph, stream)
+                self._tries[serial] = self._tries.get(serial, 0) + 1
+                self._claimed_s[serial] = time.monotonic()
                 self._claim(graph, stream, self._held[serial])
+
+    def _unheard(self, graph: Graph, stream: Node) -> bool:
+        """Whether its claim does not stand in the metadata, some time after it was said."""
+        return (
+            self._held[stream.serial] not in (NAMED, BY_CHANCE)
+            and stream.id not in graph.targets
+            and self._tries.get(stream.serial, 0) < TRIES
+            and time.monotonic() - self._claimed_s.get(stream.serial, 0.0) > AGAIN_S
+        )
 
     def strays(self, graph: Graph) -> list[Node]:
         """Whose user had put them on RWC Mic, and who were sent to a node that went while nobody could claim them."""

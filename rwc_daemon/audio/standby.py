@@ -54,28 +54,29 @@ class Standby:
         if self._sent_back > PATIENCE:
             log.warning("the session manager prefers the silent standby of RWC Mic: it is removed")
         else:
-            self._create(graph, node)
+            self._create(graph, numbers(graph, node))
 
     def _renumber(self, node: Node) -> None:
         """Of who was moved here by hand: to the new node, or to a standby that bears its number."""
         graph = self._watch.graph()
         self._claims.keep(graph)
         if streams := self._claims.numbered(graph):
-            self._create(graph, node)
+            self._create(graph, numbers(graph, node))
             self._claims.renumber(streams, node)
 
     def prepare(self) -> list[Node]:
         """Before RWC Mic goes for good: whoever records it goes to silence. Says who that is."""
         graph = self._watch.graph()
         node = graph.node(holder.NODE)
-        if node and not graph.standbys:
-            self._create(graph, node)
+        if node:
+            paths = {standby.path for standby in graph.standbys}
+            self._create(graph, [number for number in numbers(graph, node) if number not in paths])
         self._claims.hold(graph)
         return recorders(graph)
 
-    def _create(self, graph: Graph, node: Node) -> None:
-        """Returns when they are in the graph: the next look must not take them for missing."""
-        before, wanted = {standby.serial for standby in graph.standbys}, numbers(graph, node)
+    def _create(self, graph: Graph, wanted: list[str]) -> None:
+        """One for each number. Returns when they are in the graph: the next look must not take them for missing."""
+        before = {standby.serial for standby in graph.standbys}
         for number in wanted:
             run_quietly("pw-cli", "create-node", "adapter", holder.standby_for(number))
         end = time.monotonic() + SEEN_S
@@ -90,11 +91,11 @@ class Standby:
 
 
 def numbers(graph: Graph, node: Node) -> list[str]:
-    """By which recorders may have been sent to that node; its id only where it is nobody's serial, so that nobody comes
-    here who was sent to another node."""
-    serials = {other.serial for other in graph.nodes.values()}
-    serials |= {value for key, value in graph.targets.values() if key == "target.object"}
-    return [node.serial, *([node.id] if numbers_are_names() and node.id not in serials else [])]
+    """By which recorders may have been sent to that node. Its id only where no program was sent by that number to
+    another node, whose serial it is: it would come here instead."""
+    elsewhere = {value for key, value in graph.targets.values() if key == "target.object"}
+    wanted = [node.serial, *([node.id] if numbers_are_names() and node.id not in elsewhere else [])]
+    return list(dict.fromkeys(wanted))
 
 
 def _younger(standby: Node, node: Node) -> bool:

@@ -213,3 +213,13 @@ def source_of(node: str) -> str:
         if line.startswith(f"{node}:") and at + 1 < len(lines) and "|<-" in lines[at + 1]:
             return lines[at + 1].partition("|<-")[2].strip().partition(":")[0]
     return ""
+
+
+def target_of(node: str) -> str:
+    """What the session manager was told of the stream `node`, as its metadata say; empty: nothing."""
+    return next((target for stream in node_ids(node, STREAM) if (target := told_of(stream))), "")
+
+
+def told_of(stream: str) -> str:
+    lines = run("pw-metadata", stream).splitlines()
+    return next((line for line in lines if "key:'target.object'" in line), "")
