@@ -27,7 +27,6 @@ SHUTDOWN_S = 0.2  # then its libjack says so within this, if it ever does (that 
 PROOF_S, PROOF_POLL_S = 0.5, 0.01  # a server that is said to have died shows within this whether it has
 SILENCE_S = 1.0  # no cycle for so long, or for four periods: the server is gone
 STARTED_S, STARTED_POLL_S = 0.3, 0.005  # a driver that was asleep runs its first cycle within this
-RATE_IS_COPIED = (0, 3, 71)  # PipeWire before this one: see `links_first`
 PREFERRED_QUANTUM = 256  # at 48 kHz; yields to what others or the user force
 
 
@@ -84,7 +83,7 @@ class AudioClient:
             return
         library = libjack.load()
         jack = library.module
-        with _pipewire_properties(_copies_rates(library.server)):
+        with _pipewire_properties():
             try:
                 client = jack.Client(self._name, use_exact_name=True, no_start_server=True)
             except jack.JackOpenError as error:
@@ -182,15 +181,15 @@ class AudioClient:
 
     @property
     def links_first(self) -> bool:
-        """Whether the microphone must be linked, and run, before anything else is.
+        """Whether the microphone must be linked, and run, before anything else is: on every PipeWire.
 
-        PipeWire before 0.3.71 gives a driver that is asleep the rate of the driver from which a node moves to it
-        (`pw_impl_node_set_driver`). With several allowed rates, a program that plays at another rate than the
-        microphone's and a client that runs beside it already, the microphone then wants its own rate, is suspended for
-        it, the client moves back, and so on, 120 times a second. A client that joins the microphone's driver as its
-        first one brings no rate along.
+        With several allowed rates, a microphone that is asleep and a program that plays at another rate, a client that
+        runs beside that program already changes rates to and fro when it is linked. PipeWire before 0.3.71 gives a
+        driver that is asleep the rate of the driver from which a node moves to it (`pw_impl_node_set_driver`), and so
+        it never ends; 1.4.2 copies no rate, and changes 3 to 27 times in a moment all the same.
+        A client that joins the microphone's driver as its first one brings no rate along: 2 or 3 changes in both.
         """
-        return _copies_rates(self.server)
+        return self.server.startswith("pipewire")
 
     def await_cycle(self) -> None:
         """Waits until cycles come, or for a moment if none do."""
@@ -298,11 +297,6 @@ def _close(client: Any, callback: Callback, watcher: threading.Thread | None, cl
     callback.close()
 
 
-def _copies_rates(server: str) -> bool:
-    name, _, version = server.partition(" ")
-    return name == "pipewire" and tuple(int(n) for n in version.split(".") if n.isdigit()) < RATE_IS_COPIED
-
-
 def _why_not(name: str, server: str, status: Any) -> str:
     if status.name_not_unique:
         return f"a JACK client '{name}' is there already: is another rwc-daemon running?"
@@ -310,15 +304,13 @@ def _why_not(name: str, server: str, status: Any) -> str:
 
 
 @contextmanager
-def _pipewire_properties(waits: bool) -> Iterator[None]:
-    """What PipeWire's libjack reads when a client opens: by default it would nail the graph's quantum for everybody.
-    `waits`: without links it is not run beside whatever plays (see `AudioClient.links_first`)."""
+def _pipewire_properties() -> Iterator[None]:
+    """What PipeWire's libjack reads when a client opens: by default it would nail the graph's quantum for everybody,
+    and run a client without links beside whatever plays (see `AudioClient.links_first`)."""
     before = os.environ.get("PIPEWIRE_PROPS")
     # no description or application name here: they would change the names of our JACK ports
-    properties = f"node.lock-quantum = false  node.latency = {PREFERRED_QUANTUM}/48000"
-    os.environ["PIPEWIRE_PROPS"] = (
-        f"{{ {properties}  node.always-process = false }}" if waits else f"{{ {properties} }}"
-    )
+    properties = f"node.lock-quantum = false  node.latency = {PREFERRED_QUANTUM}/48000  node.always-process = false"
+    os.environ["PIPEWIRE_PROPS"] = f"{{ {properties} }}"
     try:
         yield
     finally:
