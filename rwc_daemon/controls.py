@@ -23,7 +23,7 @@ MODES = ("convert", "mute", "bypass")  # what RWC Mic plays: in the order of the
 
 
 @dataclass(frozen=True)
-class Row:
+class ControlRow:
     """What is said of a control, beside its name and the value with which it starts."""
 
     doc: str
@@ -53,12 +53,12 @@ class Row:
 
 def number(start: float, low: float, high: float, unit: str, doc: str, **more: Any) -> Any:
     """A control that is a number from `low` to `high`."""
-    return field(default=start, metadata={"row": Row(doc, low, high, unit, **more)})
+    return field(default=start, metadata={"row": ControlRow(doc, low, high, unit, **more)})
 
 
 def choice(start: str, choices: tuple[str, ...], doc: str, **more: Any) -> Any:
     """A control that is one of some words."""
-    return field(default=start, metadata={"row": Row(doc, choices=choices, **more)})
+    return field(default=start, metadata={"row": ControlRow(doc, choices=choices, **more)})
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Controls:
         return self.output_gain_db + self.volume_db
 
 
-ROWS: dict[str, Row] = {one.name: one.metadata["row"] for one in fields(Controls)}
+ROWS: dict[str, ControlRow] = {one.name: one.metadata["row"] for one in fields(Controls)}
 NAMES = tuple(ROWS)
 NUMBERS = {name: row for name, row in ROWS.items() if not row.choices}
 CHOICES = {name: row.choices for name, row in ROWS.items() if row.choices}

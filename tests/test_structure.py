@@ -188,6 +188,17 @@ def test_every_file_says_what_it_is(path: Path) -> None:
         assert not isinstance(node, ast.Global), f"{name_of(path)}: a global"
 
 
+def test_one_class_name_one_meaning() -> None:
+    """But for the layers of nets, which are called as their papers call them."""
+    places: dict[str, list[str]] = {}
+    for path in SOURCES:
+        for node in ast.walk(tree_of(path)):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(name_of(path))
+    twice = {name: where for name, where in places.items() if len(where) > 1}
+    assert not {name: where for name, where in twice.items() if not all(one.startswith("voices/") for one in where)}
+
+
 @pytest.mark.parametrize(("folder", "others"), [("tests", "tools"), ("tools", "tests"), ("testkit", "tests tools")])
 def test_tests_and_tools_share_only_the_testkit(folder: str, others: str) -> None:
     for path in sorted((ROOT / folder).rglob("*")):

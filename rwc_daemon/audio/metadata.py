@@ -40,7 +40,7 @@ class MetadataWatch:
         self._tell = tell
         self._lock = threading.Lock()
         self._keeper = ""
-        self._reader: _Reader | None = None
+        self._reader: _MetadataReader | None = None
 
     def follow(self, keeper: str) -> None:
         """`keeper`: the identity of the table; another one after the session manager was restarted, empty: none."""
@@ -48,7 +48,7 @@ class MetadataWatch:
             if keeper == self._keeper:
                 return
             old, self._keeper = self._reader, keeper
-            self._reader = _Reader(self._told) if keeper else None
+            self._reader = _MetadataReader(self._told) if keeper else None
         if old:
             old.stop()
         if self._reader is None:
@@ -60,17 +60,17 @@ class MetadataWatch:
             if self._reader:
                 self._reader.check()
 
-    def _told(self, reader: _Reader, table: Table) -> None:
+    def _told(self, reader: _MetadataReader, table: Table) -> None:
         with self._lock:
             current = reader is self._reader
         if current:
             self._tell(table)
 
 
-class _Reader:
+class _MetadataReader:
     """A thread that reads one table until it is stopped; the tool is started again for every new look."""
 
-    def __init__(self, tell: Callable[[_Reader, Table], None]) -> None:
+    def __init__(self, tell: Callable[[_MetadataReader, Table], None]) -> None:
         self._tell = tell
         self._wake = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self._stopped = False

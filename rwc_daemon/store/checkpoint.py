@@ -65,7 +65,7 @@ def read_legacy(file: BinaryIO) -> Checkpoint:
         return _LegacyReader(file, cast(BinaryIO, stream)).read()
 
 
-class _Reader:
+class _CheckpointReader:
     """Makes tensors out of the calls in a pickle."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -140,7 +140,7 @@ def _ordered(pairs: object = (), *_: object) -> dict[str, Any]:
     return dict(pairs)
 
 
-class _ZipReader(_Reader):
+class _ZipReader(_CheckpointReader):
     def __init__(self, file: BinaryIO, archive: zipfile.ZipFile) -> None:
         super().__init__(file)
         self._archive = archive
@@ -188,7 +188,7 @@ class _ZipReader(_Reader):
             end = member.header_offset + LOCAL_HEADER + member.compress_size
 
 
-class _LegacyReader(_Reader):
+class _LegacyReader(_CheckpointReader):
     def __init__(self, file: BinaryIO, stream: BinaryIO) -> None:
         super().__init__(file)
         self._stream = stream

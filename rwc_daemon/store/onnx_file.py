@@ -85,10 +85,10 @@ def looks_like_onnx(head: bytes) -> bool:
 
 def read_onnx(data: memoryview) -> OnnxInfo:
     """Raises BadModel or Unsupported; `data` is the whole file (mapped, not read)."""
-    return _Reader(data).model()
+    return _ProtobufReader(data).model()
 
 
-class _Reader:
+class _ProtobufReader:
     def __init__(self, data: memoryview) -> None:
         self._data = data
         self._fields = 0

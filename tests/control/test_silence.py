@@ -15,7 +15,7 @@ from rwc_daemon.audio.graph import Graph, changed
 from rwc_daemon.audio.mixer import Mixer
 from rwc_daemon.control.silence.hearing import Hearing
 from rwc_daemon.control.silence.look import look
-from rwc_daemon.control.silence.observed import Observed, Recorder, SoundSeen
+from rwc_daemon.control.silence.observed import Observed, ObservedRecorder, SoundSeen
 from rwc_daemon.control.silence.table import first
 from rwc_daemon.control.stats import Levels
 
@@ -96,7 +96,7 @@ def test_another_end_of_the_same_card_is_judged_by_itself() -> None:
         (replace(WELL, sound=SoundSeen(dumb_s=31, heard_s=60)), "nothing-converted"),
         (replace(WELL, mode="bypass", sound=SoundSeen(dumb_s=31, heard_s=60)), ""),
         (replace(WELL, sound=SoundSeen(gated_s=31, heard_s=60)), "below-gate"),
-        (replace(WELL, recorders=(Recorder("Chrome", Mixer(0.0)),)), "recorder-off"),
+        (replace(WELL, recorders=(ObservedRecorder("Chrome", Mixer(0.0)),)), "recorder-off"),
         (replace(WELL, input="", sound=SoundSeen(zero_s=99)), ""),
     ],
 )
@@ -105,7 +105,7 @@ def test_the_cause_is(seen: Observed, expected: str) -> None:
 
 
 def test_one_muted_program_of_two_is_no_fault() -> None:
-    both = (Recorder("Chrome", Mixer(muted=True)), Recorder("OBS", Mixer()))
+    both = (ObservedRecorder("Chrome", Mixer(muted=True)), ObservedRecorder("OBS", Mixer()))
     found = first(replace(WELL, recorders=both))
     assert found
     assert "'Chrome'" in found.message

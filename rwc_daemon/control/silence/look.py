@@ -5,7 +5,7 @@ from __future__ import annotations
 from rwc_daemon.audio.graph import Graph
 from rwc_daemon.audio.holder import NODE
 from rwc_daemon.audio.mixer import UNPLUGGED, Mixer
-from rwc_daemon.control.silence.observed import Observed, Recorder
+from rwc_daemon.control.silence.observed import Observed, ObservedRecorder
 
 
 def look(graph: Graph, input_name: str) -> Observed:
@@ -19,7 +19,7 @@ def look(graph: Graph, input_name: str) -> Observed:
         input_description=feeding.description if feeding else "",
         input_mixer=mixer,
         jack=_unplugged(graph, mixer),
-        recorders=tuple(Recorder(reader.description or reader.name, reader.mixer) for reader in readers),
+        recorders=tuple(ObservedRecorder(reader.description or reader.name, reader.mixer) for reader in readers),
     )
 
 

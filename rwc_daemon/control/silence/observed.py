@@ -13,7 +13,7 @@ LOW_PERCENT = 20.0  # 42 dB softer, and more
 
 
 @dataclass(frozen=True)
-class Recorder:
+class ObservedRecorder:
     """One program that records RWC Mic."""
 
     name: str
@@ -61,7 +61,7 @@ class Observed:
     channel: str = "auto"
     side: str = ""
     """ "left", "right", "mix": what of it is used; empty: it has one channel."""
-    recorders: tuple[Recorder, ...] = ()
+    recorders: tuple[ObservedRecorder, ...] = ()
     gate_db: float = -90.0
     sound: SoundSeen | None = None
     """None: nobody listens now."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from rwc_daemon.control.silence.observed import Cause, Observed, Recorder
+from rwc_daemon.control.silence.observed import Cause, Observed, ObservedRecorder
 
 NOTHING_PERCENT = 1.5
 
 
-def is_off(recorder: Recorder) -> bool:
+def is_off(recorder: ObservedRecorder) -> bool:
     return recorder.mixer.muted or recorder.mixer.percent < NOTHING_PERCENT
 
 

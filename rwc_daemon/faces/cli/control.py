@@ -8,7 +8,7 @@ from typing import Any
 from rwc_daemon import controls
 from rwc_daemon.errors import RwcError
 from rwc_daemon.faces.cli import show
-from rwc_daemon.faces.cli.remote import Daemon, connected
+from rwc_daemon.faces.cli.remote import RunningDaemon, connected
 
 
 class NeedsYes(RwcError):
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def stepped(daemon: Daemon, args: argparse.Namespace) -> None:
+def stepped(daemon: RunningDaemon, args: argparse.Namespace) -> None:
     name = controls.known_name(args.command)
     now = daemon.controls()[name]
     if args.value is None and args.by is None:
@@ -92,18 +92,18 @@ def step(name: str, text: str) -> float:
     return value
 
 
-def set_one(daemon: Daemon, args: argparse.Namespace) -> None:
+def set_one(daemon: RunningDaemon, args: argparse.Namespace) -> None:
     name = controls.known_name(args.key)
     turn(daemon, args, {name: controls.parse(name, args.value)})
 
 
-def turn(daemon: Daemon, args: argparse.Namespace, wanted: dict[str, Any]) -> None:
+def turn(daemon: RunningDaemon, args: argparse.Namespace, wanted: dict[str, Any]) -> None:
     daemon.set_controls(wanted)
     now = daemon.controls()
     tell(args, {name: now[name] for name in wanted})
 
 
-def get(daemon: Daemon, args: argparse.Namespace) -> None:
+def get(daemon: RunningDaemon, args: argparse.Namespace) -> None:
     now = daemon.controls()
     names = [controls.known_name(args.key)] if args.key else list(controls.NAMES)
     if args.json or args.key:
@@ -112,23 +112,23 @@ def get(daemon: Daemon, args: argparse.Namespace) -> None:
     show.table(("control", "now", "takes"), [(name, text(now[name]), span(name)) for name in names])
 
 
-def reset(daemon: Daemon, args: argparse.Namespace) -> None:
+def reset(daemon: RunningDaemon, args: argparse.Namespace) -> None:
     daemon.call("ResetControls")
     tell(args, daemon.controls())
 
 
-def mode(daemon: Daemon, args: argparse.Namespace) -> None:
+def mode(daemon: RunningDaemon, args: argparse.Namespace) -> None:
     if args.mode:
         daemon.put("Mode", args.mode)
     tell(args, {"mode": daemon.properties()["Mode"]})
 
 
-def mute(daemon: Daemon, args: argparse.Namespace) -> None:
+def mute(daemon: RunningDaemon, args: argparse.Namespace) -> None:
     daemon.put("Mode", "mute")
     tell(args, {"mode": "mute"})
 
 
-def unmute(daemon: Daemon, args: argparse.Namespace) -> None:
+def unmute(daemon: RunningDaemon, args: argparse.Namespace) -> None:
     daemon.put("Mode", "convert")
     tell(args, {"mode": "convert"})
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rwc_daemon.errors import BadAudio, MissingPackage, NotReady, RwcError
 from rwc_daemon.faces.cli import show
-from rwc_daemon.faces.cli.remote import Daemon, connected
+from rwc_daemon.faces.cli.remote import RunningDaemon, connected
 
 if TYPE_CHECKING:
     from rwc_daemon.faces.cli.latency import Measured
@@ -83,7 +83,7 @@ def prepare(folder: Path) -> None:
         raise BadAudio(f"cannot write to {folder}: {no.strerror}; choose another folder with -o") from no
 
 
-def perform(daemon: Daemon, line: Line, folder: Path) -> dict[str, Any]:
+def perform(daemon: RunningDaemon, line: Line, folder: Path) -> dict[str, Any]:
     import numpy as np
 
     from rwc_daemon.faces.cli.latency import measure
@@ -114,7 +114,7 @@ def save(folder: Path, spoken: Samples, heard: Samples, rate: int, found: Measur
     return files
 
 
-def put_back_voice(daemon: Daemon, voice: str) -> None:
+def put_back_voice(daemon: RunningDaemon, voice: str) -> None:
     """Queued, not waited for: the old voice plays until the user's own is ready again."""
     with suppress(RwcError):
         daemon.call("LoadVoice", voice)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rwc_daemon.errors import NotReady, Overloaded
 from rwc_daemon.faces.cli import show
-from rwc_daemon.faces.cli.remote import Daemon, connected
+from rwc_daemon.faces.cli.remote import RunningDaemon, connected
 from rwc_daemon.faces.cli.status import PARTS
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def reset(args: argparse.Namespace) -> int:
     return 0
 
 
-def measure(daemon: Daemon, line: Line) -> Measured:
+def measure(daemon: RunningDaemon, line: Line) -> Measured:
     """Raises NotReady where the bursts were not heard, or where the delay never stands still."""
     for _ in range(ATTEMPTS):
         before = daemon.statistics()
@@ -91,7 +91,7 @@ def measure(daemon: Daemon, line: Line) -> Measured:
     raise NotReady("sound was lost or the delay changed during every measurement: the machine is too busy; try again")
 
 
-def attempt(daemon: Daemon, line: Line) -> Measured:
+def attempt(daemon: RunningDaemon, line: Line) -> Measured:
     from rwc_daemon.faces.bursts import LONGEST_MS, bursts, delay_between
 
     claimed_ms = sum(parts_of(daemon.statistics()).values())

@@ -15,7 +15,7 @@ from rwc_daemon.host import paths
 from rwc_daemon.settings import read
 
 
-class Daemon:
+class RunningDaemon:
     """A running daemon. Every method raises the daemon's own error, or NoDaemon when it has gone."""
 
     def __init__(self, bus: SyncDaemon) -> None:
@@ -61,14 +61,14 @@ class Daemon:
 
 
 @contextmanager
-def connected() -> Iterator[Daemon]:
+def connected() -> Iterator[RunningDaemon]:
     """A connection for the length of a `with`; raises NoSessionBus or NoDaemon."""
     try:
         bus = SyncDaemon.connect()
     except NoDaemon as none:
         raise NoDaemon(_because_of_settings() or doctor_services.why_down() or str(none)) from none
     with bus:
-        yield Daemon(bus)
+        yield RunningDaemon(bus)
 
 
 def _because_of_settings() -> str:

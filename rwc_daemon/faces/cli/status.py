@@ -8,7 +8,7 @@ from typing import Any
 from rwc_daemon import controls, extras
 from rwc_daemon.audio.input_choice import MONITOR
 from rwc_daemon.faces.cli import show
-from rwc_daemon.faces.cli.remote import Daemon, connected
+from rwc_daemon.faces.cli.remote import RunningDaemon, connected
 
 SILENT_DB = -120.0
 PARTS = ("input", "block", "voice", "slack", "output")  # of latency, microphone to application
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def gather(daemon: Daemon) -> dict[str, Any]:
+def gather(daemon: RunningDaemon) -> dict[str, Any]:
     """Everything the status shows; keys are those of the JSON."""
     have, statistics = daemon.properties(), daemon.statistics()
     return {

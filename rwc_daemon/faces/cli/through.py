@@ -21,7 +21,7 @@ from rwc_daemon.audio.holder import NODE
 from rwc_daemon.audio.probe import NAME as PROBE
 from rwc_daemon.audio.probe import Probe
 from rwc_daemon.errors import MissingPackage, NoSuchInput, NotReady, RwcError
-from rwc_daemon.faces.cli.remote import Daemon
+from rwc_daemon.faces.cli.remote import RunningDaemon
 from rwc_daemon.voices.base import Samples
 
 LIVE_TIMEOUT_S = 15.0
@@ -85,7 +85,7 @@ class Line:
 
 
 @contextmanager
-def open_line(daemon: Daemon, folder: Path) -> Iterator[Line]:
+def open_line(daemon: RunningDaemon, folder: Path) -> Iterator[Line]:
     """The probe feeds the daemon, a recorder listens, and the daemon converts. Raises NotReady and others."""
     before = daemon.properties()
     require_convert(before["Mode"])
@@ -101,7 +101,7 @@ def open_line(daemon: Daemon, folder: Path) -> Iterator[Line]:
         yield line
 
 
-def choose_probe(daemon: Daemon) -> None:
+def choose_probe(daemon: RunningDaemon) -> None:
     """The daemon hears of a new client a moment after it came."""
     end = time.monotonic() + SEEN_TIMEOUT_S
     while True:
@@ -118,7 +118,7 @@ def require_convert(mode: str) -> None:
         raise NotReady(f"the mode is {mode}, so nothing is converted: `rwcctl mode convert` first")
 
 
-def put_back(daemon: Daemon, name: str, value: Any) -> None:
+def put_back(daemon: RunningDaemon, name: str, value: Any) -> None:
     """As the user had it; where the daemon has died meanwhile, it reads the user's choice from its own state."""
     with suppress(RwcError):
         daemon.put(name, value)
@@ -146,7 +146,7 @@ def recording(file: Path, rate: int) -> Iterator[Recorder]:
             process.wait()
 
 
-def wait_until_live(daemon: Daemon, line: Line) -> None:
+def wait_until_live(daemon: RunningDaemon, line: Line) -> None:
     """Until the daemon converts the probe's sound and the recorder gets it."""
     end = time.monotonic() + LIVE_TIMEOUT_S
     while not is_live(daemon):
@@ -160,7 +160,7 @@ def wait_until_live(daemon: Daemon, line: Line) -> None:
         time.sleep(POLL_S)
 
 
-def is_live(daemon: Daemon) -> bool:
+def is_live(daemon: RunningDaemon) -> bool:
     have, statistics = daemon.properties(), daemon.statistics()
     fed = statistics.get("input_node") == PROBE
     # degraded: something is wrong, perhaps only that the machine is slow; what is heard has a latency

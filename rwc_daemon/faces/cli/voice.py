@@ -9,7 +9,7 @@ from rwc_daemon import controls
 from rwc_daemon.errors import NoSuchVoice, NotReady
 from rwc_daemon.faces.cli import show
 from rwc_daemon.faces.cli.duration import seconds
-from rwc_daemon.faces.cli.remote import Daemon, connected
+from rwc_daemon.faces.cli.remote import RunningDaemon, connected
 
 LOAD_TIMEOUT_S = 120.0  # a large voice on a slow disk, with its support files
 
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def voices(daemon: Daemon, args: argparse.Namespace) -> None:
+def voices(daemon: RunningDaemon, args: argparse.Namespace) -> None:
     found, current = daemon.voices(), daemon.properties()["Voice"]
     if args.json:
         show.as_json([{**voice, "current": voice["id"] == current} for voice in found])
@@ -55,7 +55,7 @@ def row(voice: dict[str, Any], current: bool) -> tuple[str, ...]:
     return ("*" if current else "", label, kind, rate, follows, speakers, show.size(voice["size"]), voice["origin"])
 
 
-def use(daemon: Daemon, args: argparse.Namespace) -> None:
+def use(daemon: RunningDaemon, args: argparse.Namespace) -> None:
     voice = daemon.use(args.voice, args.timeout)
     latency_ms, own = daemon.properties()["LatencyMs"], daemon.controls()
     if args.json:
@@ -66,7 +66,7 @@ def use(daemon: Daemon, args: argparse.Namespace) -> None:
     print(f"'{voice}' converts now{at}{'; ' + turned if turned else ''}.")
 
 
-def details(daemon: Daemon, args: argparse.Namespace) -> None:
+def details(daemon: RunningDaemon, args: argparse.Namespace) -> None:
     wanted = args.voice or daemon.properties()["Voice"]
     if not wanted:
         raise NotReady("no voice is in use yet: name one, or try `rwcctl status`")
@@ -84,7 +84,7 @@ def details(daemon: Daemon, args: argparse.Namespace) -> None:
             show.line(key, show.size(value) if key == "size" else str(value))
 
 
-def find(daemon: Daemon, wanted: str) -> dict[str, Any]:
+def find(daemon: RunningDaemon, wanted: str) -> dict[str, Any]:
     """The entry of one voice, by id or name; raises NoSuchVoice, naming near ones."""
     import difflib
 
@@ -97,7 +97,7 @@ def find(daemon: Daemon, wanted: str) -> dict[str, Any]:
     raise NoSuchVoice(f"no voice '{wanted}': {hint}")
 
 
-def remove(daemon: Daemon, args: argparse.Namespace) -> None:
+def remove(daemon: RunningDaemon, args: argparse.Namespace) -> None:
     daemon.call("RemoveVoice", args.voice)
     if args.json:
         show.as_json({"removed": args.voice})

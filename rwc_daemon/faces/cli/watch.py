@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rwc_daemon.faces.cli.duration import seconds
-from rwc_daemon.faces.cli.remote import Daemon, connected
+from rwc_daemon.faces.cli.remote import RunningDaemon, connected
 from rwc_daemon.faces.cli.status import gather
 
 REFRESH_S = 0.1
@@ -37,7 +37,7 @@ def run(args: argparse.Namespace) -> int:
         return live(daemon, end)
 
 
-def stream(daemon: Daemon, end: float, said: Callable[[dict[str, Any]], str]) -> int:
+def stream(daemon: RunningDaemon, end: float, said: Callable[[dict[str, Any]], str]) -> int:
     for levels in moments(daemon, end, every_s=1.0):
         print(said({**gather(daemon), "levels": levels}), flush=True)
     return 0
@@ -65,7 +65,7 @@ def as_line(report: dict[str, Any]) -> str:
     return "  ".join([*parts, *filter(None, [report["fault"]["message"]])])
 
 
-def live(daemon: Daemon, end: float) -> int:
+def live(daemon: RunningDaemon, end: float) -> int:
     from rich.console import Console
     from rich.live import Live
 
@@ -82,7 +82,7 @@ def live(daemon: Daemon, end: float) -> int:
 
 
 @contextmanager
-def levels_wanted(daemon: Daemon) -> Iterator[None]:
+def levels_wanted(daemon: RunningDaemon) -> Iterator[None]:
     """The daemon measures levels and pitch only while somebody looks."""
     daemon.bus.listen()
     daemon.call("WatchLevels", True)
@@ -92,7 +92,7 @@ def levels_wanted(daemon: Daemon) -> Iterator[None]:
         daemon.call("WatchLevels", False)
 
 
-def moments(daemon: Daemon, end: float, every_s: float) -> Iterator[dict[str, float]]:
+def moments(daemon: RunningDaemon, end: float, every_s: float) -> Iterator[dict[str, float]]:
     """The newest levels, every so often; falling slowly where none come, as meters do."""
     levels = {"in_db": SILENT_DB, "out_db": SILENT_DB}
     shown = time.monotonic()

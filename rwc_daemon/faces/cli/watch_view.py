@@ -44,7 +44,7 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 @dataclass(frozen=True)
-class Row:
+class ViewRow:
     """One row of the view."""
 
     label: str
@@ -98,7 +98,7 @@ def view(report: dict[str, Any], levels: dict[str, float], size: tuple[int, int]
     return Align.center(box, vertical="middle")
 
 
-def _boxed(rows: Sequence[Row], report: dict[str, Any], shape: Shape) -> Panel:
+def _boxed(rows: Sequence[ViewRow], report: dict[str, Any], shape: Shape) -> Panel:
     colour, meaning = STATES.get(report["state"], ("yellow", ""))
     title = Text.assemble(("RWC Mic ", "bold"), (report["state"], f"bold {colour}"), (f"  {meaning}", "dim"))
     grid = Table.grid(padding=(0, shape.gap, 0, 0))
@@ -123,43 +123,43 @@ def _height(box: Panel, shape: Shape) -> int:
     return len(measuring.render_lines(box, measuring.options))
 
 
-def sections(report: dict[str, Any], levels: dict[str, float], shape: Shape) -> list[Row]:
+def sections(report: dict[str, Any], levels: dict[str, float], shape: Shape) -> list[ViewRow]:
     """All rows, in their order; `view` takes some away where they do not fit."""
     statistics, gap = report["statistics"], Text()
-    rows = [Row("voice", Text(voice_text(report), style="bold"))]
+    rows = [ViewRow("voice", Text(voice_text(report), style="bold"))]
     if report["mode"] != "convert":
-        rows.append(Row("mode", Text(mode_text(report["mode"]), style="bold red")))
+        rows.append(ViewRow("mode", Text(mode_text(report["mode"]), style="bold red")))
     fault, silence = report["fault"]["message"], statistics.get("silence_message", "")
     if fault:
-        rows.append(Row("fault", Text(fault, style="bold red")))
+        rows.append(ViewRow("fault", Text(fault, style="bold red")))
     if silence and silence != fault:
-        rows.append(Row("silence", Text(silence, style="yellow")))
+        rows.append(ViewRow("silence", Text(silence, style="yellow")))
     return [
         *rows,
-        Row("controls", Text(controls_text(report["controls"])), 5),
-        Row("input", Text(input_text(report)), 7),
-        Row("", gap, 0),
-        Row("in", level(levels["in_db"], shape.bar)),
-        Row("out", level(levels["out_db"], shape.bar)),
-        Row("", gap, 0),
-        Row("pitch in", pitch(statistics.get("pitch_in_hz", 0.0), INSIDE, shape.bar), 6),
-        Row("out", pitch(statistics.get("pitch_out_hz", 0.0), OUTSIDE, shape.bar), 6),
-        Row("Hz", ruler(shape.bar), 1),
-        Row("", gap, 0),
-        Row("latency", latency(report, shape), 8),
-        Row("load", load(report, shape.bar), 8),
-        Row("counters", counters(report, shape.content), 4),
-        Row("", gap, 0),
-        Row("server", Text(server_text(statistics)), 3),
-        Row("engine", engine(statistics), 2),
+        ViewRow("controls", Text(controls_text(report["controls"])), 5),
+        ViewRow("input", Text(input_text(report)), 7),
+        ViewRow("", gap, 0),
+        ViewRow("in", level(levels["in_db"], shape.bar)),
+        ViewRow("out", level(levels["out_db"], shape.bar)),
+        ViewRow("", gap, 0),
+        ViewRow("pitch in", pitch(statistics.get("pitch_in_hz", 0.0), INSIDE, shape.bar), 6),
+        ViewRow("out", pitch(statistics.get("pitch_out_hz", 0.0), OUTSIDE, shape.bar), 6),
+        ViewRow("Hz", ruler(shape.bar), 1),
+        ViewRow("", gap, 0),
+        ViewRow("latency", latency(report, shape), 8),
+        ViewRow("load", load(report, shape.bar), 8),
+        ViewRow("counters", counters(report, shape.content), 4),
+        ViewRow("", gap, 0),
+        ViewRow("server", Text(server_text(statistics)), 3),
+        ViewRow("engine", engine(statistics), 2),
         *_past(report),
     ]
 
 
-def _past(report: dict[str, Any]) -> list[Row]:
+def _past(report: dict[str, Any]) -> list[ViewRow]:
     if report["fault"]["message"] or not report["last_fault"]["message"]:
         return []
-    return [Row("trouble", Text(past_text(report["last_fault"]), style="dim"), 5)]
+    return [ViewRow("trouble", Text(past_text(report["last_fault"]), style="dim"), 5)]
 
 
 def bar(share: float, width: int, style: str) -> Text:

@@ -60,7 +60,7 @@ class Cell:
 
 
 # one grain as it fades on one side: out, at, speed, reach, gain, power, kernel
-Row = tuple[float, float, float, float, float, float, float]
+OverlapRow = tuple[float, float, float, float, float, float, float]
 
 
 def overlap(cells: Sequence[Cell], x: History, interpolator: Interpolator, begin: int, stop: int) -> np.ndarray:
@@ -68,7 +68,7 @@ def overlap(cells: Sequence[Cell], x: History, interpolator: Interpolator, begin
     if all(cell.plain for cell in cells if cell.left.out < stop and cell.end > begin):
         return x.view(begin, stop)
     edges = [begin, *(min(max(int(np.ceil(cell.end)), begin), stop) for cell in cells)]
-    rows: list[Row] = []
+    rows: list[OverlapRow] = []
     spans: list[tuple[int, int]] = []
     for cell, first, last in zip(cells, edges, edges[1:], strict=False):
         for row in _rows(cell):
@@ -79,7 +79,7 @@ def overlap(cells: Sequence[Cell], x: History, interpolator: Interpolator, begin
     return _sum(rows, spans, x, interpolator, begin, stop)
 
 
-def _rows(cell: Cell) -> list[Row]:
+def _rows(cell: Cell) -> list[OverlapRow]:
     """The grains heard in a cell."""
     left, right = cell.left, cell.right
     length = cell.end - left.out
@@ -91,12 +91,12 @@ def _rows(cell: Cell) -> list[Row]:
     return rows
 
 
-def _row(grain: Grain, room: float, power: float) -> Row:
+def _row(grain: Grain, room: float, power: float) -> OverlapRow:
     return grain.out, grain.at, grain.speed, max(min(grain.reach, room), 1e-9), grain.gain, power, grain.kernel
 
 
 def _sum(
-    rows: list[Row], spans: list[tuple[int, int]], x: History, interpolator: Interpolator, begin: int, stop: int
+    rows: list[OverlapRow], spans: list[tuple[int, int]], x: History, interpolator: Interpolator, begin: int, stop: int
 ) -> np.ndarray:
     """All rows over their spans of output, read at once and added."""
     counts = np.array([max(0, last - first) for first, last in spans])

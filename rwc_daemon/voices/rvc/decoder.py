@@ -33,7 +33,7 @@ VOICED_NOISE, UNVOICED_NOISE = 0.003, SINE_LEVEL / 3
 Span = tuple[int, int]  # first, and one behind the last
 
 
-class Source(nn.Module):
+class HarmonicSource(nn.Module):
     """Pitch → excitation: f0 [B, T] Hz (0 unvoiced), noise [B, N, D], phase [B, D] cycles → [B, 1, N]."""
 
     def __init__(self, c: SynthConfig) -> None:
@@ -150,7 +150,7 @@ class Decoder(nn.Module):
         self.conv_pre = Conv(c.inter, c.initial, 7, padding=POST_REACH)
         self.cond = Conv(c.gin, c.initial, 1)
         if c.f0:
-            self.m_source = Source(c)
+            self.m_source = HarmonicSource(c)
             self.noise_convs = nn.ModuleList(_source_conv(c, i) for i in range(c.stages))
         self.f0 = c.f0
         self.ups = nn.ModuleList(
