@@ -62,7 +62,8 @@ import dataclasses, sys, types
 module = types.ModuleType("rwc_daemon.controls")
 sys.modules["rwc_daemon.controls"] = module
 exec(compile(sys.stdin.read(), "controls.py", "exec"), module.__dict__)
-from rwc_daemon.control import state, voice_settings
+from rwc_daemon.control import voice_settings
+from rwc_daemon.host import state
 from rwc_daemon.faces import dbus_types
 from rwc_daemon.faces.cli import main
 from rwc_daemon.faces.python import ConversionConfig, StreamingConverter

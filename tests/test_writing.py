@@ -31,7 +31,7 @@ WRITERS = {
     "store/index_writer.py": "the import child writes an index, in staging",
     "store/tensors.py": "the import child writes weights, in staging",
     "store/layers.py": "a private temporary folder",
-    "control/state.py": "state.json, 0600, atomic",
+    "host/state.py": "state.json, 0600, atomic",
     "host/lifetime.py": "a note in the runtime folder, under the daemon's umask",
     "audio/holder.py": "the holder's configuration in the runtime folder",
     "audio/microphone.py": "the holder's process id in the runtime folder",

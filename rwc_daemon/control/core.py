@@ -25,7 +25,6 @@ from rwc_daemon.control.jobs import Jobs
 from rwc_daemon.control.playout import PlayoutDelay
 from rwc_daemon.control.saving import Saver
 from rwc_daemon.control.silence.watch import SilenceWatch
-from rwc_daemon.control.state import StateFile
 from rwc_daemon.control.stats import Stats
 from rwc_daemon.control.supervisor import Supervisor, engine_options
 from rwc_daemon.control.voice_controller import VoiceController
@@ -37,6 +36,7 @@ from rwc_daemon.controls import MODES, Controls, changed, parsed, to_dict
 from rwc_daemon.errors import OutOfRange
 from rwc_daemon.host.journal import MODE, event
 from rwc_daemon.host.notify import Notifier
+from rwc_daemon.host.state import StateFile
 from rwc_daemon.link.ring import SharedRings
 from rwc_daemon.messages import Heartbeat, Planned
 from rwc_daemon.settings import Settings

@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rwc_daemon.control.state import Saved, StateFile
 from rwc_daemon.controls import Controls, changed, to_dict
 from rwc_daemon.errors import BadSettings, BadState, RwcError
 from rwc_daemon.faces.dbus_types import VOICE, dictionary
+from rwc_daemon.host.state import Saved, StateFile
 from rwc_daemon.settings import example, keys, read
 from rwc_daemon.store.card import CARD, SETTINGS
 from rwc_daemon.store.voices import VoiceStore

@@ -46,7 +46,7 @@ def test_every_door_says_what_a_voice_needs(home, capsys):
     """`import`, also as JSON, the doctor and `convert --model`; `voice` and D-Bus are asked in test_dbus and
     test_cli_live."""
     pytest.importorskip("torch")
-    from rwc_daemon.control import doctor_voices
+    from rwc_daemon.doctor import voices as doctor_voices
     from testkit.makers import make_assets, make_voice
 
     make_assets(paths.assets_dir(), names=("contentvec",))

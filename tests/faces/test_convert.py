@@ -16,8 +16,8 @@ import pytest
 import soundfile
 
 from rwc_daemon.batch.sound_file import read_sound
-from rwc_daemon.control.state import Saved, StateFile
 from rwc_daemon.faces.cli.main import main
+from rwc_daemon.host.state import Saved, StateFile
 from tests.batch.test_convert_file import vowel
 
 RATE = 24000

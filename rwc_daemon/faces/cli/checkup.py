@@ -1,4 +1,4 @@
-"""`rwcctl doctor`: the report of control/doctor.py on a terminal."""
+"""`rwcctl doctor`: the report of doctor/examine.py on a terminal."""
 
 from __future__ import annotations
 
@@ -27,22 +27,23 @@ def add_parser(subparsers: Any) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from rwc_daemon.control import doctor, fixing
+    from rwc_daemon.doctor import fixing
+    from rwc_daemon.doctor.examine import examine, to_dict
 
-    def examine() -> list[Any]:
-        return doctor.examine(ask())
+    def look() -> list[Any]:
+        return examine(ask())
 
-    findings, fixed = examine(), []
+    findings, fixed = look(), []
     if args.fix:
         for done in fixing.fix(findings):
             fixed.append(done)
             if not args.json:
                 print(fix_text(done))
         if fixed:
-            findings = fixing.look_again(examine, fixed)
+            findings = fixing.look_again(look, fixed)
         if not args.json:
             print("" if fixed else "Nothing was found that can be fixed from here.\n")
-    report = doctor.to_dict(findings)
+    report = to_dict(findings)
     if args.json:
         show.as_json(report | ({"fixed": [asdict(done) for done in fixed]} if args.fix else {}))
     else:
@@ -58,7 +59,7 @@ def fix_text(done: Any) -> str:
 
 def ask() -> Any:
     """What a running daemon says of itself; a daemon that does not answer is a finding, not a failure."""
-    from rwc_daemon.control.doctor import Asked
+    from rwc_daemon.doctor.finding import Asked
 
     try:
         with connected() as daemon:

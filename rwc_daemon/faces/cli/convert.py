@@ -169,8 +169,8 @@ def _voice(args: argparse.Namespace) -> tuple[str, int, dict[str, Any]]:
 
 def _chosen() -> str:
     """The voice that the daemon was last told to use."""
-    from rwc_daemon.control.state import StateFile
     from rwc_daemon.host import paths
+    from rwc_daemon.host.state import StateFile
 
     saved, _ = StateFile(paths.state_dir() / "state.json").load()
     return saved.voice or FIRST_VOICE

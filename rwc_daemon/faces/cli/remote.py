@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rwc_daemon import controls
-from rwc_daemon.control import doctor_services
+from rwc_daemon.doctor import services
 from rwc_daemon.errors import BadSettings, NoDaemon, NotReady
 from rwc_daemon.faces.dbus_client import NoAnswer, SyncDaemon
 from rwc_daemon.host import paths
@@ -66,7 +66,7 @@ def connected() -> Iterator[RunningDaemon]:
     try:
         bus = SyncDaemon.connect()
     except NoDaemon as none:
-        raise NoDaemon(_because_of_settings() or doctor_services.why_down() or str(none)) from none
+        raise NoDaemon(_because_of_settings() or services.why_down() or str(none)) from none
     with bus:
         yield RunningDaemon(bus)
 

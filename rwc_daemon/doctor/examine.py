@@ -12,17 +12,8 @@ from dataclasses import asdict
 from typing import Any
 
 from rwc_daemon.audio.microphone import UNSERVED
-from rwc_daemon.control import (
-    doctor_audio,
-    doctor_disk,
-    doctor_graph,
-    doctor_host,
-    doctor_programs,
-    doctor_services,
-    doctor_silence,
-    doctor_voices,
-)
-from rwc_daemon.control.finding import BAD, GOOD, NOTE, Asked, Finding
+from rwc_daemon.doctor import audio, disk, graph, host, programs, services, silence, voices
+from rwc_daemon.doctor.finding import BAD, GOOD, NOTE, Asked, Finding
 from rwc_daemon.host import paths
 
 
@@ -30,26 +21,26 @@ def examine(asked: Asked) -> list[Finding]:
     """The whole report, from the ground up."""
     config = paths.config_file()
     checks: tuple[Callable[[], list[Finding]], ...] = (
-        doctor_host.machine,
-        doctor_host.packages,
-        doctor_programs.programs,
-        lambda: doctor_host.gpu(doctor_host.wanted_device(config, os.environ), doctor_voices.device_of_nets(asked)),
-        lambda: doctor_host.realtime(asked.get("scheduling", ""), asked.get("daemon_pid", 0)),
-        doctor_host.rttime,
-        doctor_disk.room,
-        lambda: doctor_host.settings(config, os.environ),
-        lambda: doctor_disk.damaged(paths.state_dir()),
-        doctor_audio.servers,
-        doctor_audio.libjack,
-        doctor_services.services,
-        lambda: doctor_services.standby(config.parent.parent),
-        doctor_services.leftovers,
-        doctor_audio.microphone,
-        lambda: doctor_graph.graph(asked, paths.state_dir()),
-        lambda: doctor_silence.silence(asked.statistics if asked.running else None, paths.state_dir()),
-        doctor_voices.voices,
-        lambda: doctor_voices.assets(asked.get("F0Method", "")),
-        doctor_disk.confinement,
+        host.machine,
+        host.packages,
+        programs.programs,
+        lambda: host.gpu(host.wanted_device(config, os.environ), voices.device_of_nets(asked)),
+        lambda: host.realtime(asked.get("scheduling", ""), asked.get("daemon_pid", 0)),
+        host.rttime,
+        disk.room,
+        lambda: host.settings(config, os.environ),
+        lambda: disk.damaged(paths.state_dir()),
+        audio.servers,
+        audio.libjack,
+        services.services,
+        lambda: services.standby(config.parent.parent),
+        services.leftovers,
+        audio.microphone,
+        lambda: graph.graph(asked, paths.state_dir()),
+        lambda: silence.silence(asked.statistics if asked.running else None, paths.state_dir()),
+        voices.voices,
+        lambda: voices.assets(asked.get("F0Method", "")),
+        disk.confinement,
         lambda: daemon(asked),
         lambda: timings(asked),
     )

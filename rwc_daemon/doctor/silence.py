@@ -9,11 +9,11 @@ from typing import Any
 
 from rwc_daemon.audio.graph import Graph, changed
 from rwc_daemon.audio.input_choice import decide_input
-from rwc_daemon.control.doctor_graph import CLIENT, saved_input
-from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding, answer
 from rwc_daemon.control.silence.look import look
 from rwc_daemon.control.silence.observed import Cause
 from rwc_daemon.control.silence.table import first
+from rwc_daemon.doctor.finding import BAD, GOOD, NOTE, Finding, answer
+from rwc_daemon.doctor.graph import CLIENT, saved_input
 
 WANTED = ("mute", "below-gate", "recorder-off")  # the user's own doing, or one program's; a fault says where it is more
 

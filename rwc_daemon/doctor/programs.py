@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 from rwc_daemon.audio import libjack
-from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding
+from rwc_daemon.doctor.finding import BAD, GOOD, NOTE, Finding
 
 # the packages of Debian and Ubuntu, Fedora, Arch
 PIPEWIRE = ("pipewire-bin", "pipewire-utils", "pipewire")

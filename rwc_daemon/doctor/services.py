@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rwc_daemon.audio import holder, libjack
 from rwc_daemon.audio.microphone import UNIT as MICROPHONE
-from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding, answer
+from rwc_daemon.doctor.finding import BAD, GOOD, NOTE, Finding, answer
 
 DAEMON = "rwc-daemon.service"
 INSTALL = "rwcctl install"

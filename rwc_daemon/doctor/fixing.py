@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from rwc_daemon.control.finding import BAD, GOOD, Finding
+from rwc_daemon.doctor.finding import BAD, GOOD, Finding
 
 COMMAND_S = 60.0
 SHOWS_S = 12.0  # servers that were restarted are back, and the daemon has seen it

@@ -10,17 +10,15 @@ import pytest
 
 from rwc_daemon import extras
 from rwc_daemon.audio.holder import STANDBY_CONFIGURATION, STANDBY_FILE
-from rwc_daemon.control import (
-    doctor,
-    doctor_audio,
-    doctor_disk,
-    doctor_graph,
-    doctor_host,
-    doctor_services,
-    doctor_voices,
-    fixing,
-)
-from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding
+from rwc_daemon.doctor import audio as doctor_audio
+from rwc_daemon.doctor import disk as doctor_disk
+from rwc_daemon.doctor import examine as doctor
+from rwc_daemon.doctor import fixing
+from rwc_daemon.doctor import graph as doctor_graph
+from rwc_daemon.doctor import host as doctor_host
+from rwc_daemon.doctor import services as doctor_services
+from rwc_daemon.doctor import voices as doctor_voices
+from rwc_daemon.doctor.finding import BAD, GOOD, NOTE, Finding
 
 WELL = {
     "State": "live", "Voice": "deep", "Device": "cpu", "Mode": "convert", "cycles": 1000, "rate_hz": 48000,

@@ -6,7 +6,7 @@ from typing import Any
 
 from rwc_daemon.audio import libjack as jack
 from rwc_daemon.audio.holder import DESCRIPTION, NODE
-from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding, answer
+from rwc_daemon.doctor.finding import BAD, GOOD, NOTE, Finding, answer
 from rwc_daemon.errors import MissingPackage, NoAudioServer
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rwc_daemon.control.finding import BAD, GOOD, NOTE, Asked, Finding
+from rwc_daemon.doctor.finding import BAD, GOOD, NOTE, Asked, Finding
 from rwc_daemon.errors import RwcError
 from rwc_daemon.families import FAMILIES, shipped
 from rwc_daemon.host import paths

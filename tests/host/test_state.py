@@ -11,9 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rwc_daemon.control.state import Saved, StateFile
 from rwc_daemon.controls import Controls
 from rwc_daemon.errors import BadState
+from rwc_daemon.host.state import Saved, StateFile
 
 SAVED = Saved("robot", "alsa_input.usb", "mute", Controls(pitch=3.5, f0_method="yin"), {"pitch": 1.0})
 

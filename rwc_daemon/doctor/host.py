@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rwc_daemon import extras
 from rwc_daemon import settings as words
-from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding, answer
+from rwc_daemon.doctor.finding import BAD, GOOD, NOTE, Finding, answer
 from rwc_daemon.errors import BadSettings
 
 MATRIX_UNITS = ("amx_bf16", "avx512_bf16", "bf16")  # what makes nets fast on a CPU, best first

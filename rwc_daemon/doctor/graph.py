@@ -15,8 +15,8 @@ from rwc_daemon.audio.graph import Graph, PipeWireGraph
 from rwc_daemon.audio.input_choice import DEFAULT, InputChoice, decide_input
 from rwc_daemon.audio.microphone import UNSERVED
 from rwc_daemon.audio.unlinked import explain, unlinked_recorders
-from rwc_daemon.control.finding import BAD, GOOD, NOTE, Asked, Finding, answer
 from rwc_daemon.control.linking import PATIENCE_S
+from rwc_daemon.doctor.finding import BAD, GOOD, NOTE, Asked, Finding, answer
 
 CLIENT = "rwc"  # our JACK client's name where no daemon says another
 SERVERS = ("pipewire", "wireplumber", "pipewire-pulse")

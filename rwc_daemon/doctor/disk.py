@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from rwc_daemon.control.finding import BAD, GOOD, NOTE, Finding
+from rwc_daemon.doctor.finding import BAD, GOOD, NOTE, Finding
 from rwc_daemon.host import paths
 from rwc_daemon.store.layers import missing_layers
 
