@@ -17,9 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from rwc_daemon.plan import HOP_16K
+from rwc_daemon.voices.backends.choice import pack
 from rwc_daemon.voices.f0 import weights
 from rwc_daemon.voices.f0.mel import BANDS, FFT, LogMel, slaney
-from rwc_daemon.voices.layers import Conv, can_pack, pack, pictured
+from rwc_daemon.voices.layers import Conv, pictured
 
 BINS = 360
 LOWEST_HZ, HIGHEST_HZ = 32.7, 1975.5  # of the first and the last bin
@@ -133,8 +134,7 @@ class Fcpe(nn.Module):
         with torch.device("meta"):
             net = cls(hidden, layers) if hidden and hidden % GROUPS == 0 else cls()
         net.fill(state).to_precision(dtype).to(device)
-        if can_pack(device, dtype):
-            pack(net.net)
+        pack(net.net)
         return net
 
     def fill(self, state: Mapping[str, Tensor]) -> Fcpe:

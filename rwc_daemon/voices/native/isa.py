@@ -6,14 +6,13 @@ portable routines are there to test the loops on every machine; torch's own oper
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from typing import Any
 
+from rwc_daemon.voices.cpu import held
 from rwc_daemon.voices.native._native import ffi, lib
 
 AMX, PORTABLE = "amx", "portable"
-LIMIT = "RWC_CPU_ISA"  # environment: "avx2" holds torch, oneDNN and us to AVX2
 
 
 @cache
@@ -31,17 +30,3 @@ def ready(name: str) -> bool:
 def isas() -> list[str]:
     """Those that this machine can run, best first."""
     return [name for name in (AMX, PORTABLE) if ready(name)]
-
-
-def held() -> bool:
-    """Whether the user holds dispatch to AVX2, to see what a machine without more does."""
-    return os.environ.get(LIMIT, "") == "avx2"
-
-
-def hold_torch() -> None:
-    """Holds torch and oneDNN to AVX2 as well, where the user wishes so. They look once, at the first operation."""
-    if held():
-        os.environ.update(ATEN_CPU_CAPABILITY="avx2", ONEDNN_MAX_CPU_ISA="AVX2")
-
-
-hold_torch()  # at import: nets import this before anything is computed

@@ -21,7 +21,9 @@ from torch import Tensor, nn
 from rwc_daemon.errors import BadModel
 from rwc_daemon.store.layout import plain_name
 from rwc_daemon.store.layout_support import CONTENT_KERNELS, CONTENT_OPTIONAL, content_shapes, content_sizes
-from rwc_daemon.voices.layers import Conv, Dense, can_pack, joined, pack, pictured
+from rwc_daemon.voices.backends.base import Deviation
+from rwc_daemon.voices.backends.choice import pack
+from rwc_daemon.voices.layers import Conv, Dense, joined, pictured
 from rwc_daemon.voices.rvc.weights import checked, folded, settle
 
 CONTENT_STRIDES = (5, 2, 2, 2, 2, 2, 2)
@@ -260,7 +262,7 @@ class ContentEncoder(nn.Module):
         weight_bits: int = 16,
     ) -> ContentEncoder:
         """Sizes are read from the tensors; `heads` defaults to one per 64 channels; `packed` as for a `Synthesizer`,
-        `weight_bits` as for `layers.pack`. Raises BadModel."""
+        `weight_bits`: 8 allows backends that keep fewer digits of the weights. Raises BadModel."""
         tensors = {plain_name(name): t for name, t in tensors.items() if name not in CONTENT_OPTIONAL}
         what = "the content encoder"
         try:
@@ -274,8 +276,8 @@ class ContentEncoder(nn.Module):
         tensors = ordered(folded(weights), sizes["position_groups"])
         settle(net, tensors, device, dtype)
         net.feature_extractor.conv_layers[0].float()  # the sound itself, before the norm, keeps its digits
-        if packed and can_pack(device, dtype):
-            pack(net, weight_bits)
+        if packed:
+            pack(net, Deviation.LOSSY if weight_bits == 8 else Deviation.ROUNDING)
         return net
 
     def width(self, version: str) -> int:

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from rwc_daemon.store.layout import SynthConfig, plain_decoder_names, synth_shapes
-from rwc_daemon.voices.layers import can_pack, joined, masked, pack, pictured
+from rwc_daemon.voices.backends.choice import can_pack, pack
+from rwc_daemon.voices.layers import joined, masked, pictured
 from rwc_daemon.voices.rvc import flow as flows
 from rwc_daemon.voices.rvc.decoder import Decoder, on_grid, stretched
 from rwc_daemon.voices.rvc.flow import Flow

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 import soxr
@@ -18,6 +17,7 @@ from rwc_daemon.store.encoders import CONTENTVEC, encoder_for
 from rwc_daemon.store.layout import NSF, SynthConfig
 from rwc_daemon.trackers import AUTO
 from rwc_daemon.voices.base import Progress, Samples, VoiceInfo, VoiceSource
+from rwc_daemon.voices.cpu import has_bf16_units
 from rwc_daemon.voices.described import info_of
 from rwc_daemon.voices.f0.base import Tracker
 from rwc_daemon.voices.f0.registry import WeightFiles, available, open_tracker
@@ -64,8 +64,8 @@ class RvcVoice:
         packed: bool = True,
         weight_bits: int = 16,
     ) -> RvcVoice:
-        """`device`: "auto", "cpu" or "cuda"; `precision`: "auto" or one of `PRECISIONS`; `packed`: see `voices.layers`;
-        `weight_bits`: 8 makes the content encoder's linear layers half as much to read, where there is a matrix unit.
+        """`device`: "auto", "cpu" or "cuda"; `precision`: "auto" or one of `PRECISIONS`; `packed`: as for a
+        `Synthesizer`; `weight_bits`: 8 allows backends that keep fewer digits of the content encoder's weights.
 
         Raises MissingAsset and MissingPackage before anything is read, BadModel, Unsupported.
         """
@@ -218,15 +218,7 @@ def choose_precision(device: str, wanted: str) -> str:
         return wanted
     if device == "cuda":
         return "float16" if torch.cuda.get_device_capability() >= (7, 0) else "float32"
-    return "bfloat16" if "amx_bf16" in _cpu_flags() else "float32"
-
-
-def _cpu_flags() -> set[str]:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return set()
-    return {flag for line in lines if line.startswith("flags") for flag in line.split()}
+    return "bfloat16" if has_bf16_units() else "float32"
 
 
 def _rows(tensors: weights.Tensors) -> int:

@@ -5,9 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rwc_daemon.voices.layers import pack
+from rwc_daemon.voices.backends.matrix_unit import MatrixUnit, product
 from rwc_daemon.voices.native.blocks import Blocks, run
 from rwc_daemon.voices.rvc.decoder import PairBlock, SingleBlock
+from tests.voices.native.packing import packed_by
 
 pytestmark = [
     pytest.mark.usefixtures("threads"),
@@ -25,8 +26,8 @@ def made(kind, width=64, kernels=KERNELS, dilations=(1, 3, 5)):
 
 
 def fused(isa, blocks):
-    pack(blocks.bfloat16(), isa=isa)
-    return Blocks.of([[[conv.packed for conv in step] for step in block.steps] for block in blocks], SLOPE)
+    packed_by(MatrixUnit(isa=isa), blocks.bfloat16())
+    return Blocks.of([[[product(conv) for conv in step] for step in block.steps] for block in blocks], SLOPE)
 
 
 def one_by_one(blocks, x):

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from rwc_daemon.voices.backends.matrix_unit import MatrixUnit
 from rwc_daemon.voices.f0.fcpe import Layer
-from rwc_daemon.voices.layers import pack
 from rwc_daemon.voices.native.conformer import MOST_ROWS, conform
+from tests.voices.native.packing import packed_by
 
 pytestmark = [
     pytest.mark.usefixtures("threads"),
@@ -19,7 +20,7 @@ def layers(isa, width=WIDTH):
     for p in plain.eval().requires_grad_(False).parameters():
         p.copy_(0.2 * torch.randn_like(p) + (p.dim() == 1))
     half.load_state_dict(plain.state_dict())
-    pack(half.eval().requires_grad_(False).bfloat16(), isa=isa)
+    packed_by(MatrixUnit(isa=isa), half.eval().requires_grad_(False).bfloat16())
     return plain, half
 
 

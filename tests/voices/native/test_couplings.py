@@ -5,10 +5,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from rwc_daemon.voices.backends.fusing import fuse
-from rwc_daemon.voices.layers import pack
+from rwc_daemon.voices.backends.choice import fuse
+from rwc_daemon.voices.backends.matrix_unit import MatrixUnit
 from rwc_daemon.voices.native.couplings import MOST_ROWS, couple
 from rwc_daemon.voices.rvc.flow import Flow
+from tests.voices.native.packing import packed_by
 
 pytestmark = [
     pytest.mark.usefixtures("threads"),
@@ -23,7 +24,7 @@ def flows(isa, inter=INTER, hidden=96):
     for p in plain.eval().requires_grad_(False).parameters():
         p.copy_(torch.randn_like(p) / p[0].numel() ** 0.5 if p.dim() > 1 else 0.3 * torch.randn_like(p))
     half.load_state_dict(plain.state_dict())
-    pack(half.eval().requires_grad_(False).bfloat16(), isa=isa)
+    packed_by(MatrixUnit(isa=isa), half.eval().requires_grad_(False).bfloat16())
     return plain, half
 
 
@@ -46,7 +47,7 @@ def test_an_odd_number_of_couplings(isa):
     plain, half = flows(isa)
     for net in (plain, half):
         net.flows = net.flows[:2]
-    fuse(half)
+    fuse(half, [MatrixUnit(isa=isa)])
     x, g = torch.randn(1, INTER, 20).bfloat16(), torch.randn(1, SPEAKER, 1).bfloat16()
     with torch.inference_mode():
         wanted = plain(x.float(), None, g.float())

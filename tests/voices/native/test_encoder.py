@@ -5,9 +5,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from rwc_daemon.voices.layers import pack
+from rwc_daemon.voices.backends.matrix_unit import MatrixUnit
 from rwc_daemon.voices.native.encoder import MOST_ROWS, encode
 from rwc_daemon.voices.rvc import content, text
+from tests.voices.native.packing import packed_by
 
 pytestmark = [
     pytest.mark.usefixtures("threads"),
@@ -36,7 +37,7 @@ def filled(net):
 def packed(isa, made, like):
     half = made()
     half.load_state_dict(like.state_dict())
-    pack(half.eval().requires_grad_(False).bfloat16(), isa=isa)
+    packed_by(MatrixUnit(isa=isa), half.eval().requires_grad_(False).bfloat16())
     return half
 
 

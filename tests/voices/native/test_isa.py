@@ -15,15 +15,17 @@ import pytest
 import torch
 from torch import nn
 
-from rwc_daemon.voices.backends.fusing import fuse
+from rwc_daemon.voices.backends.choice import fuse
+from rwc_daemon.voices.backends.matrix_unit import MatrixUnit, product
 from rwc_daemon.voices.f0.fcpe import Layer
-from rwc_daemon.voices.layers import Dense, pack
+from rwc_daemon.voices.layers import Dense
 from rwc_daemon.voices.native.blocks import Blocks
 from rwc_daemon.voices.native.isa import AMX, PORTABLE, isas, ready
 from rwc_daemon.voices.native.products import Product
 from rwc_daemon.voices.rvc import content, text
 from rwc_daemon.voices.rvc.decoder import SLOPE, PairBlock
 from rwc_daemon.voices.rvc.flow import Flow
+from tests.voices.native.packing import packed_by
 
 STEP, FLOAT = 2.0**-7, 2.0**-24  # of bfloat16 from one number to the next, at most; half a step of float32
 both = pytest.mark.skipif(not ready(AMX), reason="this CPU has no matrix unit")
@@ -75,7 +77,7 @@ def stage(width=64, kernels=(3, 7, 11)):
 
 
 def blocks_of(net):
-    return Blocks.of([[[conv.packed for conv in step] for step in block.steps] for block in net], SLOPE)
+    return Blocks.of([[[product(conv) for conv in step] for step in block.steps] for block in net], SLOPE)
 
 
 CONTENT = {"hidden": 128, "layers": 1, "ffn": 256, "conv": 32, "position_kernel": 4, "position_groups": 4}
@@ -113,7 +115,7 @@ def test_a_chain_of_layers_differs_by_the_root_of_its_length(name):
     for isa in (AMX, PORTABLE):
         net = make()
         net.load_state_dict(plain.state_dict())
-        pack(net.eval().requires_grad_(False).bfloat16(), isa=isa)
+        packed_by(MatrixUnit(isa=isa), net.eval().requires_grad_(False).bfloat16())
         torch.manual_seed(2)
         with torch.inference_mode():
             y.append(run(net).float())
@@ -123,10 +125,10 @@ def test_a_chain_of_layers_differs_by_the_root_of_its_length(name):
 
 def test_layers_of_two_instruction_sets_are_not_fused():
     net = content.Layer(content.ContentConfig(**CONTENT, projection=32, heads=2)).requires_grad_(False).bfloat16()
-    pack(net, isa=PORTABLE)
+    packed_by(MatrixUnit(isa=PORTABLE), net)
     assert net.fused is not None
     net.feed_forward.output_dense = Dense(256, 128).requires_grad_(False).bfloat16()
-    fuse(net)
+    fuse(net, [MatrixUnit(isa=AMX)])
     assert net.fused is None
 
 

@@ -1,13 +1,15 @@
-from types import NoneType
-
 import pytest
 import torch
 import torch.nn.functional as F
 
 from rwc_daemon.voices import layers
+from rwc_daemon.voices.backends.choice import pack
+from rwc_daemon.voices.backends.matrix_unit import ConvProduct, MatrixUnit, UpProduct
+from rwc_daemon.voices.backends.onednn import OneDnn, PackedConv
 from rwc_daemon.voices.layers import Conv, Dense, Up
 from rwc_daemon.voices.native import products
 from rwc_daemon.voices.native.products import Product
+from tests.voices.native.packing import packed_by
 
 pytestmark = [
     pytest.mark.usefixtures("threads"),
@@ -83,8 +85,8 @@ def test_upsampling(isa, kernel_rate):
     up = Up(64, 32, *kernel_rate).bfloat16().requires_grad_(False)
     x = layers.last(half(2, 64, 1, 21))
     wanted = F.conv_transpose2d(x.float(), up.weight.float(), up.bias.float(), up.stride, up.padding, up.output_padding)
-    up.pack(isa)
-    assert isinstance(up.packed, Product)
+    packed_by(MatrixUnit(isa=isa), up)
+    assert isinstance(up.packed, UpProduct)
     y = up(x)
     assert y.shape == wanted.shape
     assert torch.allclose(y.float(), wanted, atol=1e-2, rtol=HALF_STEP)
@@ -98,8 +100,8 @@ def test_one_channel_is_rows_that_overlap(isa, kernel, stride, columns):
     conv.bfloat16().requires_grad_(False)
     x = half(2, 1, 1, columns)
     wanted = F.conv2d(x.float(), conv.weight.float(), conv.bias.float(), conv.stride, conv.padding)
-    conv.pack(isa)
-    assert isinstance(conv.packed, Product)
+    packed_by(MatrixUnit(isa=isa), conv)
+    assert isinstance(conv.packed, ConvProduct)
     y = conv(x)
     assert y.shape == wanted.shape
     assert torch.allclose(y.float(), wanted, atol=1e-2, rtol=HALF_STEP)
@@ -144,8 +146,8 @@ def test_columns_without_weights_stay_empty_in_8_bits(isa):
 
 def test_layers_let_go_of_their_plain_weights(isa):
     for layer in (Conv(32, 64, 3), Up(64, 32, 4, 2), Dense(64, 32)):
-        layer.bfloat16().pack(isa)
-        assert isinstance(layer.packed, Product)
+        packed_by(MatrixUnit(isa=isa), layer.bfloat16().requires_grad_(False))
+        assert layer.packed is not None
         assert "weight" not in layer._parameters
 
 
@@ -156,20 +158,18 @@ def test_what_does_not_suit_it_runs_as_ever(isa, kind, sizes):
     layer = kind(*sizes).bfloat16().requires_grad_(False)
     x = half(1, 50, 40) if isinstance(layer, Dense) else layers.last(half(1, layer.in_channels, 1, 50))
     plain = layer(x)
-    layer.pack(isa)
-    assert not isinstance(layer.packed, Product)
+    pack(layer, backends=[MatrixUnit(isa=isa), OneDnn()])
+    assert not hasattr(layer.packed, "product")
     with torch.inference_mode():
         assert torch.allclose(layer(x).float(), plain.float(), atol=0.02, rtol=0.02)
 
 
-def test_without_routines_of_our_own_layers_are_packed_as_ever():
-    """In float32 everywhere; in bfloat16 where oneDNN has it, which no CPU with AVX2 alone offers."""
+def test_onednn_packs_float32_everywhere_and_bfloat16_where_it_has_it():
+    """No CPU with AVX2 alone has it."""
     single, half_precision = Conv(32, 32, 3), Conv(32, 32, 3).bfloat16()
-    for conv in (single, half_precision):
-        conv.pack(None)
-    assert isinstance(single.packed, layers.Packed)
+    assert isinstance(OneDnn().pack(single), PackedConv)
     supported = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    assert isinstance(half_precision.packed, layers.Packed if supported else NoneType)
+    assert isinstance(OneDnn().pack(half_precision), PackedConv) == supported
 
 
 def test_who_watches_torch_sees_it(isa, watching):

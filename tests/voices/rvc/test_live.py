@@ -11,9 +11,9 @@ import torch
 from rwc_daemon.controls import QUALITIES, Controls
 from rwc_daemon.errors import OutOfRange
 from rwc_daemon.plan import Block, Plan
+from rwc_daemon.voices.backends.choice import can_pack
 from rwc_daemon.voices.f0.fcpe import Fcpe
 from rwc_daemon.voices.f0.yin import Yin
-from rwc_daemon.voices.layers import Conv, Dense, Up, can_pack
 from rwc_daemon.voices.rvc.cuda_graphs import CudaGraphCache, Places
 from rwc_daemon.voices.rvc.decoder import Reaches
 from rwc_daemon.voices.rvc.live import LIVE_OPTIONS, LiveStep
@@ -185,30 +185,6 @@ def test_speech_after_silence_loses_no_onset(voice):
 
 
 # ---- precision ----
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, pytest.param(torch.bfloat16, marks=NOT_HERE)])
-def test_packed_layers_are_the_plain_ones(dtype):
-    torch.manual_seed(0)
-    x = torch.randn(1, 24, 1, 50).to(dtype).contiguous(memory_format=torch.channels_last)
-    conv, up, dense = Conv(24, 24, 5, padding=2), Up(24, 12, 16, 10), Dense(24, 48)
-    for layer in (conv, up, dense):
-        layer.to(dtype).requires_grad_(False)
-    atol, rtol = (1e-5, 1e-5) if dtype == torch.float32 else (0.04, 0.02)
-    rows = x.squeeze(2).mT
-    calls = [
-        (conv, lambda: conv(x, 0.1)),
-        (conv, lambda: conv(x.squeeze(2), act="relu").unsqueeze(2)),
-        (conv, lambda: torch.cat(conv.plus(x, x, 0.1))),
-        (up, lambda: up(x)),
-        (dense, lambda: dense(rows, act="gelu")),
-    ]
-    with torch.inference_mode():
-        for layer, call in calls:
-            layer.packed = None
-            plain = call()
-            layer.pack()
-            assert torch.allclose(call().float(), plain.float(), atol=atol, rtol=rtol)
 
 
 @NOT_HERE

@@ -8,7 +8,8 @@ import torch
 
 from rwc_daemon.errors import BadModel, Unsupported
 from rwc_daemon.store.layout import MRF, SynthConfig
-from rwc_daemon.voices import layers
+from rwc_daemon.voices.backends import onednn
+from rwc_daemon.voices.layers import Dense
 from rwc_daemon.voices.rvc.content import ContentEncoder
 from rwc_daemon.voices.rvc.flow import REACH
 from rwc_daemon.voices.rvc.noise import PAGE, FrameNoise
@@ -183,12 +184,12 @@ def test_content_has_a_row_per_20_ms_and_hears_no_difference_of_layout():
 
 def test_a_torch_without_a_private_operation_runs_plain_layers(monkeypatch):
     """Each one alone: torch may rename any of them, and no import or first block may then fail."""
-    whole = SimpleNamespace(**{name: SimpleNamespace(binary=1) for name in layers.NEEDED})
-    assert layers.has_private_operations(whole)
-    for name in layers.NEEDED:
+    whole = SimpleNamespace(**{name: SimpleNamespace(binary=1) for name in onednn.NEEDED})
+    assert onednn.has_private_operations(whole)
+    for name in onednn.NEEDED:
         lacking = SimpleNamespace(**{key: value for key, value in vars(whole).items() if key != name})
-        assert not layers.has_private_operations(lacking), name
-    assert not layers.has_private_operations(SimpleNamespace(**{**vars(whole), "_convolution_pointwise": object()}))
-    monkeypatch.setattr(layers, "NEEDED", ("no_such_operation",))
-    assert not layers.can_pack("cpu", torch.float32)
-    assert not layers.can_pack("cpu", torch.bfloat16)
+        assert not onednn.has_private_operations(lacking), name
+    assert not onednn.has_private_operations(SimpleNamespace(**{**vars(whole), "_convolution_pointwise": object()}))
+    monkeypatch.setattr(onednn, "NEEDED", ("no_such_operation",))
+    for dtype in (torch.float32, torch.bfloat16):
+        assert onednn.OneDnn().pack(Dense(32, 32).to(dtype)) is None
