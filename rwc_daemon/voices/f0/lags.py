@@ -23,10 +23,15 @@ TAPS, CUTOFF_HZ = 31, 2500  # harmonics above say little about the period and ma
 
 
 def softened(x_16k: np.ndarray) -> np.ndarray:
-    """f32[N] low-passed without delay (Hann-windowed sinc)."""
+    """f32[N] low-passed without delay; silence surrounds it."""
+    return low_passed(np.pad(x_16k, TAPS // 2))
+
+
+def low_passed(x_16k: np.ndarray) -> np.ndarray:
+    """f32[N] → f32[N - 30] by a Hann-windowed sinc: what the samples alone determine."""
     n = np.arange(TAPS) - TAPS // 2
     h = np.sinc(2 * CUTOFF_HZ / RATE_16K * n) * np.hanning(TAPS + 2)[1:-1]
-    return np.convolve(np.pad(x_16k, TAPS // 2), h / h.sum(), "valid").astype(np.float32)
+    return np.convolve(x_16k, h / h.sum(), "valid").astype(np.float32)
 
 
 def frames(x_16k: np.ndarray) -> Iterator[np.ndarray]:

@@ -22,10 +22,11 @@ class Yin:
 
     def track(self, x_16k: np.ndarray) -> np.ndarray:
         """f32[N] → f32[N // 160 + 1], 50 … 1100 Hz or 0."""
-        return np.concatenate([_pitch(rows) for rows in lags.frames(x_16k)])
+        return np.concatenate([pitch_of(rows) for rows in lags.frames(x_16k)])
 
 
-def _pitch(rows: np.ndarray) -> np.ndarray:
+def pitch_of(rows: np.ndarray) -> np.ndarray:
+    """Frames as `lags.frames` gives them → f32[B]: Hz or 0."""
     energy = lags.pair_energy(rows)
     dips = _normalised(energy, lags.correlation(rows))
     middle = dips[:, lags.SHORTEST : lags.LONGEST + 1]
