@@ -42,7 +42,7 @@ class Memory:
     """Of the hop before."""
 
 
-class Block:
+class ContentBlock:
     """The weights of one block."""
 
     def __init__(self, arrays: Mapping[str, np.ndarray], prefix: str, look: int) -> None:
@@ -107,7 +107,7 @@ class Encoder:
         kernel = arrays["first.weight"]  # [144, 80, 3]: spectra one after the other
         self._first = np.ascontiguousarray(kernel.transpose(2, 1, 0).reshape(-1, shape.WIDTH)), arrays["first.bias"]
         # a convolution keeps as many frames as it has taps, one more where it looks ahead
-        self._blocks = tuple(Block(arrays, f"blocks.{n}", look) for n, look in enumerate(shape.LOOK))
+        self._blocks = tuple(ContentBlock(arrays, f"blocks.{n}", look) for n, look in enumerate(shape.LOOK))
 
     def memory(self) -> Memory:
         """That of a stream that has heard nothing."""

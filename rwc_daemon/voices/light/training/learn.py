@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -47,16 +47,6 @@ class Recipe:
     """Of the running mean of the weights, which is what gets shipped."""
     report_every: int = 100
     seed: int = 1
-
-
-@dataclass
-class Report:
-    """Means over the steps since the last one."""
-
-    step: int
-    seconds: float
-    minutes_of_speech: float
-    losses: dict[str, float] = field(default_factory=dict)
 
 
 class Learner:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from rwc_daemon.voices.light import shape
 
 
-class Block(nn.Module):
+class ContentBlock(nn.Module):
     """One conformer block that sees `reach` frames of the past and `look` of the future."""
 
     def __init__(self, look: int, reach: int) -> None:
@@ -55,7 +55,7 @@ class Content(nn.Module):
         super().__init__()
         self.causal, self.reach = causal, reach
         self.first = nn.Conv1d(shape.MELS, shape.WIDTH, 3, stride=2, padding=1)
-        self.blocks = nn.ModuleList(Block(ahead, reach) for ahead in look)
+        self.blocks = nn.ModuleList(ContentBlock(ahead, reach) for ahead in look)
         self.phones = nn.Linear(shape.WIDTH, shape.PHONES)
         self.register_buffer("window", torch.hann_window(shape.MEL_WINDOW), persistent=False)
         self.register_buffer("mel", torch.zeros(shape.MEL_WINDOW // 2 + 1, shape.MELS))
