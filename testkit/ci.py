@@ -37,7 +37,7 @@ SKIPS = {
     "this machine has no huge pages": 5,
     # a machine that lacks a program, a right or an optional package
     "no systemd-analyze": 30,
-    "jackd is not installed": 10,
+    "jackd or jack_lsp is not installed": 10,
     ".* is not installed .a package of that name only on Debian.": 10,
     "this machine lets nobody mount": 5,
     "mounting needs root": 5,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import threading
@@ -163,14 +164,18 @@ def test_measured_delay_is_hold_and_the_ranges_say_so(rig, audio_session):  # no
     for quantum in (128, 256):
         audio_session.force("quantum", quantum)
         wait_for(lambda quantum=quantum: rig.client.quantum == quantum, what="quantum")
-        wait_for(lambda: "4800 4800" in capture_latency(audio_session), what="range on RWC Mic")
+        wait_for(lambda q=quantum: capture_latency(audio_session, q) == (4800, 4800), what="range on RWC Mic")
     audio_session.force("quantum", 0)
 
 
-def capture_latency(session) -> str:
-    lines = session.run("pw-jack", "jack_lsp", "-l").splitlines()
-    at = lines.index("RWC Mic:capture_MONO")
-    return lines[at + 2]
+def capture_latency(session, quantum) -> tuple[int, int]:
+    """The range in samples that RWC Mic's output port tells whoever records it."""
+    objects = [item for item in json.loads(session.run("pw-dump", "--no-colors")) if "info" in item]
+    node = next(item["id"] for item in objects if item["info"].get("props", {}).get("node.name") == "rwc_mic")
+    ports = [item["info"] for item in objects if item["info"].get("props", {}).get("node.id") == node]
+    port = next(port for port in ports if port["direction"] == "output")
+    latency = next(row for row in port["params"]["Latency"] if row["direction"] == "Output")
+    return tuple(quantum * latency[f"{end}Quantum"] + latency[f"{end}Rate"] for end in ("min", "max"))
 
 
 def test_the_rate_may_change_while_it_runs(rig, audio_session):  # noqa: F811

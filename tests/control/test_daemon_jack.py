@@ -18,7 +18,9 @@ from rwc_daemon.faces.dbus_client import SyncDaemon
 from testkit.daemon_parts import session_bus
 from testkit.daemon_session import ROOT, until, until_state
 
-pytestmark = pytest.mark.skipif(not shutil.which("jackd"), reason="jackd is not installed")
+pytestmark = pytest.mark.skipif(
+    not (shutil.which("jackd") and shutil.which("jack_lsp")), reason="jackd or jack_lsp is not installed"
+)
 
 
 @contextmanager

@@ -11,7 +11,9 @@ from testkit.faults.marked import RATE
 
 pytestmark = [
     pytest.mark.skipif(bool(why_not()), reason=why_not() or "possible"),
-    pytest.mark.skipif(not shutil.which("jackd"), reason="jackd is not installed"),
+    pytest.mark.skipif(
+        not (shutil.which("jackd") and shutil.which("jack_lsp")), reason="jackd or jack_lsp is not installed"
+    ),
 ]
 
 
