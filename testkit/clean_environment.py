@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FILES = ("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE")
 SOURCES = ("rwc_daemon", "tools", "dbus", "docs", "systemd", *FILES)
-BUILT = ("_filter", "_ring", "_callback", "_native")
+BUILT = ("_filter", "_ring", "_callback", "_builtin", "_native")
 OURS = ("rwc", "_rwc", "__editable__", "__pycache__")
 NO_INDEX = {"PIP_NO_INDEX": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": ""}
 

@@ -3,18 +3,14 @@
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from rwc_daemon.audio.callback import Callback
 from rwc_daemon.controls import Controls, to_dict
 from rwc_daemon.engine.worker import last_words
-from rwc_daemon.link.ring import SharedRings
 from rwc_daemon.messages import (
     Configure,
     Heartbeat,
@@ -26,65 +22,15 @@ from rwc_daemon.messages import (
     Suspend,
     VoiceFailed,
     VoiceOn,
-    decode,
-    encode,
 )
 from rwc_daemon.store.voices import VoiceStore
+from testkit.engine_process import EngineProcess
 from testkit.makers import make_voice
 
 pytestmark = pytest.mark.realtime
 
 RATE, QUANTUM = 48000, 128
 SLACK_MS = 60.0  # so that a busy test machine is not what is tested
-
-
-class EngineProcess:
-    """The daemon's side of one engine, as small as it can be."""
-
-    def __init__(self, data_dir):
-        self.link = SharedRings.create()
-        self.callback = Callback(self.link, RATE)
-        self.link.set_mode("convert")
-        self.socket, theirs = socket.socketpair()
-        fds = (self.link.memory_fd, self.link.wake_fd, theirs.fileno())
-        command = [sys.executable, "-m", "rwc_daemon.engine.worker"]
-        for name, fd in zip(("memory", "wake", "channel"), fds, strict=True):
-            command += [f"--{name}-fd", str(fd)]
-        command += ["--generation", str(self.link.new_generation()), "--data-dir", str(data_dir)]
-        self.process = subprocess.Popen(command, pass_fds=fds)
-        theirs.close()
-        self.lines = self.socket.makefile("rb")
-        self.heard = []
-
-    def send(self, message):
-        self.socket.sendall(encode(message))
-
-    def expect(self, kind, deadline_s=20.0):
-        """The next message of this kind; what comes before is kept in `heard`."""
-        self.socket.settimeout(deadline_s)
-        for line in self.lines:
-            message = decode(line)
-            self.heard.append(message)
-            if isinstance(message, kind):
-                return message
-        raise AssertionError(f"the engine ended before {kind.__name__}; it said {self.heard}")
-
-    def play(self, x, seconds_per_cycle=QUANTUM / RATE):
-        """Runs the graph over x at its own pace; what RWC Mic would play."""
-        out, begin = [], time.monotonic()
-        for n in range(0, len(x) - QUANTUM + 1, QUANTUM):
-            out.append(self.callback.run_cycle(x[n : n + QUANTUM]))
-            time.sleep(max(0.0, begin + (n / QUANTUM + 1) * seconds_per_cycle - time.monotonic()))
-        return np.concatenate(out)
-
-    def close(self):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        self.socket.close()
-        self.lines.close()
-        self.callback.close()
-        self.link.close()
 
 
 @pytest.fixture

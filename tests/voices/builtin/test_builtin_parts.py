@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from rwc_daemon.dsp.history import History
-from rwc_daemon.voices.builtin.interpolate import Interpolator
-from rwc_daemon.voices.builtin.marks import Marks
 from rwc_daemon.voices.builtin.track import PitchTrack
 from testkit.builtin.sounds import RATE, vowel
+from testkit.builtin.twin.interpolate import Interpolator
+from testkit.builtin.twin.marks import Marks
 
 
 def tracked(x: np.ndarray, rate: int = RATE) -> np.ndarray:

@@ -21,9 +21,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from rwc_daemon.dsp.history import History
-from rwc_daemon.voices.builtin.interpolate import Interpolator
-from rwc_daemon.voices.builtin.marks import Mark, Marks
-from rwc_daemon.voices.builtin.overlap import Cell, Grain, overlap
+from testkit.builtin.twin.interpolate import Interpolator
+from testkit.builtin.twin.marks import Mark, Marks
+from testkit.builtin.twin.overlap import Cell, Grain, overlap
 
 CELL_MS = 2.5  # distance of grains where there is no pitch
 NOISE_CELLS_MS = (2.5, 4.0)  # the same where formants move: between these

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rwc_daemon.dsp.history import History
-from rwc_daemon.voices.builtin.interpolate import Interpolator
+from testkit.builtin.twin.interpolate import Interpolator
 
 
 @dataclass(frozen=True)
