@@ -77,13 +77,6 @@ def shipped() -> dict[str, str]:
     return {id: kind for kind, row in FAMILIES.items() for id in row.ships}
 
 
-def may_be_heavy(id: str) -> bool:
-    """Whether the voice of this id may hold torch and much memory. The kind of a voice in the user's library stands on
-    its card only, so such a voice counts as heavy."""
-    kind = shipped().get(id)
-    return kind is None or FAMILIES[kind].heavy
-
-
 def cores_for_file() -> int:
     """Returns how many cores one process uses for a voice file whose kind is not known yet: as the heaviest family."""
     return max(row.cores for row in FAMILIES.values())

@@ -102,6 +102,8 @@ class VoiceOn:
     load_ms: float
     number: int = 0
     """Of the LoadVoice that this answers, also where the voice played before; 0: nobody asked."""
+    kind: str = ""
+    """A key of `families.FAMILIES`."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pytest
 
 from rwc_daemon.errors import MissingPackage
 from rwc_daemon.extras import OPTIONAL
-from rwc_daemon.families import FAMILIES, may_be_heavy, shipped
+from rwc_daemon.families import FAMILIES, shipped
 from rwc_daemon.store.assets import Assets
 from rwc_daemon.store.card import WEIGHTS
 from rwc_daemon.store.catalog import packaged
@@ -45,8 +45,6 @@ def test_voices_of_the_package_load_from_their_rows(tmp_path: Path) -> None:
     for id, kind in shipped().items():
         voice = repository.load(id)
         assert (voice.info.id, voice.info.kind, voice.info.name) == (id, kind, FAMILIES[kind].ships[id])
-        assert not may_be_heavy(id) or FAMILIES[kind].heavy
-    assert may_be_heavy("one-of-the-library")
 
 
 def test_a_family_says_which_package_it_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

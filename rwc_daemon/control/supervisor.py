@@ -250,6 +250,7 @@ class Supervisor:
         if self._writer is not None:
             self._writer.close()
         assert self._process is not None
+        self._process.kill()  # it lives on only where its dismissal was broken off: nothing may wait for it then
         self._process.wait()
         self._status = self._process.returncode
         self._process = self._writer = None

@@ -13,7 +13,7 @@ from rwc_daemon.control.voice_requests import VoiceRequests
 from rwc_daemon.control.voice_selection import Fallback, VoiceSelection
 from rwc_daemon.controls import Controls, to_dict
 from rwc_daemon.errors import EngineFailed, NotReady, by_code
-from rwc_daemon.families import may_be_heavy
+from rwc_daemon.families import FAMILIES
 from rwc_daemon.host.journal import VOICE_ON, event
 from rwc_daemon.messages import (
     Configure,
@@ -85,7 +85,7 @@ class VoiceController:
         self._requests = VoiceRequests()
         self._configured: Configure | None = None
         self._watched = False
-        self._converting = ""  # what this engine plays; empty until it says so
+        self._converting = self._kind = ""  # what this engine plays; empty until it says so
         self._heartbeats = 0
         self._loads = 0  # LoadVoice messages sent
         self._suspended_s = 0.0
@@ -96,6 +96,11 @@ class VoiceController:
     def converts(self) -> bool:
         """The engine has a voice."""
         return bool(self._converting)
+
+    @property
+    def heavy(self) -> bool:
+        """What the engine has loaded holds much memory, as the row of its family says."""
+        return bool(self._converting) and self._kind in FAMILIES and FAMILIES[self._kind].heavy
 
     @property
     def cooled(self) -> bool:
@@ -154,8 +159,7 @@ class VoiceController:
         converting = self._configured is not None and self.converts and not self.selection.loading
         self.supervisor.check(elapsed_s, converting)
         self._suspended_s = 0.0 if self._configured else self._suspended_s + elapsed_s
-        heavy = may_be_heavy(self._converting)
-        if self._converting and heavy and self._suspended_s > self._keep_warm_s > 0 and not self.selection.loading:
+        if self.heavy and self._suspended_s > self._keep_warm_s > 0 and not self.selection.loading:
             log.info("nobody listened for %.0f s: the engine is ended, its memory freed", self._suspended_s)
             self._converting = ""
             await self.supervisor.stop()
@@ -216,7 +220,8 @@ class VoiceController:
 
     def _voice_on(self, message: VoiceOn) -> None:
         event(log, VOICE_ON, f"voice '{message.voice}' on {message.device}", RWC_VOICE=message.voice)
-        self._converting, self.device, self._heartbeats = message.voice, message.device, 0
+        self._converting, self._kind = message.voice, message.kind
+        self.device, self._heartbeats = message.device, 0
         self.selection.on(message.voice)
         self._faults.end(PLACE)
         self._owner.voice_on(message.voice)

@@ -226,7 +226,8 @@ class Inference:
         voice, number = self._loaded.voice, self._loaded.number
         other = before is None or before.voice is not voice
         if other or number:
-            self._send(VoiceOn(voice.info.id, getattr(voice, "device", "cpu"), self._loaded.load_ms, number))
+            device = getattr(voice, "device", "cpu")
+            self._send(VoiceOn(voice.info.id, device, self._loaded.load_ms, number, voice.info.kind))
             if other and self._loaded.unmet is None:
                 self._ask_again(self._loaded, self._loaded.asked)  # the user may have turned a control meanwhile
         self._tell_unmet(self._loaded)

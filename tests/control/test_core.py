@@ -16,6 +16,8 @@ import pytest
 
 from rwc_daemon.control import events, saving
 from rwc_daemon.errors import MissingAsset, NoSuchControl, NoSuchInput, NoSuchVoice, OutOfRange, Unsupported
+from rwc_daemon.families import FAMILIES
+from rwc_daemon.messages import VoiceOn
 from rwc_daemon.settings import Settings
 from rwc_daemon.store.voices import VoiceStore
 from testkit.daemon_parts import Whole, whole_core
@@ -338,6 +340,23 @@ def test_the_playing_voice_is_used_anew_once_that_has_taken_effect(tmp_path: Pat
         await api.use("deep", {"pitch": 1})
         await api.use("deep", {"pitch": 2})
         assert (api.status.voice, api.controls.pitch) == ("deep", 2)
+
+    run(tmp_path, check)
+
+
+def test_whether_a_voice_holds_much_memory_is_said_by_its_family(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also for a voice of the library: an engine with a light one is not ended while nobody listens."""
+    monkeypatch.setitem(FAMILIES, "light", replace(FAMILIES["rvc"], heavy=False))
+
+    async def check(whole: Whole) -> None:
+        await whole.until_state("idle")
+        voices = whole.core.voice_controller
+        assert not voices.heavy  # 'deep'
+        for kind, heavy in (("light", False), ("rvc", True)):
+            voices.on_message(VoiceOn("ann", "cpu", 1.0, kind=kind))
+            assert voices.heavy == heavy
 
     run(tmp_path, check)
 
