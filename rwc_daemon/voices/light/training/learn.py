@@ -43,7 +43,7 @@ class Recipe:
     low_weight: float = 0.3
     unreal_weight: float = 0.3
     different_weight: float = 0.9
-    mean_decay: float = 0.998
+    mean_decay: float = 0.99
     """Of the running mean of the weights, which is what gets shipped."""
     report_every: int = 100
     seed: int = 1
