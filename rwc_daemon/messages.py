@@ -1,7 +1,8 @@
 """What the daemon and the engine say to each other, one JSON line a message over a socket pair.
 
 Calls go down (daemon → engine), events go up. Every message is a frozen dataclass; `encode` and `decode` are the only
-doors. Both ends are of one version, so a message that cannot be read is a bug and raises BadMessage.
+doors. A line names the stream that it is about, by the number that the daemon gave it; 0 is the engine itself. Both
+ends are of one version, so a message that cannot be read is a bug and raises BadMessage.
 """
 
 from __future__ import annotations
@@ -15,7 +16,23 @@ class BadMessage(ValueError):
     """A line that is not one of the messages below."""
 
 
+ENGINE = 0  # the number of no stream: what is about the whole engine
+
+
 # ---- down: daemon → engine ----
+
+
+@dataclass(frozen=True)
+class OpenStream:
+    """A stream of this number begins; its rings come beside the channel (link/handing.py)."""
+
+    generation: int
+    """Of its rings, see `SharedRings.new_generation`."""
+
+
+@dataclass(frozen=True)
+class CloseStream:
+    """This stream is over; nothing answers."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +103,16 @@ class Quit:
 
 @dataclass(frozen=True)
 class Ready:
-    """The engine runs and waits for Configure and LoadVoice."""
+    """The engine runs and waits for OpenStream."""
 
     pid: int
+
+
+@dataclass(frozen=True)
+class StreamEnded:
+    """A stream has ended by an error of its own; the engine and its other streams go on."""
+
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -185,7 +209,9 @@ class RequestUnmet:
 
 
 Message = (
-    Configure
+    OpenStream
+    | CloseStream
+    | Configure
     | SetSlack
     | LoadVoice
     | SetControls
@@ -193,6 +219,7 @@ Message = (
     | WatchPitch
     | Quit
     | Ready
+    | StreamEnded
     | VoiceOn
     | VoiceFailed
     | Planned
@@ -211,21 +238,29 @@ TYPES: dict[str, type | tuple[type, ...]] = {
 }
 
 
-def encode(message: Message) -> bytes:
+def encode(message: Message, stream: int = ENGINE) -> bytes:
     """One line, with its newline."""
-    return json.dumps({"is": type(message).__name__, **asdict(message)}, separators=(",", ":")).encode() + b"\n"
+    line = {"is": type(message).__name__, "stream": stream, **asdict(message)}
+    return json.dumps(line, separators=(",", ":")).encode() + b"\n"
 
 
 def decode(line: bytes) -> Message:
     """The message in a line, every field of its type; raises BadMessage."""
+    return decode_addressed(line)[1]
+
+
+def decode_addressed(line: bytes) -> tuple[int, Message]:
+    """The stream that a line is about, and the message; raises BadMessage."""
     try:
         parts = json.loads(line)
+        stream = parts.pop("stream", ENGINE)
+        _check(stream, "int")
         message: Message = KINDS[parts.pop("is")](**parts)
         for one in fields(message):
             _check(getattr(message, one.name), str(one.type))
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as bad:
         raise BadMessage(f"not a message: {line[:200]!r}") from bad
-    return message
+    return stream, message
 
 
 def _check(value: object, kind: str) -> None:

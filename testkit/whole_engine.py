@@ -14,7 +14,9 @@ from rwc_daemon.controls import Controls
 from rwc_daemon.engine.inference import Inference
 from rwc_daemon.engine.load_request import LoadRequest, StreamConfig
 from rwc_daemon.engine.loader import Loader
+from rwc_daemon.engine.neighbours import Neighbours
 from rwc_daemon.engine.thread_budget import ThreadBudget
+from rwc_daemon.engine.voice_cache import VoiceCache
 from rwc_daemon.errors import NoSuchVoice
 from rwc_daemon.link.ring import SharedRings
 from rwc_daemon.messages import Configure
@@ -56,14 +58,15 @@ class Engine:
         self.said = queue.Queue()
         self.stream_config = StreamConfig(OPEN, RATE, QUANTUM)
         self.repository = Repository(*voices)
-        self.loader = Loader(self.repository, "auto", lambda: self.stream_config, budget_mb, without_gpu)
+        cache = VoiceCache(budget_mb)
+        self.loader = Loader(self.repository, "auto", lambda: self.stream_config, cache, without_gpu)
         generation = self.link.new_generation()
         self.seconds = 0.0  # as the deadline controller counts them: of the graph, not of the clock on the wall
         self.busy = 0.0  # cores that other programs use
         thread_budget = ThreadBudget(2, 2, lambda: self.busy)
         clock = lambda: self.seconds  # noqa: E731
         self.inference = Inference(
-            self.link, generation, self.stream_config, self.loader, self.said.put, thread_budget, clock
+            self.link, generation, self.stream_config, self.loader, self.said.put, thread_budget, Neighbours(), clock
         )
         self.order(Configure(RATE, QUANTUM))
         self.loader.start(self.order)

@@ -19,6 +19,7 @@ from typing import Any
 
 from rwc_daemon.control.activity import Activity
 from rwc_daemon.control.audio_backend import AudioBackend
+from rwc_daemon.control.engine_pool import EnginePool, engine_options
 from rwc_daemon.control.events import Events, LevelWatch, Status, own_version
 from rwc_daemon.control.faults import Faults
 from rwc_daemon.control.jobs import Jobs
@@ -26,7 +27,7 @@ from rwc_daemon.control.playout import PlayoutDelay
 from rwc_daemon.control.saving import Saver
 from rwc_daemon.control.silence.watch import SilenceWatch
 from rwc_daemon.control.stats import Stats
-from rwc_daemon.control.supervisor import Supervisor, engine_options
+from rwc_daemon.control.supervisor import Supervisor
 from rwc_daemon.control.voice_controller import VoiceController
 from rwc_daemon.control.voice_library import VoiceLibrary
 from rwc_daemon.control.voice_selection import VoiceSelection
@@ -87,10 +88,10 @@ class Core:
         self._playout = PlayoutDelay(
             link, audio.client, self.stats, self.faults, settings.audio, self.voice_controller.set_slack
         )
+        self._engines = EnginePool(data_dir, engine_options(settings))
         self.voice_controller.supervisor = Supervisor(
             link,
-            data_dir,
-            engine_options(settings),
+            self._engines,
             self.voice_controller.on_up,
             self.voice_controller.on_message,
             self.voice_controller.on_death,

@@ -1,118 +1,58 @@
-"""Keeps one engine process running: starts it, hears it, ends it when it hangs, starts the next one.
+"""Watches over one stream: has it opened in an engine, hears it, opens it again when it ended.
 
-The engine is crash-only, so a death is ordinary: the next start follows at once, later ones wait longer. What the new
-engine is told is the owner's business (`on_up`); so is who is to blame (`on_death` gets a `Death`).
+What it is told when it is open is the owner's business (`on_up`); so is who is to blame (`on_death` gets a `Death`).
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
-import os
-import signal
-import socket
-import subprocess
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol
+from collections.abc import Callable
 
-from rwc_daemon.host.journal import ENGINE_DOWN, ENGINE_UP, event
-from rwc_daemon.messages import BadMessage, Message, Quit, Ready, decode, encode
-from rwc_daemon.settings import Settings
-
-log = logging.getLogger(__name__)
+from rwc_daemon.control.engine_pool import EnginePool
+from rwc_daemon.control.engine_process import MANY, QUICK_S, SLOW_S, WAITS_S, CountedRings, Death, EngineProcess
+from rwc_daemon.messages import Message, StreamEnded
 
 LATE_S = 3.0  # a check this late: this process stood still too, as in suspend, and the engine had no time either
-STOPPED_S = 1.0  # an engine that somebody has stopped does not go on by itself
-SILENCE_S = 3.0  # an engine that converts and says nothing for this long hangs; it speaks every second
-BUSY_S = 30.0  # one that loads a voice, or has nothing to do: large libraries hold the GIL while they are read
-START_S = 60.0  # a cold disk, a large torch
-QUICK_S = 10.0  # a death sooner than this after the start is a quick one
-MANY = 5  # quick deaths in a row: give up loudly, retry slowly
-WAITS_S = (0.0, 0.25, 0.5, 1.0, 2.0)
-SLOW_S = 30.0
-FULL_BYTES = 1 << 20  # an engine that leaves so much unread hangs
-QUIT_S = 2.0
-MOST_THREADS = 4  # of nets this small; measured on two cores only
-
-
-def engine_environment(environ: Mapping[str, str], cores: int) -> dict[str, str]:
-    """What the engine must find when it starts; what the user set stays.
-
-    Nets may use all of two cores, and all but one of more: the engine itself takes fewer while other programs want them
-    (engine/thread_budget.py). Their threads wait for each other some hundred times a block, mostly for a moment: asleep
-    at once two were slower than one (95 and 75 ms a block), spinning for long they take the processor from the one
-    they wait for, so they spin briefly (62 ms). Huge pages save three quarters of the page faults while weights are
-    read, and a little work later; malloc gives them to its main arena only, and a thread reads the weights, so there is
-    one arena for all.
-    """
-    wanted = {
-        "OMP_NUM_THREADS": str(min(MOST_THREADS, max(cores - 1, min(cores, 2)))),
-        "GOMP_SPINCOUNT": "10000",
-        "OPENBLAS_NUM_THREADS": "1",
-        "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.arena_max=1",
-    }
-    return wanted | dict(environ)
-
-
-class Rings(Protocol):
-    """What the supervisor needs of the link."""
-
-    memory_fd: int
-    wake_fd: int
-
-    def new_generation(self) -> int: ...
-
-
-@dataclass(frozen=True)
-class Death:
-    """How an engine ended."""
-
-    reason: str
-    """ "was killed for want of memory", "ended by SIGSEGV", "hung", …"""
-    own_fault: bool
-    """False: stopped or killed from outside."""
-    quick: bool
-    """Soon after its start."""
 
 
 class Supervisor:
-    """One engine at a time; `options`: of its command line. All methods belong to the event loop's thread."""
+    """One stream at a time. All methods belong to the event loop's thread."""
 
     def __init__(
         self,
-        rings: Rings,
-        data_dir: Path,
-        options: Sequence[str],
+        rings: CountedRings,
+        pool: EnginePool,
         on_up: Callable[[], None],
         on_message: Callable[[Message], None],
         on_death: Callable[[Death], None],
     ) -> None:
-        self._rings = rings
-        self._arguments = ["--data-dir", str(data_dir), *options]
+        self.rings = rings
+        self._pool = pool
         self._on_up, self._on_message, self._on_death = on_up, on_message, on_death
-        self._process: subprocess.Popen[bytes] | None = None
-        self._writer: asyncio.StreamWriter | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._pidfd = -1
-        self._status = 0
-        self._silent_s = 0.0
-        self._hung = ""
+        self._engine: EngineProcess | None = None
+        self._number = 0
+        self._coming: asyncio.TimerHandle | None = None
+        self._home: EngineProcess | None = None  # where it comes back
+        self._opened_s = 0.0
+        self._quick_ends = 0  # of the stream alone
+        self.silent_s = 0.0
+        self.converting = False
         self.up = False
-        self.quick_deaths = 0
         self.starts = 0
 
     @property
     def pid(self) -> int:
-        """0 while there is none."""
-        return self._process.pid if self._process else 0
+        """Of its engine; 0 while there is none."""
+        return self._engine.pid if self._engine else 0
 
     @property
     def restarts(self) -> int:
         return max(0, self.starts - 1)
+
+    @property
+    def quick_deaths(self) -> int:
+        """In a row."""
+        return max(self._quick_ends, self._engine.quick_deaths if self._engine else 0)
 
     @property
     def given_up(self) -> bool:
@@ -121,175 +61,91 @@ class Supervisor:
 
     @property
     def wanted(self) -> bool:
-        return self._task is not None
+        return self._engine is not None or self._coming is not None
 
     def start(self) -> None:
-        """Has an engine running from now on; harmless when it is so already."""
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._keep_running(), name="supervisor")
+        """Has the stream open from now on; harmless when it is so already."""
+        if not self.wanted:
+            self._enter(self._pool.place())
 
     async def stop(self) -> None:
-        """No engine from now on: Quit, two seconds, SIGKILL."""
-        task, self._task = self._task, None
-        if task is None:
-            return
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        """No stream from now on; an engine that has no other ends."""
+        if self._coming is not None:
+            self._coming.cancel()
+            self._coming = None
+        engine, self._home = self._leave() or self._home, None
+        if engine is not None and not engine.streams:
+            await engine.stop()
 
     def send(self, message: Message) -> None:
-        """To the engine that is up; without one the message is dropped, `on_up` says everything again."""
-        if not self.up or self._writer is None:
-            return
-        self._writer.write(encode(message))
-        if self._writer.transport.get_write_buffer_size() > FULL_BYTES:
-            self._end("stopped reading")
+        """To the stream that is open; without one the message is dropped, `on_up` says everything again."""
+        if self.up and self._engine is not None:
+            self._engine.send(message, self._number)
 
     def check(self, elapsed_s: float, converting: bool) -> None:
-        """Called once or twice in two seconds: ends an engine that hangs. `converting`: it has nothing to do but that.
-        Raises what has ended the watch over the engine itself."""
-        if self._task is not None and self._task.done():
-            self._task.result()
-        self._silent_s = self._silent_s + elapsed_s if elapsed_s < LATE_S else 0.0
-        if self._process is None or self._silent_s < STOPPED_S:
-            return
-        patience_s = (SILENCE_S if converting else BUSY_S) if self.up else START_S
-        if self._silent_s > patience_s or _is_stopped(self._process.pid):
-            self._end("hung")
+        """Called once or twice in two seconds: ends a stream that hangs. `converting`: it has nothing to do but that.
+        Raises what has ended the watch over its engine."""
+        self.converting = converting
+        self.silent_s = self.silent_s + elapsed_s if elapsed_s < LATE_S else 0.0
+        if self._engine is not None:
+            self._engine.look(self._number)
 
-    async def _keep_running(self) -> None:
-        while True:
-            wait_s = SLOW_S if self.given_up else WAITS_S[min(self.quick_deaths, len(WAITS_S) - 1)]
-            await asyncio.sleep(wait_s)
-            death = await self._one_life()
-            self.quick_deaths = self.quick_deaths + 1 if death.quick else 0
-            event(log, ENGINE_DOWN, f"the engine {death.reason}", logging.WARNING, RWC_QUICK=self.quick_deaths)
-            self._on_death(death)
+    def _enter(self, engine: EngineProcess) -> None:
+        self._coming = None
+        self._engine, self._number, self.silent_s = engine, self._pool.number(), 0.0
+        engine.add(self._number, self)
 
-    async def _one_life(self) -> Death:
-        """From start to death; whatever ends this coroutine, the process is gone and reaped after it."""
-        loop = asyncio.get_running_loop()
-        born, kills = loop.time(), oom_kills()
-        ours, theirs = socket.socketpair()
-        try:
-            with theirs:
-                self._spawn(theirs)
-        except OSError as failed:
-            ours.close()
-            return Death(f"could not be started ({failed.strerror})", own_fault=False, quick=True)
-        ended = asyncio.Event()
-        loop.add_reader(self._pidfd, ended.set)
-        listening = loop.create_task(self._listen(ours))
-        try:
-            await ended.wait()
-        except asyncio.CancelledError:
-            await self._dismiss(ended)
-            raise
-        finally:
-            self._bury(listening)
-        return self._death(loop.time() - born, oom_kills() > kills)
+    def _leave(self) -> EngineProcess | None:
+        engine, self._engine, self.up = self._engine, None, False
+        if engine is not None:
+            engine.drop(self._number)
+        return engine
 
-    def _spawn(self, channel: socket.socket) -> None:
-        """From the loop's own thread: the engine dies with the thread that started it."""
-        fds = (self._rings.memory_fd, self._rings.wake_fd, channel.fileno())
-        names = ("--memory-fd", "--wake-fd", "--channel-fd")
-        command = [sys.executable, "-m", "rwc_daemon.engine.worker"]
-        for name, fd in zip(names, fds, strict=True):
-            command += [name, str(fd)]
-        command += ["--generation", str(self._rings.new_generation()), *self._arguments]
-        self._silent_s, self._hung = 0.0, ""
+    # ---- told by the engine ----
+
+    def starting(self) -> None:
         self.starts += 1
-        environment = engine_environment(os.environ, len(os.sched_getaffinity(0)))
-        self._process = subprocess.Popen(command, pass_fds=fds, stdin=subprocess.DEVNULL, env=environment)
-        self._pidfd = os.pidfd_open(self._process.pid)
+        self.silent_s = 0.0
+        self.rings.new_generation()  # what the one before still says is not heard any more
 
-    async def _listen(self, channel: socket.socket) -> None:
-        reader, self._writer = await asyncio.open_connection(sock=channel)
-        try:
-            while line := await reader.readline():
-                message = decode(line)
-                self._silent_s = 0.0
-                if isinstance(message, Ready):
-                    self._arrived(message)
-                else:
-                    self._on_message(message)
-        except (BadMessage, ValueError) as bad:
-            log.warning("the engine's channel broke: %s", bad)
-            self._end("said something that cannot be read")
-        except OSError as broken:
-            # it was killed with words of ours unread (ECONNRESET); one that lives on without a channel is found silent
-            log.info("the engine's channel ended: %s", broken)
-
-    def _arrived(self, ready: Ready) -> None:
-        self.up = True
-        event(log, ENGINE_UP, f"the engine runs, process {ready.pid}", RWC_PID=ready.pid)
+    def opened(self) -> None:
+        self.up, self.silent_s, self._opened_s = True, 0.0, asyncio.get_running_loop().time()
         self._on_up()
 
-    def _end(self, reason: str) -> None:
-        """SIGKILL; `_one_life` awaits the end before the next one starts."""
-        if self._process is None or self._hung:
-            return
-        stopped = _is_stopped(self._process.pid)
-        self._hung = "was stopped from outside" if stopped else reason
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+    def heard(self, message: Message) -> None:
+        self.silent_s = 0.0
+        if isinstance(message, StreamEnded):
+            self._ended(f"gave up this voice ({message.reason})")
+        else:
+            self._on_message(message)
 
-    async def _dismiss(self, ended: asyncio.Event) -> None:
-        self.send(Quit())
-        try:
-            async with asyncio.timeout(QUIT_S if self.up else 0.1):
-                await ended.wait()
-        except TimeoutError:
-            self._end("did not quit")
-            await ended.wait()
-
-    def _bury(self, listening: asyncio.Task[None]) -> None:
-        listening.cancel()
-        asyncio.get_running_loop().remove_reader(self._pidfd)
-        os.close(self._pidfd)
-        if self._writer is not None:
-            self._writer.close()
-        assert self._process is not None
-        self._process.kill()  # it lives on only where its dismissal was broken off: nothing may wait for it then
-        self._process.wait()
-        self._status = self._process.returncode
-        self._process = self._writer = None
+    def died(self, death: Death) -> None:
         self.up = False
+        self._on_death(death)
 
-    def _death(self, lived_s: float, oom: bool) -> Death:
-        quick = lived_s < QUICK_S
-        if self._hung:
-            return Death(self._hung, own_fault="outside" not in self._hung, quick=quick)
-        if self._status == -signal.SIGKILL and not oom:
-            return Death("was killed from outside (SIGKILL)", own_fault=False, quick=quick)
-        if self._status == -signal.SIGKILL:
-            return Death("was killed for want of memory", own_fault=True, quick=quick)
-        if self._status < 0:
-            name = signal.Signals(-self._status).name
-            return Death(f"ended by {name}", own_fault=name not in ("SIGTERM", "SIGHUP", "SIGINT"), quick=quick)
-        return Death(f"ended with status {self._status}", own_fault=True, quick=quick)
+    def hung(self) -> None:
+        self._leave()
+        self._enter(self._pool.apart())
+        self._on_death(Death("hung", own_fault=True, quick=self._is_quick()))
 
+    def move_out(self) -> None:
+        if self._engine is not None:  # its owner has not stopped it meanwhile
+            self._leave()
+            self._enter(self._pool.apart())
 
-def engine_options(settings: Settings) -> list[str]:
-    """What the engine's command line says of the settings."""
-    engine = settings.engine
-    without_gpu = settings.voice.first if engine.without_gpu == "voice" else ""
-    options = ["--device", engine.device, "--memory-mb", str(engine.memory_mb)]
-    return [*options, "--without-gpu", without_gpu] if without_gpu else options
+    def _ended(self, reason: str) -> None:
+        """By itself, in an engine that goes on with others."""
+        quick = self._is_quick()
+        self._home = self._leave()
+        self._quick_ends = self._quick_ends + 1 if quick else 0
+        wait_s = SLOW_S if self.given_up else WAITS_S[min(self._quick_ends, len(WAITS_S) - 1)]
+        self._coming = asyncio.get_running_loop().call_later(wait_s, self._come_back)
+        self._on_death(Death(reason, own_fault=True, quick=quick))
 
+    def _come_back(self) -> None:
+        """Where it was, since the weights are there."""
+        home, self._home = self._home, None
+        self._enter(home if home is not None and home.wanted else self._pool.place())
 
-def oom_kills() -> int:
-    """How many processes this machine's kernel has killed for want of memory; 0 where it does not say."""
-    try:
-        text = Path("/proc/vmstat").read_text()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("oom_kill ")), 0)
-
-
-def _is_stopped(pid: int) -> bool:
-    """proc(5): state T after the command's closing bracket; t would be a debugger's doing."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
-    except (OSError, IndexError):
-        return False
+    def _is_quick(self) -> bool:
+        return asyncio.get_running_loop().time() - self._opened_s < QUICK_S

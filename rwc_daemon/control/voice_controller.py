@@ -7,8 +7,9 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from rwc_daemon.control.engine_process import SLOW_S, Death
 from rwc_daemon.control.faults import Faults
-from rwc_daemon.control.supervisor import SLOW_S, Death, Supervisor
+from rwc_daemon.control.supervisor import Supervisor
 from rwc_daemon.control.voice_requests import VoiceRequests
 from rwc_daemon.control.voice_selection import Fallback, VoiceSelection
 from rwc_daemon.controls import Controls, to_dict

@@ -1,4 +1,4 @@
-"""The inference thread: mic ring → switcher → voice ring, for as long as somebody listens.
+"""A stream's inference thread: mic ring → switcher → voice ring, for as long as somebody listens.
 
 It is woken by the callback once a block, or by an order from the channel's thread. Orders are taken between blocks, so
 that nothing in here needs a lock.
@@ -27,7 +27,7 @@ from rwc_daemon.engine.load_request import (
 )
 from rwc_daemon.engine.loader import Loader
 from rwc_daemon.engine.native_loading import use_threads
-from rwc_daemon.engine.op_queue import OpQueue
+from rwc_daemon.engine.neighbours import Neighbours
 from rwc_daemon.engine.overload import OverloadController
 from rwc_daemon.engine.pitch_meter import PitchMeter
 from rwc_daemon.engine.playout import Playout
@@ -47,12 +47,14 @@ from rwc_daemon.messages import (
 )
 from rwc_daemon.plan import Plan, compute_slack_ms
 from rwc_daemon.thresholds import THRESHOLDS
-from rwc_daemon.voices.base import Adjustable
+from rwc_daemon.voices.base import Adjustable, Voice
 
 HEARTBEAT_S = 1.0
 WATCHED_HEARTBEAT_S = 0.1
 CONTEXT_S = 1.0  # of what came too late is heard by a voice that does so without rendering
 BEFORE_BLOCK = 0.2  # of a block before the next one is whole: no op is begun
+SPARE = 1.5  # of the slowest of the last blocks: so long before it is wanted a block is begun at the latest
+FORGETTING = 0.99  # a block
 log = logging.getLogger(__name__)
 
 Order = (
@@ -71,6 +73,7 @@ class Inference:
         loader: Loader,
         send: Callable[[Message], None],
         thread_budget: ThreadBudget,
+        neighbours: Neighbours,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
@@ -84,15 +87,39 @@ class Inference:
         self._meter, self._pitch_meter = LoadMeter(), PitchMeter()
         self._thread_budget, self._threads = thread_budget, 0  # as wanted, and as this thread's nets were told
         self._overload = OverloadController(thread_budget, loader.request, send)
-        self._op_queue = OpQueue(link.wake, lambda: self._switcher is not None and self._switcher.stream.costly)
+        self._neighbours, self._op_queue = neighbours, neighbours.op_queue
         loader.threads, loader.op_queue = (lambda: thread_budget.threads), self._op_queue
+        loader.quiet = lambda: neighbours.quiet
+        self._slowest_s = 0.0  # of the last blocks
         self._spoiled = 0
         self._behind = False  # something was dropped, and the slack is not filled again
         self._request_unmet = False  # something the user asked of the playing voice
         self._next_heartbeat_s = self._next_look_s = 0.0
 
+    @property
+    def plays(self) -> bool:
+        return self._switcher is not None
+
+    @property
+    def runs_nets(self) -> bool:
+        switcher = self._switcher  # of another thread
+        return switcher is not None and switcher.stream.costly
+
+    def uses(self, voice: Voice) -> bool:
+        return any(loaded is not None and loaded.voice is voice for loaded in (self._loaded, self._coming))
+
+    def wake(self) -> None:
+        self._link.wake()
+
     def run(self) -> None:
         """Until the order to stop."""
+        self._neighbours.join(self)
+        try:
+            self._run()
+        finally:
+            self._neighbours.leave(self)
+
+    def _run(self) -> None:
         while self._take_orders():
             self._send_heartbeat()
             if self._switcher is None:
@@ -107,7 +134,8 @@ class Inference:
         """Between two blocks, for one more op; and none so late that what comes of it is in the next one's way."""
         self._send_heartbeat()
         time_left = self._switcher is None or self._link.available() < self._switcher.block * (1 - BEFORE_BLOCK)
-        return time_left and self.orders.empty()
+        own = self.runs_nets or not self._neighbours.nets  # a light voice's blocks are too short for others' operations
+        return own and time_left and self.orders.empty()
 
     # ---- orders ----
 
@@ -277,16 +305,24 @@ class Inference:
             return
         x = self._link.read(plan.block)
         self._apply_threads(switcher.stream)
-        begin = time.perf_counter()
         before = switcher.stream
-        y = switcher.feed(x)
-        self._link.write(y)
-        self._meter.count(time.perf_counter() - begin, plan.block / plan.rate, before.spoken)
+        with self._neighbours.turns(before.costly).turn(*self._due(plan)):
+            begin = time.perf_counter()
+            y = switcher.feed(x)
+            self._link.write(y)
+            compute_s = time.perf_counter() - begin
+        self._slowest_s = max(compute_s, FORGETTING * self._slowest_s)
+        self._meter.count(compute_s, plan.block / plan.rate, before.spoken)
         self._pitch_meter.hear(x, y, plan.rate)
         self._check(switcher.stream)
         if switcher.stream is not before:
             self._playout.begin(switcher.stream, before)
             self._took_over()
+
+    def _due(self, plan: Plan) -> tuple[float, float]:
+        """When the next block is wanted, and when it must be begun at the latest; time.monotonic()."""
+        wanted_s = time.monotonic() - (self._link.lag() + self._playout.slack // 4) / plan.rate
+        return wanted_s, wanted_s - SPARE * self._slowest_s
 
     def _late_blocks(self, switcher: VoiceSwitcher) -> int:
         """How many blocks to drop. Those that are too late to be heard; but where that happens again before the slack
@@ -312,9 +348,13 @@ class Inference:
         self._meter.skip(len(x), plan.rate)
 
     def _apply_threads(self, stream: Stream) -> None:
-        if stream.costly and self._threads != self._overload.threads:
-            self._threads = self._overload.threads
-            use_threads(self._threads)
+        """Where other streams run nets too, each has one thread: that is what they are all warmed for."""
+        if not stream.costly:
+            return
+        wanted = self._overload.threads if self._neighbours.nets <= 1 else 1
+        if self._threads != wanted:
+            self._threads = wanted
+            use_threads(wanted)
 
     def _took_over(self) -> None:
         assert self._coming is not None

@@ -1,4 +1,4 @@
-"""The loader thread: reads and warms the next voice beside the playing one, or the same one for another step.
+"""A stream's loader thread: reads and warms the next voice beside the playing one, or the same one for another step.
 
 Only the newest request counts, once any voice has come, and a voice that is in memory and warm waits for nothing.
 """
@@ -33,7 +33,7 @@ from rwc_daemon.errors import MissingAsset, MissingPackage, RwcError
 from rwc_daemon.families import FAMILIES
 from rwc_daemon.plan import Plan
 from rwc_daemon.thresholds import THRESHOLDS
-from rwc_daemon.voices.base import Adjustable
+from rwc_daemon.voices.base import Adjustable, VoiceInfo
 from rwc_daemon.voices.quality_ladder import QualityStep
 from rwc_daemon.voices.repository import VoiceRepository
 
@@ -51,29 +51,32 @@ class Loader:
         repository: VoiceRepository,
         device: str,
         stream_config: Callable[[], StreamConfig],
-        budget_mb: float = 0.0,
+        cache: VoiceCache,
         without_gpu: str = "",
     ) -> None:
-        """`without_gpu`: the voice to take when the GPU fails; empty: the same one, on the CPU."""
+        """`cache`: of all streams of this engine. `without_gpu`: the voice to take when the GPU fails; empty: the same
+        one, on the CPU."""
         self._repository, self._device, self._stream_config, self._without_gpu = (
             repository,
             device,
             stream_config,
             without_gpu,
         )
-        self._cache = VoiceCache(budget_mb)
+        self._cache = cache
         self._wanted: LoadRequest | None = None
         self._doing: LoadRequest | None = None
         self._void = False  # what is being done is not wanted any more
         self._first = True  # no voice has come yet: any is better than none
         self._lost = False
-        self._suspended = self._prepared = self._untidy = False
+        self._suspended = self._prepared = self._stopped = False
         self._change = threading.Condition()
         self._done: Callable[[LoadedVoice | PrewarmedStep | LoadFailed], None] = lambda _: None
         self.threads: Callable[[], int] = lambda: 1
         # that a playing voice's nets run on
         self.op_queue: OpQueue | None = None
         # where nets run beside a playing voice
+        self.quiet: Callable[[], bool] = lambda: True
+        # whether nobody listens to any stream of this engine
 
     def start(self, done: Callable[[LoadedVoice | PrewarmedStep | LoadFailed], None]) -> None:
         """`done`: called on the loader's thread, or from within `want`."""
@@ -102,6 +105,13 @@ class Loader:
             self._suspended = True
             self._change.notify()
 
+    def stop(self) -> None:
+        """The stream is over: what is being done is not wanted any more, and nothing follows."""
+        with self._change:
+            self._stopped = self._void = True
+            self._first = False
+            self._change.notify()
+
     def lose_gpu(self, voice: str) -> None:
         """The GPU failed under `voice`: from now on there is only the CPU."""
         with self._change:
@@ -114,7 +124,9 @@ class Loader:
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
         while True:
             with self._change:
-                self._change.wait_for(lambda: self._wanted is not None or self._suspended)
+                self._change.wait_for(lambda: self._wanted is not None or self._suspended or self._stopped)
+                if self._stopped:
+                    return
                 self._doing, self._wanted, self._void = self._wanted, None, False
                 if self._lost:
                     self._forget_gpu()
@@ -124,7 +136,7 @@ class Loader:
             result = self._load(self._doing)
             with self._change:
                 void, self._doing = self._is_void(), None
-                if result is not None and not void:
+                if result is not None and not void and not self._stopped:
                     self._first = self._first and not isinstance(result, LoadedVoice)
                     self._done(result)
 
@@ -132,8 +144,10 @@ class Loader:
         """What is slow, where there is any voice that needs it: torch, which takes seconds, and never before the first
         voice plays, because an engine that replaces another has somebody waiting."""
         self._suspended = False
-        if self._untidy:
-            self._untidy = False
+        if not self.quiet():
+            return  # whoever is left alone last does it
+        if self._cache.untidy:
+            self._cache.untidy = False
             native_loading.collect_garbage()
         if self._prepared:
             return
@@ -264,17 +278,19 @@ class Loader:
 
     def _voice(self, wanted: str) -> CachedVoice:
         info = self._repository.find(wanted)
-        cached = self._cache.find(info)
-        if cached is None:
-            before_mb = used_mb()
-            heavy = FAMILIES[info.kind].heavy
-            with native_loading.without_gc():
-                if heavy:
-                    native_loading.import_torch()
-                voice = self._repository.load(wanted, self._device)
+        with self._cache.loading(info.id):
+            return self._cache.find(info) or self._read(info)
+
+    def _read(self, info: VoiceInfo) -> CachedVoice:
+        before_mb = used_mb()
+        heavy = FAMILIES[info.kind].heavy
+        with native_loading.without_gc():
             if heavy:
-                native_loading.trim_heap()  # splits huge pages: not worth it for what a light voice leaves
-            cached = CachedVoice(info, voice, max(used_mb() - before_mb, info.size / 2**20))
-            self._cache.add(cached)
-            self._untidy = True
+                native_loading.import_torch()
+            voice = self._repository.load(info.id, self._device)
+        if heavy:
+            native_loading.trim_heap()  # splits huge pages: not worth it for what a light voice leaves
+        cached = CachedVoice(info, voice, max(used_mb() - before_mb, info.size / 2**20))
+        self._cache.add(cached)
+        self._cache.untidy = True
         return cached

@@ -8,6 +8,7 @@ inference thread has time for some of them before its next block is complete.
 from __future__ import annotations
 
 import queue
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
@@ -37,14 +38,22 @@ class QueuedOp:
 
 
 class OpQueue:
-    """`wake` wakes the inference thread; `wanted` says whether a voice plays that must not be disturbed."""
+    """`wake` wakes the inference threads that serve it; `wanted` says whether a voice plays that must not be
+    disturbed."""
 
     def __init__(self, wake: Callable[[], None], wanted: Callable[[], bool]) -> None:
         self._wake, self._wanted = wake, wanted
         self._queue: queue.SimpleQueue[QueuedOp] = queue.SimpleQueue()
-        self._starved = False  # until the inference thread has time again
-        self.spent_s = 0.0
-        # CPU time of all operations until now, less what queueing them cost
+        self._starved = False  # until an inference thread has time again
+        self._own = threading.local()
+
+    @property
+    def spent_s(self) -> float:
+        """CPU time of all operations that the calling thread has sent, less what queueing them cost."""
+        return float(getattr(self._own, "spent_s", 0.0))
+
+    def _spend(self, spent_s: float) -> None:
+        self._own.spent_s = self.spent_s + spent_s
 
     # ---- who sends ----
 
@@ -78,16 +87,21 @@ class OpQueue:
         self._queue.put(op)
         self._wake()
         try:
-            return op.done.result(STARVED_S)
+            return self._received(op, STARVED_S)
         except TimeoutError:
             if not op.done.cancel():
-                return op.done.result()
+                return self._received(op)
             self._starved = True
         finally:
-            self.spent_s -= time.thread_time() - begin + DISPATCH_COST_S
+            self._spend(-(time.thread_time() - begin + DISPATCH_COST_S))
         return work()
 
-    # ---- who does them: the inference thread ----
+    def _received(self, op: QueuedOp, timeout_s: float | None = None) -> Any:
+        result, spent_s = op.done.result(timeout_s)
+        self._spend(spent_s)
+        return result
+
+    # ---- who does them: an inference thread ----
 
     def run_pending(self, idle: Callable[[], bool]) -> int:
         """Does what there is for as long as `idle`; returns the threads that the last one ran on, 0 for none."""
@@ -114,12 +128,10 @@ class OpQueue:
         else:
             op.done.set_result(result)
 
-    def _timed(self, op: QueuedOp) -> Any:
+    def _timed(self, op: QueuedOp) -> tuple[Any, float]:
+        """What it gives, and its CPU time."""
         import torch
 
         with torch.inference_mode(op.inference_mode):
             begin = time.thread_time()
-            try:
-                return op.work()
-            finally:
-                self.spent_s += time.thread_time() - begin
+            return op.work(), time.thread_time() - begin

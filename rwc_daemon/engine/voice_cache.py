@@ -1,11 +1,15 @@
-"""The last few voices stay in memory, within a budget: changing back to one costs next to nothing."""
+"""The voices of one engine: each is in memory once, whichever streams play it, and the last few stay within a budget:
+changing back to one costs next to nothing."""
 
 from __future__ import annotations
 
 import sys
 import threading
+import weakref
 from collections import OrderedDict
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rwc_daemon.engine.load_meter import resident_mb
@@ -19,7 +23,8 @@ WARM_STEPS = 3  # nets keep what they prepared for so many of the newest (voices
 class CachedVoice:
     info: VoiceInfo
     """As the repository knew it when it was loaded: another one under the same id is another voice."""
-    voice: Voice
+    voice: Any
+    """A `Voice`."""
     size_mb: float
     warmed_ms: dict[Any, tuple[float, int]] = field(default_factory=dict)
     """What it was warmed for → a typical block, and threads: it need not be warmed for that again."""
@@ -34,33 +39,72 @@ class CachedVoice:
             del self.warmed_ms[next(iter(self.warmed_ms))]
 
 
+@dataclass(frozen=True)
+class LeftVoice:
+    """One that the budget has no room for: it is there for as long as a stream plays it."""
+
+    known: CachedVoice
+    """Without the voice."""
+    voice: weakref.ref[Voice]
+
+
 class VoiceCache:
     """Oldest out first; the newest always stays. Any thread may ask."""
 
-    def __init__(self, budget_mb: float) -> None:
-        self._budget_mb = budget_mb
+    def __init__(self, budget_mb: float, in_use: Callable[[Voice], bool] = lambda voice: False) -> None:
+        """`in_use`: whether a stream plays that voice."""
+        self._budget_mb, self._in_use = budget_mb, in_use
         self._lock = threading.Lock()
         self._voices: OrderedDict[str, CachedVoice] = OrderedDict()
+        self._left: dict[str, LeftVoice] = {}
+        self._loading: dict[str, threading.Lock] = {}
+        self.untidy = False
+        # a voice was read since garbage was collected last
+
+    @contextmanager
+    def loading(self, voice: str) -> Iterator[None]:
+        """One thread at a time reads the voice of this id; the others find it here then."""
+        with self._lock:
+            lock = self._loading.setdefault(voice, threading.Lock())
+        with lock:
+            yield
 
     def find(self, info: VoiceInfo) -> CachedVoice | None:
         """Raises it to the newest."""
         with self._lock:
-            cached = self._voices.get(info.id)
+            cached = self._voices.get(info.id) or self._come_back(info.id)
             if cached is None or cached.info != info:
                 return None
             self._voices.move_to_end(info.id)
             return cached
 
+    def _come_back(self, voice: str) -> CachedVoice | None:
+        left = self._left.pop(voice, None)
+        played = left.voice() if left is not None else None
+        if left is None or played is None or not self._in_use(played):
+            return None
+        self._voices[voice] = replace(left.known, voice=played)
+        self._voices.move_to_end(voice)
+        self._make_room()
+        return self._voices[voice]
+
     def add(self, cached: CachedVoice) -> None:
         with self._lock:
             self._voices[cached.info.id] = cached
             self._voices.move_to_end(cached.info.id)
-            while len(self._voices) > 1 and sum(cached.size_mb for cached in self._voices.values()) > self._budget_mb:
-                self._voices.popitem(last=False)
+            self._make_room()
+
+    def _make_room(self) -> None:
+        while len(self._voices) > 1 and sum(cached.size_mb for cached in self._voices.values()) > self._budget_mb:
+            voice, cached = self._voices.popitem(last=False)
+            self._left[voice] = LeftVoice(replace(cached, voice=None), weakref.ref(cached.voice))
+        for voice in [voice for voice, left in self._left.items() if left.voice() is None]:
+            del self._left[voice]
 
     def clear(self) -> None:
         with self._lock:
             self._voices.clear()
+            self._left.clear()
 
 
 def used_mb() -> float:

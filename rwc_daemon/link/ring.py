@@ -1,6 +1,6 @@
 """The memory shared by daemon and engine: microphone ring, voice ring, settings and counters of the audio callback.
 
-One memfd and one eventfd, made by the daemon and inherited by the engine: nothing with a name is left behind, whoever
+One memfd and one eventfd, made by the daemon and handed to the engine: nothing with a name is left behind, whoever
 dies. Index work is C (ring.h); samples are numpy float32, mono. Indexes are absolute sample counts: voice sample k is
 the conversion of microphone sample k.
 """
@@ -100,8 +100,8 @@ class SharedRings:
 
     @classmethod
     def attach(cls, memory_fd: int, wake_fd: int) -> SharedRings:
-        """Opens the rings from inherited descriptors, which `close` closes. Raises EngineFailed if they are no
-        rings."""
+        """Opens the rings from descriptors that were handed over, which `close` closes. Raises EngineFailed if they are
+        no rings."""
         link = cls(memory_fd, wake_fd)
         if lib.rwc_capacity_of(link._link, len(link._memory)):
             return link

@@ -9,9 +9,7 @@ import dataclasses
 import json
 import random
 import signal
-import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -32,6 +30,7 @@ from rwc_daemon.messages import (
     decode,
     encode,
 )
+from testkit.engine_process import FIRST, StartedEngine
 from testkit.fuzz.account import Account
 from testkit.fuzz.files import VALUES
 from testkit.import_fuzzer import spoil
@@ -70,7 +69,7 @@ class Lines:
     def down(self) -> bytes:
         """To the engine; one half are messages whose values no daemon would send."""
         message = self.dice.choice(DOWN)
-        parts = {"is": type(message).__name__, **dataclasses.asdict(message)}
+        parts = {"is": type(message).__name__, "stream": FIRST, **dataclasses.asdict(message)}
         if self.dice.random() < 0.5:
             return self.damaged(parts)
         for one in dataclasses.fields(message):
@@ -107,28 +106,20 @@ def decoding(count: int, seed: int) -> Account:
     return account
 
 
-class Engine:
-    """A real one, and our end of its channel."""
+class Engine(StartedEngine):
+    """A real one with one stream, and our end of its channel."""
 
     def __init__(self, link: SharedRings, folder: Path) -> None:
-        ours, theirs = socket.socketpair()
-        fds = (link.memory_fd, link.wake_fd, theirs.fileno())
-        command = [sys.executable, "-m", "rwc_daemon.engine.worker"]
-        for name, fd in zip(("--memory-fd", "--wake-fd", "--channel-fd"), fds, strict=True):
-            command += [name, str(fd)]
-        command += ["--generation", str(link.new_generation()), "--data-dir", str(folder)]
-        self.process = subprocess.Popen(command, pass_fds=fds, stderr=subprocess.DEVNULL)
-        theirs.close()
-        self._channel = ours
-        ours.settimeout(ENGINE_S)
-        self._heard = ours.makefile("rb")
+        super().__init__(folder, stderr=subprocess.DEVNULL)
+        self.socket.settimeout(ENGINE_S)
+        self.open(link)
 
     def answers(self, voice: str) -> bool:
         """Whether it says something of that voice within the deadline; False where it ended or says nothing at all."""
         end = time.monotonic() + ENGINE_S
         while time.monotonic() < end:
             try:
-                line = self._heard.readline()
+                line = self.lines.readline()
             except OSError:  # no word for so long, or it ended before it had read everything
                 return False
             message = decode(line) if line else None
@@ -138,7 +129,7 @@ class Engine:
 
     def tell(self, line: bytes) -> None:
         try:
-            self._channel.sendall(line)
+            self.socket.sendall(line)
         except OSError:
             return  # it has ended meanwhile
 
@@ -148,12 +139,6 @@ class Engine:
         except subprocess.TimeoutExpired:
             return False
         return True
-
-    def close(self) -> None:
-        self.process.kill()
-        self.process.wait()
-        self._heard.close()
-        self._channel.close()
 
 
 def engines(count: int, seed: int, folder: Path) -> Account:
@@ -175,9 +160,9 @@ def engines(count: int, seed: int, folder: Path) -> Account:
 
 def afterwards(engine: Engine) -> str:
     """An engine that still lives obeys; one that does not has ended by itself, not by a signal."""
-    engine.tell(encode(LoadVoice("robot")))
+    engine.tell(encode(LoadVoice("robot"), FIRST))
     if engine.answers("robot"):
-        engine.tell(encode(Quit()))
+        engine.tell(encode(Quit(), FIRST))
     if not engine.ended(ENGINE_S):
         return "hang"
     status = engine.process.returncode

@@ -10,26 +10,29 @@ from pathlib import Path
 
 import pytest
 
-from rwc_daemon.control import supervisor as module
-from rwc_daemon.control.supervisor import Death, Supervisor, engine_environment
+from rwc_daemon.control import engine_process as module
+from rwc_daemon.control.engine_pool import EnginePool
+from rwc_daemon.control.engine_process import Death, engine_environment
+from rwc_daemon.control.supervisor import Supervisor
 from rwc_daemon.link.ring import SharedRings
 from rwc_daemon.messages import Heartbeat, LoadVoice, Message, SetControls, VoiceFailed, VoiceOn
 
 pytestmark = pytest.mark.realtime
 
 DEADLINE_S = 30.0
+OPTIONS = ["--device", "cpu"]
 
 
 class Watched:
     """A supervisor, its link, and everything it told."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, pool: EnginePool | None = None) -> None:
         self.link = SharedRings.create()
         self.ups = 0
         self.deaths: list[Death] = []
         self.messages: list[Message] = []
-        options = ["--device", "cpu"]
-        self.supervisor = Supervisor(self.link, data_dir, options, self.up, self.messages.append, self.deaths.append)
+        pool = pool or EnginePool(data_dir, OPTIONS)
+        self.supervisor = Supervisor(self.link, pool, self.up, self.messages.append, self.deaths.append)
 
     def up(self) -> None:
         self.ups += 1
@@ -133,7 +136,7 @@ def test_patience_is_short_while_it_converts_and_long_while_it_loads(tmp_path: P
         await watched.until_voice()
         for _ in range(2):
             watched.supervisor.check(elapsed_s=2.0, converting=False)
-        assert not watched.supervisor._hung
+        assert not watched.supervisor._engine._hung
         watched.supervisor.check(elapsed_s=2.0, converting=True)
         await watched.until(lambda: watched.ups == 2)
         assert watched.deaths == [Death("hung", own_fault=True, quick=True)]

@@ -10,6 +10,7 @@ from rwc_daemon.controls import Controls
 from rwc_daemon.engine import loader as module
 from rwc_daemon.engine.load_request import LoadedVoice, LoadFailed, LoadRequest, PrewarmedStep, StreamConfig
 from rwc_daemon.engine.loader import Loader
+from rwc_daemon.engine.voice_cache import VoiceCache
 from rwc_daemon.engine.warming import warm
 from rwc_daemon.plan import Block, Plan
 from testkit.plain_voices import CostlyVoice, DelaySession, DelayVoice
@@ -40,7 +41,7 @@ def warming(monkeypatch):
 def done(warming):
     done = queue.Queue()
     repository = Repository(CostlyVoice("a"), CostlyVoice("b", missing=("rmvpe",)), DelayVoice(name="plain"))
-    done.loader = Loader(repository, "cpu", lambda: StreamConfig(Controls(quality="high")), budget_mb=1000)
+    done.loader = Loader(repository, "cpu", lambda: StreamConfig(Controls(quality="high")), VoiceCache(1000))
     done.loader.start(done.put)
     return done
 

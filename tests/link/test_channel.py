@@ -13,7 +13,15 @@ def test_messages_pass_in_order_and_the_end_is_seen():
     for message in sent:
         sender.send(message)
     sender.close()
-    assert list(receiver.receive()) == sent
+    assert list(receiver.receive()) == [(0, message) for message in sent]
+
+
+def test_a_message_comes_with_the_number_of_its_stream():
+    ours, theirs = socket.socketpair()
+    sender, receiver = Channel(ours), Channel(theirs)
+    sender.send(Suspend(), 7)
+    sender.close()
+    assert list(receiver.receive()) == [(7, Suspend())]
 
 
 def test_a_cut_line_is_an_error_and_not_a_message():
