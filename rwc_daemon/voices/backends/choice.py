@@ -2,9 +2,10 @@
 
 A part that a backend runs as one call goes to it whole: one call for several layers is what saves the time between
 them, and what a single layer's time does not show. Every other layer goes to the backend that is quickest in a short
-measurement, among those whose deviation the caller allows; plain torch competes too. A process remembers the choice by
-the layer's shape. A later backend has to be a tenth quicker than an earlier one of `table.BACKENDS`, so that a
-disturbed measurement seldom changes a choice, and equal machines choose alike.
+measurement, among those whose deviation the caller allows; plain torch runs what no backend takes. (It competed for a
+while, and won on layers where it then lost: measured alone it finds its weights in the cache, within a net it does
+not.) A process remembers the choice by the layer's shape. A later backend has to be a tenth quicker than an earlier one
+of `table.BACKENDS`, so that a disturbed measurement seldom changes a choice, and equal machines choose alike.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def choose(layer: Layer, backends: Sequence[Backend]) -> None:
     packed = {one.name: one.pack(layer) for one in backends if known in (None, one.name)}
     offers = {name: one for name, one in packed.items() if one is not None}
     if known is None:
-        known = _chosen[key] = quickest(layer, offers) if offers else PLAIN
+        known = _chosen[key] = quickest(layer, offers) if len(offers) > 1 else next(iter(offers), PLAIN)
     layer.packed = offers.get(known)
     if layer.packed is not None:
         let_go(layer)
@@ -118,19 +119,18 @@ def described(layer: Layer, backends: Sequence[Backend]) -> tuple[Any, ...]:
 
 def quickest(layer: Layer, offers: Mapping[str, PackedLayer]) -> str:
     """The name of the backend to take. Everybody runs in turn, so that what disturbs one disturbs the others."""
-    ways: dict[str, PackedLayer | None] = {**offers, PLAIN: None}
-    x, least = example(layer), dict.fromkeys(ways, float("inf"))
+    x, least = example(layer), dict.fromkeys(offers, float("inf"))
     until = time.perf_counter() + ENOUGH_S
     for n in range(MOST_ROUNDS):
         if n >= LEAST_ROUNDS and time.perf_counter() > until:
             break
-        for name, packed in ways.items():
+        for name, packed in offers.items():
             layer.packed = packed
             begin = time.perf_counter()
             layer(x)
             least[name] = min(least[name], time.perf_counter() - begin)
     layer.packed = None
-    best = next(iter(ways))
+    best = next(iter(offers))
     for name, seconds in least.items():
         best = name if seconds < QUICKER * least[best] else best
     return best

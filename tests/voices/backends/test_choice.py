@@ -143,8 +143,8 @@ def test_the_quickest_within_the_allowed_deviation_runs_a_layer(clock):
 
 @pytest.mark.parametrize(
     ("seconds", "wanted"),
-    [((5e-4, 4.8e-4), 5e-4), ((5e-4, 4e-4), 4e-4), ((9.6e-4, 9.7e-4), 9.6e-4), ((2e-3, 3e-3), None)],
-    ids=["about as quick", "quicker by a fifth", "about as quick as torch", "slower than torch"],
+    [((5e-4, 4.8e-4), 5e-4), ((5e-4, 4e-4), 4e-4), ((3e-3, 2e-3), 2e-3)],
+    ids=["about as quick", "quicker by a fifth", "both slower than torch alone"],
 )
 def test_a_later_one_has_to_be_clearly_quicker(clock, seconds, wanted):
     layer = Slow(clock)
