@@ -69,13 +69,13 @@ async def serve(settings: Settings, lifetime: Lifetime) -> int:
     core = Core(settings, link, open_audio_backend, paths.data_dir(), paths.state_dir(), notifier)
     face = await DbusFace.open(DaemonApi(core))
     await core.start(lifetime.begin())
-    log.info("rwc-daemon %s runs, process %d", core.status.version, os.getpid())
+    log.info("rwc-daemon %s runs, process %d", core.first.status.version, os.getpid())
     status = await _until_told(core, face, notifier)
     if status == STOPPED:
         notifier.stopping()
         lifetime.end()
     else:
-        core.faults.happened("NoSessionBus", BUS_LOST)
+        core.first.faults.happened("NoSessionBus", BUS_LOST)
         lifetime.last_words("ended with the session bus")
         await asyncio.sleep(BUS_GRACE_S)
     log.info("rwc-daemon stops")
@@ -103,9 +103,9 @@ async def _until_told(core: Core, face: DbusFace, notifier: Notifier) -> int:
 async def _say_ready(core: Core, notifier: Notifier) -> None:
     try:
         async with asyncio.timeout(READY_S):
-            await core.microphone_there.wait()
+            await core.first.microphone_there.wait()
     except TimeoutError:
-        log.warning("RWC Mic is not there yet: %s", core.faults.shown.message or "waiting for the audio server")
+        log.warning("RWC Mic is not there yet: %s", core.first.faults.shown.message or "waiting for the audio server")
     notifier.ready(core.line())
 
 

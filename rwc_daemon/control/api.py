@@ -41,22 +41,22 @@ class DaemonApi:
     """One for all faces of a core."""
 
     def __init__(self, core: Core) -> None:
-        self._core = core
+        self._core, self._first = core, core.first
         self._level_watchers: set[Hashable] = set()
 
     # ---- the state ----
 
     @property
     def status(self) -> Status:
-        return self._core.status
+        return self._first.status
 
     @property
     def controls(self) -> Controls:
-        return self._core.controls
+        return self._first.controls
 
     def statistics(self) -> dict[str, Any]:
         """Returns every counter and timing, each with its unit in its name."""
-        return self._core.statistics()
+        return self._first.statistics()
 
     # ---- voices ----
 
@@ -66,7 +66,7 @@ class DaemonApi:
 
     async def load(self, voice: str) -> None:
         """Asks for a voice; returns once it is known and queued. Raises NoSuchVoice."""
-        await self._core.load(voice)
+        await self._first.load(voice)
 
     async def use(self, voice: str, controls: Mapping[str, Any] | None = None) -> str:
         """Switches to a voice and returns its id when it converts. `controls` are those it begins with, above its own.
@@ -74,7 +74,7 @@ class DaemonApi:
         Raises what is against this request: NoSuchVoice, NoSuchControl, OutOfRange, what loading raises, EngineFailed,
         Superseded by a newer request, NotReady when the daemon stops.
         """
-        return await self._core.use(voice, controls or {})
+        return await self._first.use(voice, controls or {})
 
     def import_voice(self, path: str, options: Mapping[str, Any]) -> int:
         """Starts an import and returns its job's number. Raises OutOfRange, BadModel, Busy."""
@@ -92,30 +92,30 @@ class DaemonApi:
 
     def set_controls(self, wanted: Mapping[str, Any]) -> None:
         """Sets all of them or none. Raises NoSuchControl or OutOfRange."""
-        self._core.set_controls(wanted)
+        self._first.set_controls(wanted)
 
     def reset_controls(self) -> None:
-        self._core.reset_controls()
+        self._first.reset_controls()
 
     def reset_latency(self) -> None:
         """Drops the slack that a busy machine has taught, back to what a calm one needs."""
-        self._core.reset_latency()
+        self._first.reset_latency()
 
     def set_mode(self, mode: str) -> None:
         """Sets `convert`, `mute` or `bypass`, which plays the unprocessed voice. Raises OutOfRange."""
-        self._core.set_mode(mode)
+        self._first.set_mode(mode)
 
     async def inputs(self) -> list[Input]:
         """Returns the microphones that can feed the daemon."""
-        return await self._core.activity.inputs()
+        return await self._first.activity.inputs()
 
     async def set_input(self, name: str) -> None:
         """Chooses the microphone, or "default". Raises NoSuchInput."""
-        await self._core.set_input(name)
+        await self._first.set_input(name)
 
     def set_input_channel(self, channel: str) -> None:
         """Chooses the channel of a stereo microphone. Raises OutOfRange."""
-        self._core.set_input_channel(channel)
+        self._first.set_input_channel(channel)
 
     # ---- what it tells by itself ----
 
@@ -128,11 +128,11 @@ class DaemonApi:
     def watch_levels(self, watcher: Hashable, on: bool) -> None:
         """Levels are measured and told while any watcher wants them; one that leaves takes nothing from the others."""
         (self._level_watchers.add if on else self._level_watchers.discard)(watcher)
-        self._core.watch_levels(bool(self._level_watchers))
+        self._first.watch_levels(bool(self._level_watchers))
 
     def report(self, code: str, message: str) -> None:
         """Takes in a fault of a face itself: told, logged and over."""
-        self._core.faults.happened(code, message)
+        self._first.faults.happened(code, message)
 
     def quit(self) -> None:
         """Ends the daemon in order."""

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from rwc_daemon.control.jobs import Jobs, Progress
-from rwc_daemon.control.voice_selection import VoiceSelection
 from rwc_daemon.errors import BadModel, Busy, OutOfRange, Unsupported
 from rwc_daemon.families import shipped
 from rwc_daemon.voices.base import VoiceInfo
@@ -25,8 +24,9 @@ OPTIONS = ("name", "also")
 class VoiceLibrary:
     """The repository for faces."""
 
-    def __init__(self, repository: VoiceRepository, jobs: Jobs, selection: VoiceSelection) -> None:
-        self._repository, self._jobs, self._selection = repository, jobs, selection
+    def __init__(self, repository: VoiceRepository, jobs: Jobs, in_use: Callable[[], set[str]]) -> None:
+        """`in_use`: the ids of voices that cannot be removed."""
+        self._repository, self._jobs, self._in_use = repository, jobs, in_use
 
     async def list(self) -> list[VoiceInfo]:
         return await asyncio.to_thread(self._repository.list)
@@ -57,10 +57,9 @@ class VoiceLibrary:
         info = await asyncio.to_thread(self._repository.find, wanted)
         if info.id in shipped():
             raise Unsupported(f"'{info.id}' is built in and cannot be removed")
-        if info.id in (self._selection.playing, self._selection.loading, self._selection.wanted):
+        if info.id in self._in_use():
             raise Busy(f"'{info.id}' is in use: switch to another voice first, for instance 'rwcctl use deep'")
         await asyncio.to_thread(self._repository.store.remove, info.id)
-        self._selection.forget(info.id)
         return info.id
 
 

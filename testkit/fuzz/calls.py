@@ -28,7 +28,7 @@ async def call(daemon: Daemon, message: Message, whole: Whole) -> tuple[str, str
     except TimeoutError:
         return "", "hang"
     assert reply is not None
-    controls = whole.core.controls
+    controls = whole.core.first.controls
     if changed(controls, to_dict(controls)) != controls:
         return "", f"controls out of range: {controls}"
     if reply.message_type is not MessageType.ERROR:
@@ -53,7 +53,7 @@ def fuzz(count: int, seed: int, folder: Path, bus: Bus) -> Account:
                     for message, (error, trouble) in zip(messages, answers, strict=True):
                         account.note((message.member, message.signature, message.body), trouble, bool(error))
                 await daemon.call("LoadVoice", "robot")
-                await whole.until(lambda: whole.core.status.voice == "robot")
+                await whole.until(lambda: whole.core.first.status.voice == "robot")
                 assert len(await daemon.call("ListVoices")) == 7
             face.close()
 

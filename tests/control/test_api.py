@@ -35,7 +35,7 @@ async def uses(whole: Whole) -> None:
 
 async def superseded(whole: Whole) -> None:
     await whole.until_state("idle")
-    os.kill(whole.core.voice_controller.supervisor.pid, signal.SIGSTOP)  # so that nothing converts meanwhile
+    os.kill(whole.core.first.voice_controller.supervisor.pid, signal.SIGSTOP)  # so that nothing converts meanwhile
     try:
         older = asyncio.create_task(whole.api.use("tiny"))
         await whole.until(lambda: whole.api.status.loading == "tiny")
@@ -43,7 +43,7 @@ async def superseded(whole: Whole) -> None:
         with pytest.raises(Superseded):
             await older
     finally:
-        os.kill(whole.core.voice_controller.supervisor.pid, signal.SIGCONT)
+        os.kill(whole.core.first.voice_controller.supervisor.pid, signal.SIGCONT)
     assert await newer == "giant"
 
 
@@ -61,9 +61,9 @@ async def levels(whole: Whole) -> None:
     await heard_again()
     whole.api.watch_levels("terminal", False)
     await heard_again()
-    assert whole.core.levels.on
+    assert whole.core.first.levels.on
     whole.api.watch_levels("page", False)
-    assert not whole.core.levels.on
+    assert not whole.core.first.levels.on
     task.cancel()
 
 
@@ -74,7 +74,7 @@ async def told(whole: Whole) -> None:
     await asyncio.sleep(0)
     for step in range(50):
         whole.api.set_controls({"pitch": step / 10})
-    whole.core.faults.happened("Interrupted", "something")
+    whole.core.first.faults.happened("Interrupted", "something")
     await whole.until(lambda: any(isinstance(event, FaultReported) for event in events))
     await whole.until(lambda: any(isinstance(e, StateChanged) and e.controls.pitch == 4.9 for e in events))
     changes = [event for event in events if isinstance(event, StateChanged)]

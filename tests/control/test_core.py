@@ -352,7 +352,7 @@ def test_whether_a_voice_holds_much_memory_is_said_by_its_family(
 
     async def check(whole: Whole) -> None:
         await whole.until_state("idle")
-        voices = whole.core.voice_controller
+        voices = whole.core.first.voice_controller
         assert not voices.heavy  # 'deep'
         for kind, heavy in (("light", False), ("rvc", True)):
             voices.on_message(VoiceOn("ann", "cpu", 1.0, kind=kind))

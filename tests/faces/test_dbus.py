@@ -65,15 +65,15 @@ def test_a_voice_is_used_once_the_call_returns(bus: Bus, tmp_path: Path) -> None
 def test_a_newer_request_takes_the_place_of_an_older_one(bus: Bus, tmp_path: Path) -> None:
     async def check(daemon: Daemon, whole: Whole) -> None:
         await whole.until_state("idle")
-        os.kill(whole.core.voice_controller.supervisor.pid, signal.SIGSTOP)  # so that nothing converts meanwhile
+        os.kill(whole.core.first.voice_controller.supervisor.pid, signal.SIGSTOP)  # so that nothing converts meanwhile
         try:
             older = asyncio.create_task(daemon.call("UseVoice", "tiny", {}))
-            await whole.until(lambda: whole.core.status.loading == "tiny")
+            await whole.until(lambda: whole.core.first.status.loading == "tiny")
             newer = asyncio.create_task(daemon.call("UseVoice", "giant", {}))
             with pytest.raises(Superseded, match="'giant' was asked for after it"):
                 await older
         finally:
-            os.kill(whole.core.voice_controller.supervisor.pid, signal.SIGCONT)
+            os.kill(whole.core.first.voice_controller.supervisor.pid, signal.SIGCONT)
         await newer
         assert await daemon.get("Voice") == "giant"
 
@@ -99,7 +99,7 @@ def test_setting_is_told_once_it_is_so(bus: Bus, tmp_path: Path) -> None:
         event = await until(daemon, lambda event: "Pitch" in event.changed)
         assert event.changed["Pitch"] == 4.0
         await daemon.call("SetControls", {"Formant": -2.0, "gate-db": -40, "speaker": 3})
-        assert whole.core.controls.formant == -2
+        assert whole.core.first.controls.formant == -2
         assert await daemon.get("Speaker") == 3
         await daemon.call("ResetControls")
         assert await daemon.get("Formant") == 0
@@ -187,7 +187,7 @@ def test_an_error_inside_is_one_plain_sentence(
     bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def check(daemon: Daemon, whole: Whole) -> None:
-        monkeypatch.setattr(whole.core, "reset_controls", lambda: 1 / 0)
+        monkeypatch.setattr(whole.core.first, "reset_controls", lambda: 1 / 0)
         reply = await raw(daemon, "ResetControls")
         assert reply.error_name == "org.rwc.Error.Failed"
         assert reply.body == ["an error inside rwc-daemon: 'rwcctl logs' has the details"]
@@ -217,12 +217,12 @@ def test_levels_end_with_the_client_that_asked(bus: Bus, tmp_path: Path) -> None
         await other.call("WatchLevels", True)
         await until(other, lambda event: event.signal == "Levels")
         other.close()
-        await whole.until(lambda: not whole.core.levels.on)
+        await whole.until(lambda: not whole.core.first.levels.on)
         await daemon.call("WatchLevels", True)
         await daemon.call("WatchLevels", True)
-        assert whole.core.levels.on
+        assert whole.core.first.levels.on
         await daemon.call("WatchLevels", False)
-        assert not whole.core.levels.on
+        assert not whole.core.first.levels.on
 
     run(bus, tmp_path, check)
 
@@ -232,9 +232,9 @@ def test_a_thousand_settings_at_once(bus: Bus, tmp_path: Path) -> None:
         await whole.until_state("idle")
         calls = [daemon.call("SetControls", {"pitch": step / 100}) for step in range(1001)]
         await asyncio.gather(*calls)
-        assert whole.core.controls.pitch == 10.0
+        assert whole.core.first.controls.pitch == 10.0
         assert not whole.heard.faults
-        await whole.until(lambda: whole.core.stats.heartbeat.resident_mb > 0)
+        await whole.until(lambda: whole.core.first.stats.heartbeat.resident_mb > 0)
 
     run(bus, tmp_path, check)
 

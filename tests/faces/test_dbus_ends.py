@@ -49,7 +49,7 @@ def test_a_lost_bus_is_noticed(tmp_path: Path) -> None:
                 own.kill()
                 async with asyncio.timeout(30):
                     await face.lost()
-                whole.core.set_controls({"pitch": 1})  # tells nobody, breaks nothing
+                whole.core.first.set_controls({"pitch": 1})  # tells nobody, breaks nothing
                 await asyncio.sleep(0.05)
                 face.close()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from rwc_daemon.control.microphone_core import MicrophoneCore
 from rwc_daemon.faces.dbus import DbusFace
 from rwc_daemon.faces.dbus_client import Daemon
 from testkit.daemon_parts import Bus, whole_core
@@ -24,6 +25,10 @@ def test_thousands_of_strange_calls(bus: Bus, tmp_path: Path) -> None:
     assert account.refused > CALLS / 10
 
 
+def state_of(microphone: MicrophoneCore) -> tuple[object, ...]:
+    return microphone.controls, microphone.status.mode, microphone.status.input
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_a_refused_call_changes_nothing(bus: Bus, tmp_path: Path, seed: int) -> None:
     async def check() -> None:
@@ -33,11 +38,11 @@ def test_a_refused_call_changes_nothing(bus: Bus, tmp_path: Path, seed: int) -> 
             source = Random(seed)
             async with await Daemon.connect(address=bus.address) as daemon:
                 for _ in range(150):
-                    before = (whole.core.controls, whole.core.status.mode, whole.core.status.input)
+                    before = state_of(whole.core.first)
                     error, trouble = await call(daemon, source.message(), whole)
                     assert not trouble
                     if error:
-                        assert (whole.core.controls, whole.core.status.mode, whole.core.status.input) == before
+                        assert state_of(whole.core.first) == before
             face.close()
 
     asyncio.run(check())

@@ -37,7 +37,7 @@ def test_a_home_whose_name_is_no_text_is_told(bus: Bus, tmp_path: Path) -> None:
 def test_faults_and_answers_of_any_text(bus: Bus, tmp_path: Path) -> None:
     async def check(daemon: Daemon, whole: Whole) -> None:
         await daemon.listen()
-        whole.core.faults.begin("here", "Silent", UNSAYABLE)
+        whole.core.first.faults.begin("here", "Silent", UNSAYABLE)
         event = await until(daemon, lambda event: event.signal == "Fault")
         assert event.values == ("Silent", SAID)
         assert (await daemon.call("GetStatistics"))["fault_message"] == SAID
