@@ -18,7 +18,6 @@ import subprocess
 import time
 from functools import cache
 
-from rwc_daemon.audio import holder
 from rwc_daemon.audio.graph import Graph, Node, run_quietly
 from rwc_daemon.audio.remembered import belongs_here
 
@@ -47,7 +46,7 @@ class Claims:
         self._claimed_s = {serial: when for serial, when in self._claimed_s.items() if graph_has(graph, serial)}
         self._tries = {serial: tries for serial, tries in self._tries.items() if serial in self._held}
         for serial, stream in streams.items():
-            if self._held.get(serial) == BY_CHANCE and graph.configured_source == holder.NODE:
+            if self._held.get(serial) == BY_CHANCE and graph.configured_source == graph.names.node:
                 del self._held[serial]  # its user chose RWC Mic after all: the two defaults are not told at once
             if serial not in self._held or self._unheard(graph, stream):
                 self._held[serial] = self._held.get(serial) or way(graph, stream)
@@ -74,7 +73,7 @@ class Claims:
             and not stream.meter
             and points_nowhere(graph, stream)
             and stream.serial not in self._held
-            and belongs_here(stream.memory)
+            and belongs_here(stream.memory, graph.names.node)
         ]
 
     def back(self, graph: Graph, stream: Node) -> None:
@@ -82,7 +81,7 @@ class Claims:
         now = time.monotonic()
         if now - self._claimed_s.get(stream.serial, 0.0) > AGAIN_S:
             self._claimed_s[stream.serial] = now
-            _write(stream, "target.object", holder.NODE)
+            _write(stream, "target.object", graph.names.node)
 
     def numbered(self, graph: Graph) -> list[Node]:
         """Who is there by a number, which a new node must bear before the old one's standby goes."""
@@ -95,7 +94,7 @@ class Claims:
             return
         for stream in {reader for standby in graph.standbys for reader in graph.readers_of(standby)}:
             if not stream.meter and way(graph, stream) == BY_HAND:
-                _name(stream, graph.node(holder.NODE) or graph.standbys[0])
+                _name(stream, graph.microphone or graph.standbys[0])
 
     def renumber(self, streams: list[Node], node: Node) -> None:
         """Call it when RWC Mic and a standby bear that number."""
@@ -103,11 +102,11 @@ class Claims:
             _write(stream, "target.object", node.serial)
 
     def _claim(self, graph: Graph, stream: Node, how: str) -> None:
-        node = graph.node(holder.NODE)
+        node = graph.microphone
         if how == BY_CHANCE:
             return
         if how != BY_HAND:
-            _write(stream, "target.object", holder.NODE)
+            _write(stream, "target.object", graph.names.node)
         elif node is None or stream not in graph.readers_of(node):
             self._held.pop(stream.serial)  # it waits in the standby
         elif numbers_are_names():
@@ -133,7 +132,7 @@ def recorders(graph: Graph) -> list[Node]:
 
 def nodes(graph: Graph) -> list[Node]:
     """Returns RWC Mic, if it is there, then its standbys."""
-    node = graph.node(holder.NODE)
+    node = graph.microphone
     return [*([node] if node else []), *graph.standbys]
 
 
@@ -151,20 +150,20 @@ def points_nowhere(graph: Graph, stream: Node) -> bool:
 
 def way(graph: Graph, stream: Node) -> str:
     """Says how a recorder has come to RWC Mic."""
-    ours = {holder.NODE, *(node.serial for node in nodes(graph))}
+    ours = {graph.names.node, *(node.serial for node in nodes(graph))}
     if stream.target in ours:
         return NAMED
     if stream.target and any(stream.target in (node.name, node.serial) for node in graph.nodes.values()):
         return BY_HAND  # its program has named another one
-    if graph.configured_source == holder.NODE:
+    if graph.configured_source == graph.names.node:
         return BY_DEFAULT
     # RWC Mic may be the default for a moment, where the only microphone was unplugged
-    return BY_CHANCE if graph.default_source == holder.NODE else BY_HAND
+    return BY_CHANCE if graph.default_source == graph.names.node else BY_HAND
 
 
 def _name(stream: Node, node: Node) -> None:
     """A target that outlives the number, and a memory of it (WirePlumber 0.5)."""
-    _write(stream, "target.object", holder.NODE)
+    _write(stream, "target.object", node.name)
     for number in ("-1", node.id):  # it hears of a change only
         _write(stream, "target.node", number, "Spa:Id")
 

@@ -6,17 +6,21 @@ It stays with that kind of server, because this process can have one libjack onl
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from rwc_daemon.audio import libjack
 from rwc_daemon.audio.graph import Graph, GraphWatch, JackGraph, Link, PipeWireGraph, Port, ignore_change
+from rwc_daemon.audio.holder import FIRST
+from rwc_daemon.audio.names import MicrophoneNames
 
 
 class EitherGraph:
     """A graph that is empty until `follow` has found a server."""
 
-    def __init__(self, client: Callable[[], Any]) -> None:
-        """`client`: gives the open `jack.Client`, or None."""
+    def __init__(self, client: Callable[[], Any], names: MicrophoneNames = FIRST) -> None:
+        """`client`: gives the open `jack.Client`, or None; `names`: of the microphone that looks."""
+        self._names = names
         self.on_change: Callable[[], None] = ignore_change
         self.ports_only = False
         # plain JACK2: the graph is seen only while our client is open, and has no RWC Mic but its ports
@@ -43,7 +47,7 @@ class EitherGraph:
             self._found.stop()
 
     def graph(self) -> Graph:
-        return self._found.graph() if self._found else Graph()
+        return replace(self._found.graph() if self._found else Graph(), names=self._names)
 
     def connect(self, source: Port, sink: Port) -> None:
         if self._found:

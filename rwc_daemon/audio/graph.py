@@ -21,6 +21,7 @@ from rwc_daemon.audio.holder import STANDBY_CLASS
 from rwc_daemon.audio.metadata import MetadataWatch, Table, node_name, targets
 from rwc_daemon.audio.mixer import Jack, Mixer, mixer_of, note_jacks
 from rwc_daemon.audio.monitor import run_quietly, start_monitor
+from rwc_daemon.audio.names import MicrophoneNames
 from rwc_daemon.audio.programs import MANAGER, kin_of, note_program
 from rwc_daemon.audio.remembered import memory_key
 
@@ -102,6 +103,8 @@ class Graph:
     """Id of a sound card → its ways in that are chosen now."""
     targets: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Id of a stream → key and value of what the session manager was told to link it to."""
+    names: MicrophoneNames = field(default_factory=MicrophoneNames)
+    """Of the microphone by which the graph is looked at."""
 
     def identity(self, role: str) -> str:
         """Returns the identity of the program in that role: it changes with a restart, and is empty while there is
@@ -114,9 +117,20 @@ class Graph:
         return next(alike, None)
 
     @property
+    def microphone(self) -> Node | None:
+        """RWC Mic's node."""
+        return self.node(self.names.node)
+
+    @property
+    def feed(self) -> Node | None:
+        """Its other side."""
+        return self.node(self.names.feed)
+
+    @property
     def standbys(self) -> list[Node]:
-        """See `holder.STANDBY`."""
-        return [node for node in self.nodes.values() if node.media_class == STANDBY_CLASS]
+        """See `holder.standby`."""
+        alike = (node for node in self.nodes.values() if node.media_class == STANDBY_CLASS)
+        return [node for node in alike if node.name == self.names.node]
 
     def ports_of(self, node: Node | None, output: bool) -> list[Port]:
         """Returns a node's ports in the order of their channels."""

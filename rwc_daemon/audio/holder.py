@@ -12,30 +12,33 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-NODE = "rwc_mic"
-FEED = "rwc_mic.feed"
-DESCRIPTION = "RWC Mic"
+from rwc_daemon.audio.names import MicrophoneNames
+
+FIRST = MicrophoneNames()
+NODE, DESCRIPTION = FIRST.node, FIRST.description
 # A silent node of the same name that lives in the server itself. When the holder dies, the session manager looks for
 # another node of that name before it takes the default source, the unprocessed microphone. No program lists it.
 STANDBY_CLASS = "Audio/Source/Virtual/Standby"
-STANDBY = (
-    f'{{ factory.name=support.null-audio-sink node.name={NODE} node.description="{DESCRIPTION} standby" '
-    f"media.class={STANDBY_CLASS} audio.position=[ MONO ] audio.channels=1 priority.session=0 priority.driver=0 "
-    "node.passive=true state.restore-props=false object.linger=true }"
-)
 
 
-def standby_for(number: str) -> str:
+def standby(names: MicrophoneNames, number: str = "") -> str:
     """Also for recorders that were sent to the node of that number."""
-    return STANDBY.replace("{ ", f"{{ object.path={number} ", 1)
+    path = f"object.path={number} " if number else ""
+    return (
+        f"{{ {path}factory.name=support.null-audio-sink node.name={names.node} "
+        f'node.description="{names.description} standby" '
+        f"media.class={STANDBY_CLASS} audio.position=[ MONO ] audio.channels=1 priority.session=0 priority.driver=0 "
+        "node.passive=true state.restore-props=false object.linger=true }"
+    )
 
 
 # For the server's own start, since programs come back faster than the holder does; below the user's configurations.
 STANDBY_FILE = "pipewire/pipewire.conf.d/60-rwc-standby.conf"
 STANDBY_CONFIGURATION = f"""\
 # RWC: a silent node that programs on {DESCRIPTION} wait in while it is away: else they hear the microphone itself
-context.objects = [ {{ factory = adapter  args = {STANDBY} }} ]
+context.objects = [ {{ factory = adapter  args = {standby(FIRST)} }} ]
 """
+
 
 # Each property is there for a reason:
 #   feed      node.autoconnect=false: else the session manager links the hardware microphone to it: unprocessed voice;
@@ -44,17 +47,21 @@ context.objects = [ {{ factory = adapter  args = {STANDBY} }} ]
 #             MONO, never FL: an FL source is heard in one ear; priority 0: never the default uninvited;
 #             restore-props off and volumes locked: browsers pull a source's volume down, and it would stay there
 #             (0.3.65 knows no such lock, so audio/volume.py puts it back)
-FEED_PROPERTIES = f"""{{
-        node.name           = {FEED}
-        node.description    = "{DESCRIPTION} feed"
+def feed_properties(names: MicrophoneNames) -> str:
+    return f"""{{
+        node.name           = {names.feed}
+        node.description    = "{names.description} feed"
         media.class         = Stream/Input/Audio/Internal
         node.autoconnect    = false
         node.dont-reconnect = true
         state.restore-props = false
       }}"""
-SOURCE_PROPERTIES = f"""{{
-        node.name           = {NODE}
-        node.description    = "{DESCRIPTION}"
+
+
+def source_properties(names: MicrophoneNames) -> str:
+    return f"""{{
+        node.name           = {names.node}
+        node.description    = "{names.description}"
         media.class         = Audio/Source
         node.virtual        = false
         priority.session    = 0
@@ -62,13 +69,17 @@ SOURCE_PROPERTIES = f"""{{
         state.restore-props = false
         channelmix.lock-volumes = true
       }}"""
-LOOPBACK = f"""\
+
+
+def loopback(names: MicrophoneNames) -> str:
+    """The module that is the node."""
+    return f"""\
   {{ name = libpipewire-module-loopback
     args = {{
       audio.channels = 1
       audio.position = [ MONO ]
-      capture.props = {FEED_PROPERTIES}
-      playback.props = {SOURCE_PROPERTIES}
+      capture.props = {feed_properties(names)}
+      playback.props = {source_properties(names)}
     }}
   }}
 """
@@ -91,12 +102,13 @@ context.modules = [
 """
 
 
-CONFIGURATION = configuration(LOOPBACK)
-# reads `configuration()` from the file that PIPEWIRE_CONFIG_NAME names
-PW_LOOPBACK = (
-    *("pw-loopback", "-c", "1", "-m", "[ MONO ]"),
-    *("--capture-props", FEED_PROPERTIES, "--playback-props", SOURCE_PROPERTIES),
-)
+CONFIGURATION = configuration(loopback(FIRST))
+
+
+def pw_loopback(names: MicrophoneNames) -> tuple[str, ...]:
+    """The command; it reads `configuration()` from the file that PIPEWIRE_CONFIG_NAME names."""
+    form = ("pw-loopback", "-c", "1", "-m", "[ MONO ]")
+    return (*form, "--capture-props", feed_properties(names), "--playback-props", source_properties(names))
 
 
 def write(path: Path, text: str = CONFIGURATION) -> None:

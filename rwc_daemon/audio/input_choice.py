@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from rwc_daemon.audio import holder
 from rwc_daemon.audio.graph import Graph, Node
+from rwc_daemon.audio.names import MicrophoneNames, is_a_microphone
 
 DEFAULT = "default"
 MONITOR = ".monitor"  # PulseAudio's name for what a sink plays
@@ -31,8 +31,9 @@ class InputChoice:
         return self.node.name if self.node else ""
 
 
-def is_ours(node: Node, client_name: str) -> bool:
-    return node.name in (holder.NODE, holder.FEED, client_name)
+def is_ours(graph: Graph, node: Node, client_name: str) -> bool:
+    """Whether it is this microphone's own; another one of ours may feed it, if the user says so."""
+    return node.name in (graph.names.node, graph.names.feed, client_name)
 
 
 def find_input(graph: Graph, choice: str, client_name: str) -> Node | None:
@@ -66,7 +67,8 @@ def decide_input(
 
 
 def _follow_default(graph: Graph, client_name: str, kept: str, circular: Collection[str]) -> InputChoice:
-    usable = [n for n in graph.nodes.values() if n.is_source and not is_ours(n, client_name) and _has_outputs(graph, n)]
+    usable = [n for n in graph.nodes.values() if n.is_source and not is_a_microphone(n.name) and _has_outputs(graph, n)]
+    usable = [node for node in usable if node.name != client_name]
     default = next((node for node in usable if node.name == graph.default_source), None)
     circle = False
     if default and default.virtual:
@@ -84,8 +86,8 @@ def _follow_default(graph: Graph, client_name: str, kept: str, circular: Collect
         return InputChoice(best, f"the default source '{name}' hears RWC Mic itself: {using}; {cure}", fault=True)
     if best is None:
         return InputChoice(None, NO_MICROPHONE, fault=True)
-    if name in (holder.NODE, holder.FEED):
-        return InputChoice(best, f"the default source is {holder.DESCRIPTION} itself: {using}")
+    if is_a_microphone(name):
+        return InputChoice(best, f"the default source is {MicrophoneNames().description} itself: {using}")
     if name:
         return InputChoice(best, f"the default source '{name}' is no microphone: {using}")
     return InputChoice(best, f"the session has no default source: {using}")
@@ -93,7 +95,7 @@ def _follow_default(graph: Graph, client_name: str, kept: str, circular: Collect
 
 def named_input(graph: Graph, name: str, client_name: str) -> Node | None:
     """Finds a node by node.name, by PulseAudio's name of a sink's monitor, or by its description."""
-    nodes = [n for n in graph.nodes.values() if not is_ours(n, client_name) and _has_outputs(graph, n)]
+    nodes = [n for n in graph.nodes.values() if not is_ours(graph, n, client_name) and _has_outputs(graph, n)]
     for matches in (
         lambda n: n.name == name and not n.media_class.startswith("Stream/"),
         lambda n: n.name + MONITOR == name and n.media_class == "Audio/Sink",
@@ -114,7 +116,7 @@ def _in_circle(graph: Graph, node: Node, client_name: str) -> bool:
 def hears_us(graph: Graph, node: Node, client_name: str, programs: bool = False) -> bool:
     """Whether RWC Mic, or our client, is among what a node hears now. `programs`: also what a program that feeds it
     records, though nobody sees whether that is what it plays."""
-    return any(is_ours(found, client_name) for found in heard_by(graph, node, programs))
+    return any(is_ours(graph, found, client_name) for found in heard_by(graph, node, programs))
 
 
 def heard_by(graph: Graph, node: Node, programs: bool = False) -> list[Node]:
@@ -128,7 +130,7 @@ def heard_by(graph: Graph, node: Node, programs: bool = False) -> list[Node]:
     todo, seen = [node.id], {node.id}
     while todo:
         at = graph.nodes.get(todo.pop())
-        if at is None or at.name in (holder.NODE, holder.FEED):
+        if at is None or at.name in (graph.names.node, graph.names.feed):
             continue
         near = feeds.get(at.id, set()) | {n.id for n in graph.nodes.values() if _same(at, n, programs)}
         todo += near - seen
@@ -155,11 +157,12 @@ class CircleWatch:
 
     def look(self, graph: Graph, client_name: str) -> None:
         """A source is forgiven when it is made again, or is seen to hear somebody else."""
-        sources = [n for n in graph.nodes.values() if n.is_source and n.virtual and not is_ours(n, client_name)]
+        sources = [n for n in graph.nodes.values() if n.is_source and n.virtual and not is_ours(graph, n, client_name)]
         known = set()
         for node in sources:
             heard = heard_by(graph, node, programs=True)
-            others = any(found.is_source and not is_ours(found, client_name) for found in heard)
-            if any(is_ours(found, client_name) for found in heard) or (node.serial in self.circular and not others):
+            others = any(found.is_source and not is_ours(graph, found, client_name) for found in heard)
+            ours = any(is_ours(graph, found, client_name) for found in heard)
+            if ours or (node.serial in self.circular and not others):
                 known.add(node.serial)
         self.circular = frozenset(known)

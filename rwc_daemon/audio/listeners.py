@@ -12,7 +12,6 @@ from collections.abc import Callable
 
 import pulsectl
 
-from rwc_daemon.audio import holder
 from rwc_daemon.audio.claims import Claims, recorders
 from rwc_daemon.audio.graph import Graph, GraphWatch, Node
 from rwc_daemon.audio.pulse import visit
@@ -66,7 +65,7 @@ class Listeners:
         return len(graph.readers_of(client)) if client else 0
 
     def _recorders(self, graph: Graph) -> int:
-        node = graph.node(holder.NODE)
+        node = graph.microphone
         readers = [n for n in graph.readers_of(node) if not n.meter] if node else []
         self._claims.hold(graph)
         strays = self._claims.strays(graph)

@@ -19,11 +19,12 @@ import pulsectl
 
 from rwc_daemon.audio import holder, libjack
 from rwc_daemon.audio.graph import GraphWatch
+from rwc_daemon.audio.names import MicrophoneNames
 from rwc_daemon.audio.pulse import visit
 from rwc_daemon.audio.standby import Standby
 from rwc_daemon.errors import NoAudioServer
 
-UNIT = "rwc-mic.service"
+UNIT = holder.FIRST.unit
 WAIT_S = 2.0
 GRACE_S = 0.5
 POLL_S = 0.02
@@ -38,22 +39,22 @@ class Microphone:
     """One node, never two."""
 
     def __init__(self, watch: GraphWatch) -> None:
-        self._watch = watch
+        self._watch, self._names = watch, watch.graph().names
         self._standby = Standby(watch)
         self.tier = ""
         # as `ensure` found it last
 
     def present(self) -> bool:
         if libjack.pipewire_runs():
-            node = self._watch.graph().node(holder.NODE)
+            node = self._watch.graph().microphone
             return node is not None and bool(self._watch.graph().ports_of(node, output=True))
-        return _jack_source_loaded()
+        return _jack_source_loaded(self._names)
 
     def ensure(self) -> str:
         """The tier that serves. May take seconds where it must start something; blocks. Raises NoAudioServer."""
         libjack.require_server()
         if not libjack.pipewire_runs():
-            self.tier = _ensure_pulseaudio()
+            self.tier = _ensure_pulseaudio(self._names)
             return self.tier
         self.tier = self._ensure_pipewire()
         self._standby.ensure()
@@ -62,14 +63,14 @@ class Microphone:
     def _ensure_pipewire(self) -> str:
         # a view of the graph that is still coming in has no node yet: a holder that lives is given a moment, not an
         # end, since a recorder whose node vanishes is moved to the unprocessed microphone
-        if self.present() or (holder_lives() and self._appears(GRACE_S)):
+        if self.present() or (holder_lives(self._names) and self._appears(GRACE_S)):
             return "null-sink" if self._is_null_sink() else "loopback"
-        if self._watch.graph().node(holder.NODE):
+        if self._watch.graph().microphone:
             return self._await_ports()
         if self._start_holder() and self._appears():
             return "loopback"
-        end_own_holder()  # a holder without a node must not bring a second one later
-        if _load_null_sink() and self._appears():
+        end_own_holder(self._names)  # a holder without a node must not bring a second one later
+        if _load_null_sink(self._names) and self._appears():
             return "null-sink"
         return "ports"
 
@@ -81,7 +82,7 @@ class Microphone:
 
     def _is_null_sink(self) -> bool:
         graph = self._watch.graph()
-        return graph.node(holder.FEED) is None
+        return graph.feed is None
 
     def restart(self) -> None:
         """The node made again, where its process lives and passes nothing on; recorders wait in the standby. Blocks."""
@@ -89,7 +90,8 @@ class Microphone:
             self._appears()
 
     def _start_holder(self) -> bool:
-        return restart_unit() if unit_is_installed() else start_own_holder()
+        names = self._names
+        return restart_unit(names.unit) if unit_is_installed(names.unit) else start_own_holder(names)
 
     def _appears(self, timeout_s: float = WAIT_S) -> bool:
         deadline = time.monotonic() + timeout_s
@@ -102,24 +104,24 @@ class Microphone:
     def stop(self) -> None:
         """Removes what `ensure` made; a node that its systemd unit holds stays until logout, and with it the standby,
         which is there for whoever records when that unit stops. It stays for those who record now, too."""
-        if libjack.pipewire_runs() and not self._standby.prepare() and not unit_is_installed():
+        if libjack.pipewire_runs() and not self._standby.prepare() and not unit_is_installed(self._names.unit):
             self._standby.remove()
-        end_own_holder()
+        end_own_holder(self._names)
         # asked only where there is something to remove: a PulseAudio server that lost the session bus answers nobody
         if self.tier == "null-sink":
-            _with_pulse(lambda pulse: _unload(pulse, "module-null-sink", f"sink_name={holder.NODE}"))
+            _with_pulse(lambda pulse: _unload(pulse, "module-null-sink", f"sink_name={self._names.node}"))
         elif self.tier == "jack-source":
-            _with_pulse(lambda pulse: _unload(pulse, "module-jack-source", f"source_name={holder.NODE}"))
+            _with_pulse(lambda pulse: _unload(pulse, "module-jack-source", f"source_name={self._names.node}"))
 
 
-def unit_is_installed() -> bool:
-    return _systemctl("cat", UNIT)
+def unit_is_installed(unit: str) -> bool:
+    return _systemctl("cat", unit)
 
 
-def restart_unit() -> bool:
+def restart_unit(unit: str) -> bool:
     """Also after a failure, and where the holder has outlived its server without a node."""
-    _systemctl("reset-failed", UNIT)
-    return _systemctl("restart", UNIT)
+    _systemctl("reset-failed", unit)
+    return _systemctl("restart", unit)
 
 
 def _systemctl(*arguments: str) -> bool:
@@ -132,61 +134,70 @@ def _systemctl(*arguments: str) -> bool:
         return False
 
 
-def holder_lives() -> bool:
+def holder_lives(names: MicrophoneNames = holder.FIRST) -> bool:
     """Ours or the unit's, with its node or without."""
-    return _is_holder(_noted_holder()) or _systemctl("is-active", UNIT)
+    return _is_holder(_noted_holder(names), names) or _systemctl("is-active", names.unit)
 
 
 def own_folder() -> Path:
     return libjack.runtime_dir() / "rwc"
 
 
-def _noted_holder() -> int:
+def _configuration(names: MicrophoneNames) -> Path:
+    return own_folder() / f"{names.file}.conf"
+
+
+def _note(names: MicrophoneNames) -> Path:
+    return own_folder() / f"{names.file}.pid"
+
+
+def _noted_holder(names: MicrophoneNames) -> int:
     """The process that this or an earlier daemon started as holder; 0: none."""
     try:
-        return int((own_folder() / "mic.pid").read_text())
+        return int(_note(names).read_text())
     except (OSError, ValueError):
         return 0
 
 
-def _is_holder(pid: int) -> bool:
+def _is_holder(pid: int, names: MicrophoneNames) -> bool:
     """Still that process: another one may have its number by now."""
     try:
         environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     except OSError:
         return False
-    return f"{CONFIG_NAME}={own_folder() / 'mic.conf'}".encode() in environment
+    return f"{CONFIG_NAME}={_configuration(names)}".encode() in environment
 
 
-def start_own_holder() -> bool:
+def start_own_holder(names: MicrophoneNames) -> bool:
     """Where no unit does it (containers, private sessions). It outlives us, as the unit would, but not its server."""
-    end_own_holder()
-    if not shutil.which(holder.PW_LOOPBACK[0]):
+    end_own_holder(names)
+    command = holder.pw_loopback(names)
+    if not shutil.which(command[0]):
         return False
-    configuration = own_folder() / "mic.conf"
+    configuration = _configuration(names)
     holder.write(configuration, holder.configuration())
     process = subprocess.Popen(
-        holder.PW_LOOPBACK,
+        command,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
         env=os.environ | {CONFIG_NAME: str(configuration)},
     )
-    (own_folder() / "mic.pid").write_text(str(process.pid))
+    _note(names).write_text(str(process.pid))
     return True
 
 
-def end_own_holder() -> None:
-    if pid := _noted_holder():
+def end_own_holder(names: MicrophoneNames) -> None:
+    if pid := _noted_holder(names):
         try:
-            if _is_holder(pid):
+            if _is_holder(pid, names):
                 os.kill(pid, signal.SIGTERM)
             _reap(pid)
         except (ProcessLookupError, ChildProcessError):
             pass  # reaped long ago, or an earlier daemon's child
-    for leftover in ("mic.pid", "mic.conf"):
-        (own_folder() / leftover).unlink(missing_ok=True)
+    for leftover in (_note(names), _configuration(names)):
+        leftover.unlink(missing_ok=True)
 
 
 def _reap(pid: int) -> None:
@@ -216,37 +227,37 @@ def _unload(pulse: pulsectl.Pulse, name: str, argument: str) -> bool:
     return True
 
 
-def _load_null_sink() -> bool:
+def _load_null_sink(names: MicrophoneNames) -> bool:
     # node.description on its own: inside sink_properties a blank ends the value
     arguments = (
-        f"sink_name={holder.NODE} media.class=Audio/Source/Virtual channel_map=mono channels=1 "
-        f"node.description='\"{holder.DESCRIPTION}\"' sink_properties='device.description=\"{holder.DESCRIPTION}\"' "
+        f"sink_name={names.node} media.class=Audio/Source/Virtual channel_map=mono channels=1 "
+        f"node.description='\"{names.description}\"' sink_properties='device.description=\"{names.description}\"' "
         "node.virtual=false priority.session=0 monitor.passthrough=true device.icon-name=audio-input-microphone"
     )
 
     def load(pulse: pulsectl.Pulse) -> bool:
-        _unload(pulse, "module-null-sink", f"sink_name={holder.NODE}")
+        _unload(pulse, "module-null-sink", f"sink_name={names.node}")
         pulse.module_load("module-null-sink", arguments)
         return True
 
     return _with_pulse(load)
 
 
-def _jack_source_loaded() -> bool:
-    return _with_pulse(lambda pulse: any(source.name == holder.NODE for source in pulse.source_list()))
+def _jack_source_loaded(names: MicrophoneNames) -> bool:
+    return _with_pulse(lambda pulse: any(source.name == names.node for source in pulse.source_list()))
 
 
-def _ensure_pulseaudio() -> str:
+def _ensure_pulseaudio(names: MicrophoneNames) -> str:
     """PulseAudio beside jackd: a source that is itself a JACK client. It goes when jackd goes."""
 
     def load(pulse: pulsectl.Pulse) -> bool:
         arguments = (
-            f"source_name={holder.NODE} client_name={holder.NODE} channels=1 channel_map=mono connect=0 "
-            f"source_properties='device.description=\"{holder.DESCRIPTION}\"'"
+            f"source_name={names.node} client_name={names.node} channels=1 channel_map=mono connect=0 "
+            f"source_properties='device.description=\"{names.description}\"'"
         )
         pulse.module_load("module-jack-source", arguments)
         return True
 
-    if _jack_source_loaded() or _with_pulse(load):
+    if _jack_source_loaded(names) or _with_pulse(load):
         return "jack-source"
     return "ports"

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from rwc_daemon.audio import holder
 from rwc_daemon.audio.client import AudioClient
 from rwc_daemon.audio.graph import GraphWatch, Node
 from rwc_daemon.audio.server_dump import RUNNING, pid_of_node, server_objects, states_of
@@ -47,9 +46,9 @@ class OutputWatch:
         """True once for each second in which cycles ran, a recorder waited and nothing came out. Blocks for some 10 ms
         only on suspicion, and where the node is another one than at the look before."""
         graph = self._watch.graph()
-        node = graph.node(holder.NODE)
+        node = graph.microphone
         readers = graph.readers_of(node) if node else []
-        if node is None or not readers or graph.node(holder.FEED) is None or not self._client.is_open:
+        if node is None or not readers or graph.feed is None or not self._client.is_open:
             self._samples.clear()
             return False
         if node.serial != self._serial:

@@ -16,8 +16,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rwc_daemon.audio import holder
-
 CAPTURE = "Stream/Input/Audio"
 KEYS = ("media.role", "application.id", "application.name", "media.name", "node.name")
 # the first that a stream has tells its program from others
@@ -32,11 +30,11 @@ def memory_key(props: Mapping[str, Any]) -> str:
     return next((f"{kind}:{key}:{props[key]}" for key in KEYS if key in props), "")
 
 
-def belongs_here(key: str) -> bool:
-    """Whether its user put that program on RWC Mic, and on no other microphone since."""
+def belongs_here(key: str, microphone: str) -> bool:
+    """Whether its user put that program on the microphone of that node.name, and on no other microphone since."""
     name = "".join(ESCAPES.get(letter, letter) for letter in key)
-    return f"{name}:target={holder.NODE}" in _lines("restore-stream") or any(
-        _target(line.removeprefix(f"{name}=")) == holder.NODE
+    return f"{name}:target={microphone}" in _lines("restore-stream") or any(
+        _target(line.removeprefix(f"{name}=")) == microphone
         for line in _lines("stream-properties")
         if line.startswith(f"{name}=")
     )

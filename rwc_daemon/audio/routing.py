@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 
-from rwc_daemon.audio import holder
 from rwc_daemon.audio.client import AudioClient
 from rwc_daemon.audio.graph import Graph, GraphWatch, Link, Port
 from rwc_daemon.audio.input_choice import (
@@ -111,7 +110,7 @@ class Router:
     def inputs(self) -> list[Input]:
         """What `choose` takes, real microphones first."""
         graph = self._watch.graph()
-        nodes = [n for n in graph.nodes.values() if n.is_source and not is_ours(n, self._client.name)]
+        nodes = [n for n in graph.nodes.values() if n.is_source and not is_ours(graph, n, self._client.name)]
         # a node without ports is still being made
         nodes = [node for node in nodes if graph.ports_of(node, output=True)]
         current = self._decide(graph).name
@@ -165,7 +164,7 @@ class Router:
 
     def _unfeed(self, graph: Graph) -> None:
         output = graph.port(self._client.name, "output")
-        sinks = graph.ports_of(graph.node(holder.FEED), output=False)
+        sinks = graph.ports_of(graph.feed, output=False)
         for link in [link for sink in sinks for link in graph.links_into(sink) if output and link.source == output.id]:
             self._watch.disconnect(link)
 
@@ -191,7 +190,7 @@ class Router:
     def _feed(self, graph: Graph) -> bool:
         """Our output to RWC Mic. Other links of it are the user's own (hearing himself, JACK programs)."""
         output = graph.port(self._client.name, "output")
-        node = graph.node(holder.FEED) or graph.node(holder.NODE)
+        node = graph.feed or graph.microphone
         if output is None or node is None or not self.engaged:
             return True  # nothing to feed: on plain JACK2 the links are the user's, else RWC Mic is made first
         sinks = graph.ports_of(node, output=False)

@@ -1,7 +1,7 @@
 """What a recorder falls back to when RWC Mic's node goes: silence, not the unprocessed microphone.
 
 The session manager moves a recorder whose node has gone to another node of the same name, if there is one, and else to
-the default source. So there is one: a silent node in the server itself (`holder.STANDBY`). Of two nodes with one name
+the default source. So there is one: a silent node in the server itself (`holder.standby`). Of two nodes with one name
 it takes the first in its list, so the standby is made again whenever RWC Mic is; that also sends the recorders back.
 It outlives the daemon: what stops after us (the holder, at logout or by hand) would unmask whoever still records.
 
@@ -36,7 +36,7 @@ class Standby:
     def ensure(self) -> None:
         """Call it at every change of the graph while RWC Mic should be there. Blocks for some 10 ms where it acts."""
         graph = self._watch.graph()
-        node, standbys = graph.node(holder.NODE), graph.standbys
+        node, standbys = graph.microphone, graph.standbys
         if node is None or self._sent_back > PATIENCE:
             return  # recorders wait in the standby, if there is one
         held = any(graph.readers_of(standby) for standby in standbys)
@@ -67,7 +67,7 @@ class Standby:
     def prepare(self) -> list[Node]:
         """Before RWC Mic goes for good: whoever records it goes to silence. Says who that is."""
         graph = self._watch.graph()
-        node = graph.node(holder.NODE)
+        node = graph.microphone
         if node:
             paths = {standby.path for standby in graph.standbys}
             self._create(graph, [number for number in numbers(graph, node) if number not in paths])
@@ -78,7 +78,7 @@ class Standby:
         """One for each number. Returns when they are in the graph: the next look must not take them for missing."""
         before = {standby.serial for standby in graph.standbys}
         for number in wanted:
-            run_quietly("pw-cli", "create-node", "adapter", holder.standby_for(number))
+            run_quietly("pw-cli", "create-node", "adapter", holder.standby(graph.names, number))
         end = time.monotonic() + SEEN_S
         while time.monotonic() < end:
             if len({standby.serial for standby in self._watch.graph().standbys} - before) >= len(wanted):

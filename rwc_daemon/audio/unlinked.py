@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rwc_daemon.audio import holder
 from rwc_daemon.audio.graph import Graph, Node
 from rwc_daemon.audio.programs import MANAGER
 
@@ -12,11 +11,11 @@ CURE = "run 'rwcctl doctor --fix', and start the recording again where it stays 
 def unlinked_recorders(graph: Graph) -> list[Node]:
     """Those that asked for RWC Mic, by name or as the default, and wait while it is there. A program that has just
     begun is one of them for some milliseconds."""
-    node = graph.node(holder.NODE)
+    node = graph.microphone
     if node is None or not graph.ports_of(node, output=True):
         return []
-    ours = {holder.NODE, node.serial, node.id}
-    if graph.default_source == holder.NODE:
+    ours = {node.name, node.serial, node.id}
+    if graph.default_source == node.name:
         ours.add("")
     linked = {graph.ports[link.sink].node for link in graph.links.values() if link.sink in graph.ports}
     return [

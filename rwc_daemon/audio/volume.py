@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rwc_daemon.audio import holder
 from rwc_daemon.audio.graph import Graph, run_quietly
 from rwc_daemon.audio.mixer import UNITY
 
@@ -33,7 +32,7 @@ class VolumeHold:
 
     def look(self, graph: Graph) -> None:
         """Call it at every change of the graph. Blocks for some 10 ms where it acts."""
-        node = graph.node(holder.NODE)
+        node = graph.microphone
         if node is None or abs(node.mixer.volume - UNITY) <= TOLERANCE:
             self._held = ""
             return

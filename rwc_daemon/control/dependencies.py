@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 
 from rwc_daemon.audio.graph import Graph
-from rwc_daemon.audio.holder import NODE
 from rwc_daemon.audio.programs import MANAGER, SERVER
 from rwc_daemon.control.faults import Faults
 
@@ -40,7 +39,7 @@ class Dependencies:
 
     def look(self, graph: Graph, pulse: str) -> None:
         """`pulse`: the PulseAudio server, as `programs.pulse_server` names it."""
-        node = graph.node(NODE)
+        node = graph.microphone
         seen = {role: graph.identity(role) for role in (SERVER, MANAGER)}
         seen |= {HOLDER: node.serial if node else "", PULSE: pulse}
         changed = {role for role, who in self._known.items() if who and seen[role] != who}

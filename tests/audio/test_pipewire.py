@@ -275,7 +275,7 @@ def test_recorders_come_back_to_a_node_that_was_made_again(rig):
 def test_the_null_sink_serves_where_there_is_no_holder(rig, audio_session, monkeypatch):  # noqa: F811
     rig.microphone.stop()
     wait_for(lambda: not rig.microphone.present())
-    monkeypatch.setattr(microphone_module, "start_own_holder", lambda: False)
+    monkeypatch.setattr(microphone_module, "start_own_holder", lambda _: False)
     assert rig.microphone.ensure() == rig.microphone.ensure() == "null-sink"
     assert rig.graph.graph().node("rwc_mic").description == "RWC Mic"
     assert audio_session.run("pactl", "get-default-source").strip() == FAKE_MIC

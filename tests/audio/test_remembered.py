@@ -36,12 +36,12 @@ def memory(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_only_who_was_put_here_belongs_here(memory: Path) -> None:
-    assert belongs_here("Input/Audio:application.name:call")
+    assert belongs_here("Input/Audio:application.name:call", "rwc_mic")
     for other in ("other", "odd", "cal", "nobody", ""):
-        assert not belongs_here(f"Input/Audio:application.name:{other}")
-    assert belongs_here("Input/Audio:application.name:my own [1] a=b") == (memory.name == "restore-stream")
+        assert not belongs_here(f"Input/Audio:application.name:{other}", "rwc_mic")
+    assert belongs_here("Input/Audio:application.name:my own [1] a=b", "rwc_mic") == (memory.name == "restore-stream")
     memory.unlink()
-    assert not belongs_here("Input/Audio:application.name:call")
+    assert not belongs_here("Input/Audio:application.name:call", "rwc_mic")
 
 
 def test_the_key_is_the_first_that_the_session_manager_takes() -> None:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from rwc_daemon.audio.graph import Graph
-from rwc_daemon.audio.holder import NODE
 from rwc_daemon.audio.mixer import UNPLUGGED, Mixer
 from rwc_daemon.control.silence.observed import Observed, ObservedRecorder
 
 
 def look(graph: Graph, input_name: str) -> Observed:
     """`input_name`: node.name of the microphone that feeds RWC Mic, or would."""
-    microphone, feeding = graph.node(NODE), graph.node(input_name) if input_name else None
+    microphone, feeding = graph.microphone, graph.node(input_name) if input_name else None
     mixer = feeding.mixer if feeding else Mixer()
     readers = [reader for reader in graph.readers_of(microphone) if not reader.meter] if microphone else []
     return Observed(
