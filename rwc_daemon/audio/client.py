@@ -27,7 +27,7 @@ SHUTDOWN_S = 0.2  # then its libjack says so within this, if it ever does (that 
 PROOF_S, PROOF_POLL_S = 0.5, 0.01  # a server that is said to have died shows within this whether it has
 SILENCE_S = 1.0  # no cycle for so long, or for four periods: the server is gone
 STARTED_S, STARTED_POLL_S = 0.3, 0.005  # a driver that was asleep runs its first cycle within this
-PREFERRED_QUANTUM = 256  # at 48 kHz; yields to what others or the user force
+PREFERRED_QUANTUM, PREFERRED_RATE = 256, 48000  # yield to what others or the user force
 
 
 def ignore_change(what: str) -> None:
@@ -208,17 +208,21 @@ class AudioClient:
 
     @property
     def rate(self) -> int:
-        """Samples/s; 0 while closed."""
+        """Samples/s; 0 while closed. See `quantum`."""
         with self._lock:
-            return int(self._client.samplerate) if self._client else 0
+            return (int(self._client.samplerate) or PREFERRED_RATE) if self._client else 0
 
     @property
     def quantum(self) -> int:
-        """Samples of the newest cycle; before the first, what the server announces; 0 while closed."""
+        """Samples of the newest cycle; before the first, what the server announces; 0 while closed.
+
+        PipeWire 1.4 announces 0 to a client that it does not run yet, as where no microphone is: then it is what was
+        asked for, until the first cycle tells.
+        """
         with self._lock:
             if self._client is None:
                 return 0
-            return self._link.counters().quantum or int(self._client.blocksize)
+            return self._link.counters().quantum or int(self._client.blocksize) or PREFERRED_QUANTUM
 
     @property
     def cycles(self) -> int:
@@ -309,7 +313,8 @@ def _pipewire_properties() -> Iterator[None]:
     and run a client without links beside whatever plays (see `AudioClient.links_first`)."""
     before = os.environ.get("PIPEWIRE_PROPS")
     # no description or application name here: they would change the names of our JACK ports
-    properties = f"node.lock-quantum = false  node.latency = {PREFERRED_QUANTUM}/48000  node.always-process = false"
+    latency = f"{PREFERRED_QUANTUM}/{PREFERRED_RATE}"
+    properties = f"node.lock-quantum = false  node.latency = {latency}  node.always-process = false"
     os.environ["PIPEWIRE_PROPS"] = f"{{ {properties} }}"
     try:
         yield
