@@ -30,10 +30,9 @@ class InputChain:
 
     def feed(self, x: Samples, controls: Controls) -> tuple[Samples, bool]:
         """f32[n] → f32[n], and whether the gate found nothing to convert in it. NaN and infinity count as 0."""
-        clean = np.where(np.isfinite(x), x, np.float32(0)).astype(np.float32, copy=False)
         if self._high_pass is not None:
-            clean = self._high_pass.feed(clean)
-        return self._gate.feed(self._gain.feed(clean, controls.input_gain_db), controls.gate_db)
+            x = self._high_pass.feed(x)
+        return self._gate.feed(self._gain.feed(x, controls.input_gain_db), controls.gate_db)
 
     def whole(self, x: Samples, controls: Controls) -> Samples:
         """A whole sound, on time: f32[n] → f32[n]."""

@@ -31,6 +31,9 @@ class Stream:
         self.spoiled = 0  # blocks in which the voice gave NaN or infinity, and silence was played
         self.spoken = False  # the newest block held something to convert
         self._session = voice.open(plan, controls, seed)
+        # two of such a voice cannot be rendered at once, but it takes in past input without rendering it; asked with
+        # every block, and slow to find out
+        self.costly = isinstance(self._session, Primed)
         self._before, self._behind = InputChain(plan.rate, high_pass), OutputChain(plan.rate)
         self._pending = np.empty(0, np.float32)
 
@@ -73,11 +76,6 @@ class Stream:
     def missing(self) -> int:
         """Samples to feed until the next block is whole."""
         return self.plan.block - len(self._pending)
-
-    @property
-    def costly(self) -> bool:
-        """Two of such a voice cannot be rendered at once, but it takes in past input without rendering it."""
-        return isinstance(self._session, Primed)
 
     @property
     def cold(self) -> int:

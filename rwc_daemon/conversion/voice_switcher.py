@@ -12,6 +12,7 @@ import numpy as np
 
 from rwc_daemon.conversion.stream import Stream
 from rwc_daemon.dsp.fade import equal_gain, equal_power
+from rwc_daemon.dsp.recent import Recent
 from rwc_daemon.voices.base import Samples
 
 HISTORY_S = 3.0  # past input kept as context for a voice that comes
@@ -26,11 +27,11 @@ class VoiceSwitcher:
 
     def __init__(self, stream: Stream) -> None:
         self.stream = stream
-        self._history = np.zeros(int(HISTORY_S * stream.plan.rate), np.float32)
+        self._history = Recent(int(HISTORY_S * stream.plan.rate))
         self._next: Stream | None = None
         self._settled = 0  # samples the next stream has heard beside the playing one
         self._fade: tuple[np.ndarray, np.ndarray] | None = None
-        self._played = np.zeros(int(PLAYED_S * stream.plan.rate), np.float32)  # the newest
+        self._played = Recent(int(PLAYED_S * stream.plan.rate))
         self._crossfade = np.empty((2, 0), np.float32)  # what the old stream still adds, and the gain of the new one
 
     @property
@@ -58,23 +59,20 @@ class VoiceSwitcher:
 
     def feed(self, x: Samples) -> Samples:
         """f32[block] → f32[block]."""
-        self._remember(x)
+        self._history.write(x)
         y = self._crossfaded(self.stream.convert(x))
         if self._next is not None:
             y = self._render_both(self._next, x, y)
-        self._played = np.concatenate([self._played, y])[-len(self._played) :]
+        self._played.write(y)
         return y
 
     def skip(self, x: Samples) -> None:
         """A block whose conversion came too late to be wanted: heard as context, never played."""
-        self._remember(x)
+        self._history.write(x)
         self.stream.prime(x)
         if self._next is not None:
             self._next.prime(x)
             self._settled += len(x)
-
-    def _remember(self, x: Samples) -> None:
-        self._history = np.concatenate([self._history[len(x) :], x])[-len(self._history) :]
 
     # ---- side by side ----
 
@@ -105,7 +103,7 @@ class VoiceSwitcher:
         block, rate = coming.plan.block, coming.plan.rate
         past = len(self._history) if coming.costly else min(len(self._history), max(block, int(SETTLE_S * rate)))
         whole = past // block * block
-        coming.prime(self._history[len(self._history) - whole :])
+        coming.prime(self._history.newest(whole))
 
     def _take_over(self, coming: Stream) -> None:
         old, self.stream, self._next = self.stream, coming, None
@@ -119,7 +117,7 @@ class VoiceSwitcher:
     def _follows(self, old: Stream, n: int) -> Samples:
         """What the old stream would play next: as far as it knows, then mirrored."""
         known = self._crossfaded(old.ending())[:n]
-        joined = np.concatenate([self._played, known])
+        joined = np.concatenate([self._played.newest(len(self._played)), known])
         return np.concatenate([known, joined[::-1][: n - len(known)]])
 
     def _crossfaded(self, y: Samples) -> Samples:

@@ -16,6 +16,7 @@ import math
 import numpy as np
 
 from rwc_daemon.dsp._filter import ffi, lib
+from rwc_daemon.dsp.finite import finite
 
 CORNER_HZ = 50.0
 
@@ -38,13 +39,14 @@ class HighPass:
         self._fresh = True
 
     def feed(self, x: np.ndarray) -> np.ndarray:
-        """f32[n] → f32[n]. The samples must be finite."""
-        x = np.ascontiguousarray(x, np.float64)
+        """f32[n] → f32[n]. NaN and infinity count as 0."""
+        x = np.ascontiguousarray(x, np.float32)
         if self._fresh and x.size:
             # the memory at which a constant gives 0 for ever
-            self._memory[0], self._memory[1] = -self._factors[0] * x[0], self._factors[2] * x[0]
+            first = float(finite(x[:1])[0])
+            self._memory[0], self._memory[1] = -self._factors[0] * first, self._factors[2] * first
             self._fresh = False
         y = np.empty_like(x)
-        source, target = (ffi.cast("double *", ffi.from_buffer(samples)) for samples in (x, y))
+        source, target = (ffi.cast("float *", ffi.from_buffer(samples)) for samples in (x, y))
         lib.rwc_second_order(source, target, x.size, self._factors, self._memory)
-        return y.astype(np.float32)
+        return y
