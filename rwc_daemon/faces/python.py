@@ -107,6 +107,8 @@ class _Converter:
         self._controls = config.controls
         self._voice: Voice | None = None
         self._in_use = threading.Lock()
+        self._changing = threading.Lock()
+        # held while a call converts or the controls change: a change from another thread waits for the call at work
 
     def initialize(self) -> None:
         """Load the voice and start a fresh conversion. Calling it again starts over with the same weights."""
@@ -120,15 +122,16 @@ class _Converter:
     def update(self, **changes: Any) -> None:
         """Changes controls while running: pitch_shift, formant_shift, or any control by name. All or nothing.
 
+        Any thread may call it; it waits for a chunk that is being converted.
         Raises NoSuchControl, OutOfRange, and while converting what the voice cannot do: MissingAsset or MissingPackage
         for a tracker that is not on this machine, Unsupported for another quality.
         """
         names = control_table.BY_PYTHON_NAME
-        controls = control_table.changed(
-            self._controls, {names.get(name, name): value for name, value in changes.items()}
-        )
-        self._take(controls)
-        self._controls = controls
+        wanted = {names.get(name, name): value for name, value in changes.items()}
+        with self._changing:
+            controls = control_table.changed(self._controls, wanted)
+            self._take(controls)
+            self._controls = controls
 
     def _take(self, controls: Controls) -> None:
         """Hands the controls to the conversion that runs. What it raises leaves everything as it was."""
@@ -151,7 +154,8 @@ class _Converter:
         if not self._in_use.acquire(blocking=False):
             raise Busy("this converter is at work in another thread: give each thread a converter of its own")
         try:
-            yield
+            with self._changing:
+                yield
         finally:
             self._in_use.release()
 

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -146,6 +147,19 @@ def test_two_threads_at_once_are_told_so():
             thread.join()
         assert "another thread" in errors[0]
         assert len(converter.convert_chunk(tone())) == RATE  # one after the other is fine
+
+
+def test_a_change_from_another_thread_waits_for_the_chunk_at_work():
+    x, heard = np.tile(tone(), 20), []
+    with StreamingConverter(ConversionConfig(voice="deep")) as converter:
+        thread = threading.Thread(target=lambda: heard.append(converter.convert_chunk(x)))
+        thread.start()
+        while not converter._in_use.locked():
+            time.sleep(1e-4)
+        converter.update(pitch=9)
+        thread.join()
+    with StreamingConverter(ConversionConfig(voice="deep")) as untouched:
+        assert np.array_equal(heard[0], untouched.convert_chunk(x))
 
 
 @pytest.mark.parametrize("rate", [11025, 22050])
