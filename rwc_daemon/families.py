@@ -49,6 +49,16 @@ FAMILIES: dict[str, FamilyRow] = {
             "whisper": "Whisper",
         },
     ),
+    "light": FamilyRow(
+        module="light.voice",
+        title="a light voice",
+        ships={
+            "linen": "Linen: a woman",
+            "silk": "Silk: a woman, lower",
+            "oak": "Oak: a man",
+            "slate": "Slate: a man, lower",
+        },
+    ),
     "rvc": FamilyRow(
         module="rvc.voice",
         title="an RVC voice",

@@ -67,7 +67,7 @@ def outside_the_families() -> list[Path]:
         path
         for path in sorted(PACKAGE.rglob("*.py"))
         if path.relative_to(PACKAGE).as_posix() not in (TABLE, *IMPORT)
-        and not (path.parent.parent.name == "voices" and path.parent.name in rooms)
+        and not (path.relative_to(PACKAGE).parts[0] == "voices" and path.relative_to(PACKAGE).parts[1] in rooms)
     ]
 
 
